@@ -1,0 +1,186 @@
+/**
+ * What an engine is to the rest of the system: the requests it takes, the audio it yields, the models and voices it
+ * keeps. Everything here is plain data that survives a structured clone, since it crosses a process boundary
+ * (`protocol.ts`); paths are paths of the machine both processes run on and never come from a network caller.
+ */
+import type { LanguageMode } from '../text/language.js';
+
+/** How a text is cut into sentences: upstream's `cut0`–`cut5`, or our own sentences of at most 30 characters. */
+export type SplitMethod = 'cut0' | 'cut1' | 'cut2' | 'cut3' | 'cut4' | 'cut5' | 'chunk30';
+
+/** Sampling of semantic tokens; upstream's names and order of application (penalty, top-p, temperature, top-k). */
+export interface SamplingOptions {
+  readonly topK: number;
+  readonly topP: number;
+  readonly temperature: number;
+  readonly repetitionPenalty: number;
+}
+
+export interface SynthesisRequest {
+  readonly text: string;
+  /** Name of an enrolled voice; the voice names its model. */
+  readonly voice: string;
+  readonly language: LanguageMode;
+  /** 0.5–2; 2 is twice as fast. */
+  readonly speed: number;
+  /** uint32. The same request with the same seed gives the same samples. */
+  readonly seed: number;
+  /** Absent: the engine's defaults. */
+  readonly sampling?: SamplingOptions;
+  /** Absent: `chunk30`. */
+  readonly splitMethod?: SplitMethod;
+  /** Silence after each sentence but the last; absent: the engine's default. */
+  readonly sentencePauseMs?: number;
+}
+
+/** A stretch of finished audio; chunks follow one another without gap or overlap, pauses included. */
+export interface AudioChunk {
+  /** Mono, within [-1, 1]. */
+  readonly samples: Float32Array;
+  readonly sampleRateHz: number;
+  /** From 0; several chunks may belong to one sentence. */
+  readonly sentenceIndex: number;
+  readonly sentenceCount: number;
+}
+
+/** A recording by path, or its bytes with the name that messages may call it by. */
+export type RecordingSource = { readonly path: string } | { readonly bytes: Uint8Array; readonly fileName: string };
+
+export interface EnrolRequest {
+  /** 1–64 characters of a–z, A–Z, 0–9, `_`, `-`, `.`, the first one a letter or digit. */
+  readonly name: string;
+  /** One recording, or several whose style is averaged (the first one is the prompt). */
+  readonly recordings: readonly RecordingSource[];
+  /** What the first recording says; null enrols a prompt-free voice (style only). */
+  readonly transcript: string | null;
+  /** The language of the transcript. */
+  readonly language: LanguageMode;
+  /** Name of an imported model; absent: the default model. */
+  readonly model?: string;
+  /** Replace a voice of the same name instead of throwing `VOICE_EXISTS`. */
+  readonly replace?: boolean;
+}
+
+export interface VoiceSummary {
+  readonly name: string;
+  readonly language: LanguageMode;
+  /** Null: a prompt-free voice. */
+  readonly transcript: string | null;
+  readonly model: string;
+  /** Of all recordings together. */
+  readonly durationMs: number;
+  /** ISO 8601. */
+  readonly createdAt: string;
+  /** What the enrolment found doubtful (too short, too long, clipped, noisy), as sentences. */
+  readonly warnings: readonly string[];
+}
+
+export type ModelVersion = 'v1' | 'v2' | 'v2Pro' | 'v2ProPlus' | 'v3' | 'v4';
+
+export interface ImportModelRequest {
+  readonly name: string;
+  /**
+   * Checkpoint files and folders in any order; what each one is follows from its contents: text-to-semantic `.ckpt`,
+   * SoVITS `.pth`, CN-HuBERT, RoBERTa and speaker-vector files or folders.
+   */
+  readonly paths: readonly string[];
+  /** Overrides the version found in the contents. */
+  readonly version?: ModelVersion;
+  /** Replace a model of the same name instead of throwing `MODEL_EXISTS`. */
+  readonly replace?: boolean;
+}
+
+export interface ModelSummary {
+  readonly name: string;
+  readonly version: ModelVersion;
+  readonly sampleRateHz: number;
+  /** Of everything the store keeps for the model. */
+  readonly sizeBytes: number;
+  /** SHA-256 over the imported contents, lower-case hex. */
+  readonly digest: string;
+  /** Of the served weights: `fp32`, or what the model was compiled to. */
+  readonly precision: string;
+  /** Whether Chinese text gets BERT features. */
+  readonly hasBert: boolean;
+  /** ISO 8601. */
+  readonly createdAt: string;
+  readonly warnings: readonly string[];
+}
+
+/** A model taken apart for people: networks with their sizes, and the settings found in the files. */
+export interface ModelDetails extends ModelSummary {
+  readonly networks: readonly {
+    readonly name: string;
+    readonly parameterCount: number;
+    readonly source: string;
+  }[];
+  readonly settings: Readonly<Record<string, string | number | boolean | null>>;
+}
+
+export interface ImportProgress {
+  /** What is being done, in words for the terminal: `reading s1v3.ckpt`, `compiling the step graph`. */
+  readonly step: string;
+  /** 0–1 over the whole import. */
+  readonly fraction: number;
+}
+
+/** One thing that was checked, for `timbre doctor`. */
+export interface Finding {
+  readonly level: 'ok' | 'warning' | 'error';
+  /** What was checked: `model demo`, `onnxruntime`. */
+  readonly subject: string;
+  readonly message: string;
+  /** What to do about it; null when all is well. */
+  readonly advice: string | null;
+}
+
+export interface EngineInfo {
+  /** The inference library and its version: `onnxruntime 1.30.0 (C API)`. */
+  readonly runtime: string;
+  readonly threads: number;
+  /** The voice used where a caller names none. */
+  readonly defaultVoice: string | null;
+  readonly defaultModel: string | null;
+}
+
+export interface EngineOptions {
+  /** Folder of models, voices and caches; made when missing. */
+  readonly dataDir: string;
+  /** Threads of the one global inference pool; absent: the processor's cores, at most 8. */
+  readonly threads?: number;
+  /** False: the embedded model is not imported on first use. Absent: true. */
+  readonly importDemo?: boolean;
+  /** Hears of the first import, which takes seconds. */
+  readonly onProgress?: (progress: ImportProgress) => void;
+}
+
+export interface Cancellable {
+  /** Aborting makes the call throw `signal.reason` soon (at most one network run later) and frees what it held. */
+  readonly signal?: AbortSignal;
+}
+
+/** Text in, audio out. Several calls may run at once. */
+export interface Engine {
+  readonly info: EngineInfo;
+  /** Throws `VOICE_NOT_FOUND`, `TEXT_*`, `LANGUAGE_UNSUPPORTED`, `SYNTHESIS_FAILED`, `ENGINE_RUNTIME` on the first `next`, or later. */
+  synthesize(request: SynthesisRequest, options?: Cancellable): AsyncGenerator<AudioChunk, void, undefined>;
+  /** Throws `VOICE_EXISTS`, `VOICE_INVALID`, `AUDIO_*`, `TEXT_*`, `MODEL_NOT_FOUND`. */
+  enrolVoice(request: EnrolRequest, options?: Cancellable): Promise<VoiceSummary>;
+  listVoices(): Promise<readonly VoiceSummary[]>;
+  /** Throws `VOICE_NOT_FOUND`. */
+  removeVoice(name: string): Promise<void>;
+  listModels(): Promise<readonly ModelSummary[]>;
+  /** Throws `MODEL_EXISTS`, `MODEL_INVALID`, `CHECKPOINT_*`. */
+  importModel(
+    request: ImportModelRequest,
+    options?: Cancellable & { readonly onProgress?: (progress: ImportProgress) => void },
+  ): Promise<ModelSummary>;
+  /** Throws `MODEL_NOT_FOUND`. */
+  inspectModel(name: string): Promise<ModelDetails>;
+  /** Checks the runtime and what the store holds against its digests. */
+  verify(options?: Cancellable): Promise<readonly Finding[]>;
+  close(): Promise<void>;
+}
+
+/** `engine.ts` exports one as `createEngine`; so do the scripted engines of the tests. */
+export type CreateEngine = (options: EngineOptions) => Promise<Engine>;
