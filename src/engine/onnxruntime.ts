@@ -727,8 +727,8 @@ function loadTable(path: string): Pointer {
 }
 
 /**
- * Takes a reference to the library that is never given back: koffi unloads it when the last thread that used it ends,
- * and the workers of ONNX Runtime's pool would then run in unmapped code.
+ * Takes a reference to the library that is never given back: should koffi drop its own when the last thread that used
+ * it ends, the workers of ONNX Runtime's pool would run in unmapped code. (Linux keeps this library mapped anyway.)
  */
 function keepLoaded(path: string): void {
   if (process.platform === 'win32') {
