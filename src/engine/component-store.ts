@@ -1,0 +1,267 @@
+import { createHash, randomUUID } from 'node:crypto';
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { AppError } from '../errors.js';
+import type { GraphModel } from '../onnx/graph.js';
+import { writeModelFile } from '../onnx/model-file.js';
+import { elementCount } from '../onnx/tensor.js';
+import { writeWeightsFile } from '../onnx/weights-file.js';
+import { ONNXRUNTIME_VERSION, type Runtime, type Session, type SessionOptions } from './onnxruntime.js';
+
+/** The networks a model is made of; each is compiled, stored and shared on its own. */
+export type ComponentKind = 'text2semantic' | 'sovits' | 'hubert' | 'bert' | 'speaker-encoder';
+
+/**
+ * Raised whenever a compiled network changes its inputs, outputs or results, so that what an earlier release compiled
+ * is recognised instead of run.
+ */
+export const COMPILER_VERSION = 1;
+
+/** Below this a graph is rewritten at every load rather than stored twice. */
+const MIN_NODES_TO_KEEP_REWRITTEN = 400;
+
+/** The file a component was compiled from. */
+export interface ComponentSource {
+  readonly fileName: string;
+  readonly sizeBytes: number;
+  /** Lower-case hex. */
+  readonly sha256: string;
+}
+
+/** `component.json`: everything about a compiled network but its weights. */
+export interface ComponentManifest {
+  readonly kind: ComponentKind;
+  /** SHA-256 over the sources, the kind, the precision and the compiler's version; also the folder's name. */
+  readonly digest: string;
+  readonly compilerVersion: number;
+  readonly precision: 'fp32';
+  readonly sources: readonly ComponentSource[];
+  /** File names in the component's folder, by graph name. */
+  readonly graphs: Readonly<Record<string, string>>;
+  /** Nodes of each graph as built. */
+  readonly nodeCounts: Readonly<Record<string, number>>;
+  readonly weightsFile: string;
+  readonly parameterCount: number;
+  /** SHA-256 of every file in the folder, lower-case hex. */
+  readonly files: Readonly<Record<string, { readonly sizeBytes: number; readonly sha256: string }>>;
+  /** Sizes and constants that running the network needs. */
+  readonly settings: unknown;
+}
+
+/** A network read from its checkpoint, ready to be compiled. */
+export interface NetworkSource {
+  readonly kind: ComponentKind;
+  readonly sources: readonly ComponentSource[];
+  readonly settings: unknown;
+  /** Builds the graphs; called only when the store does not hold them yet. */
+  readonly graphs: () => readonly GraphModel[];
+  /** Files kept as they are, such as a tokenizer's vocabulary. */
+  readonly attachments: Readonly<Record<string, Uint8Array>>;
+}
+
+/**
+ * Compiled networks by content: `components/<digest>/`. A component is written once, by renaming a finished folder into
+ * place, and never changed; importing the same checkpoint again finds it.
+ */
+export class ComponentStore {
+  readonly #folder: string;
+
+  constructor(dataDir: string) {
+    this.#folder = join(dataDir, 'components');
+    mkdirSync(this.#folder, { recursive: true });
+  }
+
+  folderOf(digest: string): string {
+    return join(this.#folder, digest);
+  }
+
+  list(): ComponentManifest[] {
+    return readdirSync(this.#folder)
+      .filter((digest) => existsSync(join(this.#folder, digest, 'component.json')))
+      .map((digest) => this.load(digest));
+  }
+
+  /** Throws `MODEL_STORE_CORRUPT` when the component is missing or unreadable. */
+  load(digest: string): ComponentManifest {
+    const path = join(this.folderOf(digest), 'component.json');
+    try {
+      return JSON.parse(readFileSync(path, 'utf8')) as ComponentManifest;
+    } catch (cause) {
+      throw new AppError(
+        'MODEL_STORE_CORRUPT',
+        `the model store lost component ${digest.slice(0, 12)} (no readable component.json); import the model again`,
+        { cause },
+      );
+    }
+  }
+
+  /**
+   * Compiles a network into the store, unless it is there: weights, graphs, and the large graphs rewritten by ONNX
+   * Runtime for this machine, so that later starts skip that work.
+   */
+  compile(source: NetworkSource, runtime: Runtime): ComponentManifest {
+    const digest = digestOf(source);
+    if (existsSync(join(this.folderOf(digest), 'component.json'))) return this.load(digest);
+    const folder = join(this.#folder, `partial-${randomUUID()}`);
+    mkdirSync(folder);
+    try {
+      const graphs = source.graphs();
+      const weights = writeWeightsFile(join(folder, 'weights.safetensors'), graphs, { digest });
+      for (const graph of graphs) writeModelFile(join(folder, `${graph.name}.onnx`), graph, weights);
+      for (const [name, bytes] of Object.entries(source.attachments)) writeFileSync(join(folder, name), bytes);
+      const unique = new Map(graphs.flatMap((graph) => graph.weights).map((weight) => [weight.name, weight.shape]));
+      const manifest: ComponentManifest = {
+        kind: source.kind,
+        digest,
+        compilerVersion: COMPILER_VERSION,
+        precision: 'fp32',
+        sources: source.sources,
+        graphs: Object.fromEntries(graphs.map((graph) => [graph.name, `${graph.name}.onnx`])),
+        nodeCounts: Object.fromEntries(graphs.map((graph) => [graph.name, graph.nodes.length])),
+        weightsFile: weights.fileName,
+        parameterCount: [...unique.values()].reduce((sum, shape) => sum + elementCount(shape), 0),
+        files: fileDigests(folder),
+        settings: source.settings,
+      };
+      writeFileSync(join(folder, 'component.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+      renameSync(folder, this.folderOf(digest));
+    } catch (error) {
+      rmSync(folder, { recursive: true, force: true });
+      // Another process that compiled the same network at the same time has won the rename; its result is ours.
+      if (existsSync(join(this.folderOf(digest), 'component.json'))) return this.load(digest);
+      throw error;
+    }
+    const manifest = this.load(digest);
+    for (const graph of Object.keys(manifest.graphs)) this.createSession(manifest, graph, runtime).close();
+    return manifest;
+  }
+
+  /**
+   * A session over one of a component's graphs. A graph of many nodes is loaded as ONNX Runtime rewrote it on this
+   * machine (the first load writes that file); small ones are rewritten at each load, which takes milliseconds.
+   *
+   * Measured on 2 cores: weights are mapped, packed into kernel layout and unmapped (resident: once their size) at
+   * 1 GB/s; rewriting costs about 0.3 ms a node, so it is the vocoder's 2,000–6,000 nodes that decide.
+   */
+  createSession(manifest: ComponentManifest, graph: string, runtime: Runtime, options: SessionOptions = {}): Session {
+    const file = manifest.graphs[graph];
+    if (!file) {
+      throw new AppError(
+        'MODEL_STORE_CORRUPT',
+        `component ${manifest.kind} has no graph "${graph}"; import the model again`,
+      );
+    }
+    const folder = this.folderOf(manifest.digest);
+    if ((manifest.nodeCounts[graph] ?? 0) < MIN_NODES_TO_KEEP_REWRITTEN) {
+      return runtime.createSession(join(folder, file), options);
+    }
+    const stem = `${graph}.optimized-${machineKey()}`;
+    const optimized = join(folder, `${stem}.onnx`);
+    if (existsSync(optimized)) return runtime.createSession(optimized, { ...options, optimization: 'none' });
+    const partial = `${stem}.${randomUUID()}`;
+    try {
+      const session = runtime.createSession(join(folder, file), {
+        ...options,
+        optimizedModelPath: join(folder, `${partial}.onnx`),
+        config: {
+          ...options.config,
+          // Named apart, as the graph file names it and two processes may be first at once.
+          'session.optimized_model_external_initializers_file_name': `${partial}.weights`,
+          'session.optimized_model_external_initializers_min_size_in_bytes': '1024',
+        },
+      });
+      renameSync(join(folder, `${partial}.onnx`), optimized);
+      return session;
+    } catch (error) {
+      if (isReadOnly(folder)) return runtime.createSession(join(folder, file), options);
+      throw error;
+    }
+  }
+
+  /** What differs from the digests written at import, as sentences; empty when all is well. */
+  verify(manifest: ComponentManifest): string[] {
+    const folder = this.folderOf(manifest.digest);
+    return Object.entries(manifest.files).flatMap(([name, expected]) => {
+      const path = join(folder, name);
+      if (!existsSync(path)) return [`${manifest.kind}: ${name} is missing`];
+      if (statSync(path).size !== expected.sizeBytes)
+        return [`${manifest.kind}: ${name} has another size than at import`];
+      return sha256OfFile(path) === expected.sha256
+        ? []
+        : [`${manifest.kind}: ${name} has other contents than at import`];
+    });
+  }
+
+  remove(digest: string): void {
+    rmSync(this.folderOf(digest), { recursive: true, force: true });
+  }
+}
+
+/** SHA-256 of a file in lower-case hex, read in pieces. */
+export function sha256OfFile(path: string): string {
+  const hash = createHash('sha256');
+  const piece = Buffer.allocUnsafe(1 << 20);
+  const file = openSync(path, 'r');
+  try {
+    for (let read = readSync(file, piece); read > 0; read = readSync(file, piece)) hash.update(piece.subarray(0, read));
+  } finally {
+    closeSync(file);
+  }
+  return hash.digest('hex');
+}
+
+function digestOf(source: NetworkSource): string {
+  const hash = createHash('sha256');
+  const identity = {
+    compilerVersion: COMPILER_VERSION,
+    kind: source.kind,
+    precision: 'fp32',
+    sources: source.sources.map((file) => file.sha256).sort(),
+    settings: source.settings,
+  };
+  return hash.update(JSON.stringify(identity)).digest('hex');
+}
+
+function fileDigests(folder: string): ComponentManifest['files'] {
+  return Object.fromEntries(
+    readdirSync(folder)
+      .sort()
+      .map((name) => {
+        const path = join(folder, name);
+        return [name, { sizeBytes: statSync(path).size, sha256: sha256OfFile(path) }];
+      }),
+  );
+}
+
+/** Rewritten graphs hold layouts chosen for the processor, so they are kept apart by processor and library. */
+function machineKey(): string {
+  const flags = existsSync('/proc/cpuinfo')
+    ? (/^flags.*$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[0] ?? '')
+    : '';
+  const identity = [ONNXRUNTIME_VERSION, process.platform, process.arch, cpus()[0]?.model ?? '', flags].join('\n');
+  return createHash('sha256').update(identity).digest('hex').slice(0, 12);
+}
+
+function isReadOnly(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK);
+    return false;
+  } catch {
+    return true;
+  }
+}

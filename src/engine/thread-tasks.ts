@@ -1,0 +1,239 @@
+import type { MessagePort, TransferListItem, Worker } from 'node:worker_threads';
+import { AppError, type ErrorPayload, errorFromPayload } from '../errors.js';
+
+/**
+ * Calls from the engine's main thread to an inference thread. Network runs block their thread, so a thread does its
+ * work as tasks: generators that give way between runs. The tasks of a thread take turns; cancelling one means that it
+ * is not resumed, at most one run later.
+ */
+
+/** A task: yields pieces of its result (or nothing, just to give way), returns the rest. */
+export type Task = Generator<unknown, unknown, void>;
+
+/** What a thread can do, by name. */
+export type TaskMethods = Readonly<Record<string, (args: never) => Task>>;
+
+/** Yielded by a task that has nothing to deliver but lets the others go first. */
+export const GIVE_WAY = Symbol('give way');
+
+/** A piece or result whose buffers move to the other thread instead of being copied. */
+export class Transfer<T> {
+  readonly value: T;
+  readonly buffers: readonly TransferListItem[];
+
+  constructor(value: T, buffers: readonly TransferListItem[]) {
+    this.value = value;
+    this.buffers = buffers;
+  }
+}
+
+/** Pieces a task may have under way before it waits for its caller to take one. */
+const MAX_UNTAKEN_PIECES = 4;
+
+type Request =
+  | { readonly type: 'call'; readonly id: number; readonly method: string; readonly args: unknown }
+  | { readonly type: 'cancel'; readonly id: number }
+  | { readonly type: 'taken'; readonly id: number };
+
+type Reply =
+  | { readonly type: 'ready' }
+  | { readonly type: 'piece'; readonly id: number; readonly value: unknown }
+  | { readonly type: 'result'; readonly id: number; readonly value: unknown }
+  | { readonly type: 'error'; readonly id: number; readonly error: ErrorPayload; readonly stack: string | undefined };
+
+/**
+ * Serves calls on `port` until it closes. `beforeRound` runs before each round of turns: work that all tasks share,
+ * such as one decoding step for every row. Returns a promise that settles when the port closes.
+ */
+export async function serveTasks(
+  port: MessagePort,
+  methods: TaskMethods,
+  beforeRound: () => void = () => {},
+): Promise<void> {
+  const tasks = new Map<number, { readonly task: Task; untaken: number }>();
+  let closed = false;
+  let wake = (): void => {};
+  port.on('close', () => {
+    closed = true;
+    wake();
+  });
+  port.on('message', (request: Request) => {
+    receive(request);
+    wake();
+  });
+  port.postMessage({ type: 'ready' } satisfies Reply);
+
+  function receive(request: Request): void {
+    if (request.type === 'call') {
+      const method = methods[request.method] as ((args: unknown) => Task) | undefined;
+      try {
+        if (!method) throw new AppError('INTERNAL', `an inference thread has no method ${request.method}`);
+        tasks.set(request.id, { task: method(request.args), untaken: 0 });
+      } catch (error) {
+        fail(request.id, error);
+      }
+      return;
+    }
+    const entry = tasks.get(request.id);
+    if (!entry) return;
+    if (request.type === 'taken') entry.untaken -= 1;
+    else {
+      tasks.delete(request.id);
+      try {
+        entry.task.return(undefined);
+      } catch {
+        // The caller has left; what its clean-up throws reaches nobody.
+      }
+    }
+  }
+
+  function advance(id: number, entry: { readonly task: Task; untaken: number }): void {
+    try {
+      const turn = entry.task.next();
+      if (turn.done) {
+        tasks.delete(id);
+        post('result', id, turn.value);
+      } else if (turn.value !== GIVE_WAY) {
+        entry.untaken += 1;
+        post('piece', id, turn.value);
+      }
+    } catch (error) {
+      tasks.delete(id);
+      fail(id, error);
+    }
+  }
+
+  function post(type: 'piece' | 'result', id: number, value: unknown): void {
+    if (value instanceof Transfer) port.postMessage({ type, id, value: value.value }, [...value.buffers]);
+    else port.postMessage({ type, id, value } satisfies Reply);
+  }
+
+  function fail(id: number, error: unknown): void {
+    const known = error instanceof AppError;
+    const payload: ErrorPayload = known
+      ? error.toJSON()
+      : { code: 'INTERNAL', message: error instanceof Error ? error.message : String(error) };
+    const stack = known || !(error instanceof Error) ? undefined : error.stack;
+    port.postMessage({ type: 'error', id, error: payload, stack } satisfies Reply);
+  }
+
+  while (!closed) {
+    const runnable = [...tasks].filter(([, entry]) => entry.untaken < MAX_UNTAKEN_PIECES);
+    if (runnable.length === 0) {
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+      continue;
+    }
+    beforeRound();
+    for (const [id, entry] of runnable) {
+      if (tasks.has(id)) advance(id, entry);
+      // Messages (a cancellation, a new call) are seen between any two runs.
+      await new Promise<void>((resolve) => setImmediate(resolve));
+    }
+  }
+  for (const { task } of tasks.values()) task.return(undefined);
+}
+
+/** The caller's side of one inference thread. */
+export class TaskThread {
+  readonly #worker: Worker;
+  readonly #pending = new Map<number, (reply: Exclude<Reply, { type: 'ready' }>) => void>();
+  #nextId = 1;
+  #failure: Error | null = null;
+
+  private constructor(worker: Worker) {
+    this.#worker = worker;
+  }
+
+  /** Waits until the thread serves; throws what it threw if it does not get there. */
+  static async start(worker: Worker): Promise<TaskThread> {
+    const thread = new TaskThread(worker);
+    await new Promise<void>((resolve, reject) => {
+      worker.on('message', (reply: Reply) => {
+        if (reply.type === 'ready') resolve();
+        else thread.#pending.get(reply.id)?.(reply);
+      });
+      worker.on('error', (error: Error) => {
+        reject(error);
+        thread.#fail(error);
+      });
+      worker.on('exit', (code) => {
+        const error = new AppError('ENGINE_CRASHED', `an inference thread ended (exit code ${code})`);
+        reject(error);
+        thread.#fail(error);
+      });
+    });
+    return thread;
+  }
+
+  /** Runs a task to its end and returns its result; pieces, if any, are dropped. */
+  async call<T>(method: string, args: unknown, options: CallOptions = {}): Promise<T> {
+    const pieces = this.stream<unknown, T>(method, args, options);
+    for (;;) {
+      const next = await pieces.next();
+      if (next.done) return next.value;
+    }
+  }
+
+  /** Runs a task and yields its pieces as they come. Leaving the loop, or the signal, cancels the task. */
+  async *stream<P, T>(method: string, args: unknown, options: CallOptions = {}): AsyncGenerator<P, T, void> {
+    const { signal } = options;
+    signal?.throwIfAborted();
+    if (this.#failure) throw this.#failure;
+    const id = this.#nextId++;
+    const inbox: Exclude<Reply, { type: 'ready' }>[] = [];
+    let wake = (): void => {};
+    let over = false;
+    this.#pending.set(id, (reply) => {
+      inbox.push(reply);
+      wake();
+    });
+    const onAbort = (): void => wake();
+    signal?.addEventListener('abort', onAbort);
+    try {
+      this.#worker.postMessage({ type: 'call', id, method, args } satisfies Request, [...(options.transfer ?? [])]);
+      for (;;) {
+        signal?.throwIfAborted();
+        const reply = inbox.shift();
+        if (!reply) {
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+        } else if (reply.type === 'piece') {
+          yield reply.value as P;
+          this.#worker.postMessage({ type: 'taken', id } satisfies Request);
+        } else {
+          over = true;
+          if (reply.type === 'result') return reply.value as T;
+          const error = errorFromPayload(reply.error);
+          if (reply.stack) error.stack = reply.stack;
+          throw error;
+        }
+      }
+    } finally {
+      this.#pending.delete(id);
+      signal?.removeEventListener('abort', onAbort);
+      if (!over && !this.#failure) this.#worker.postMessage({ type: 'cancel', id } satisfies Request);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#fail(new AppError('SHUTTING_DOWN', 'the engine is closing'));
+    await this.#worker.terminate();
+  }
+
+  #fail(error: Error): void {
+    if (this.#failure) return;
+    this.#failure = error;
+    const payload = error instanceof AppError ? error.toJSON() : { code: 'INTERNAL' as const, message: error.message };
+    for (const [id, deliver] of [...this.#pending]) {
+      deliver({ type: 'error', id, error: payload, stack: error.stack });
+    }
+  }
+}
+
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly transfer?: readonly TransferListItem[];
+}
