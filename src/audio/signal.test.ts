@@ -1,0 +1,195 @@
+import { describe, expect, it } from 'vitest';
+import { AppError } from '../errors.js';
+import { crossfade, joinOverlapping } from './crossfade.js';
+import { kaldiFilterBank } from './fbank.js';
+import { realFft } from './fft.js';
+import { measureLevel, mixToMono } from './level.js';
+import { finishSentence } from './postprocess.js';
+import { resample, resampleHighQuality } from './resample.js';
+import { magnitudeSpectrogram, melSpectrogram } from './spectrogram.js';
+
+function sine(hz: number, sampleRateHz: number, lengthSamples: number, amplitude = 1): Float32Array {
+  return Float32Array.from(
+    { length: lengthSamples },
+    (_, i) => amplitude * Math.sin((2 * Math.PI * hz * i) / sampleRateHz),
+  );
+}
+
+/** A repeatable noise in [-1, 1). */
+function noise(lengthSamples: number): Float32Array {
+  let state = 12345;
+  return Float32Array.from({ length: lengthSamples }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 31 - 1;
+  });
+}
+
+function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>, from: number, to: number): number {
+  let largest = 0;
+  for (let i = from; i < to; i++) largest = Math.max(largest, Math.abs(a[i]! - b[i]!));
+  return largest;
+}
+
+describe('realFft', () => {
+  it.each([2, 4, 8, 64, 6, 10, 80, 1280])('equals the definition for %d samples', (size) => {
+    const samples = Float64Array.from(noise(size));
+    const fft = realFft(size);
+    const re = new Float64Array(fft.bins);
+    const im = new Float64Array(fft.bins);
+    fft.forward(samples, re, im);
+    for (let k = 0; k < fft.bins; k++) {
+      let a = 0;
+      let b = 0;
+      for (let i = 0; i < size; i++) {
+        const angle = (2 * Math.PI * ((i * k) % size)) / size;
+        a += samples[i]! * Math.cos(angle);
+        b -= samples[i]! * Math.sin(angle);
+      }
+      expect(Math.hypot(re[k]! - a, im[k]! - b)).toBeLessThan(1e-9);
+    }
+  });
+});
+
+describe.each([
+  ['resample', resample, 0.002],
+  ['resampleHighQuality', resampleHighQuality, 1e-5],
+])('%s', (_, convert, tolerance) => {
+  it.each([
+    [44100, 32000],
+    [32000, 16000],
+    [8000, 32000],
+    [22050, 16000],
+    [44099, 16000],
+  ])('keeps a tone from %d to %d Hz', (fromHz, toHz) => {
+    const out = convert(sine(440, fromHz, fromHz / 4), fromHz, toHz);
+    expect(out).toHaveLength(Math.ceil((Math.floor(fromHz / 4) * toHz) / fromHz));
+    const expected = sine(440, toHz, out.length);
+    expect(largestDifference(out, expected, out.length * 0.2, out.length * 0.8)).toBeLessThan(tolerance);
+  });
+
+  it('removes what the lower rate cannot hold', () => {
+    const out = convert(sine(11_000, 32_000, 8000), 32_000, 16_000);
+    expect(Math.max(...out.subarray(1000, 3000))).toBeLessThan(0.01);
+  });
+
+  it('returns the same samples for the same rate, and nothing for nothing', () => {
+    const samples = noise(10);
+    expect(convert(samples, 16_000, 16_000)).toBe(samples);
+    expect(convert(new Float32Array(0), 16_000, 32_000)).toHaveLength(0);
+  });
+});
+
+describe('magnitudeSpectrogram', () => {
+  it('shows a tone in its bin', () => {
+    const { data, rows, frames } = magnitudeSpectrogram(sine(1000, 16_000, 16_000), {
+      fftSize: 1024,
+      hopSamples: 320,
+      windowSamples: 1024,
+    });
+    expect([rows, frames]).toEqual([513, 50]);
+    const column = Array.from({ length: rows }, (_, bin) => data[bin * frames + 25]!);
+    expect(column.indexOf(Math.max(...column))).toBe(64);
+    expect(column[64]).toBeCloseTo(256, 1); // N / 4 for a Hann window
+  });
+
+  it('refuses what is too short to reflect', () => {
+    const options = { fftSize: 2048, hopSamples: 640, windowSamples: 2048 };
+    expect(() => magnitudeSpectrogram(noise(704), options)).toThrow(AppError);
+    expect(magnitudeSpectrogram(noise(705), options).frames).toBe(1);
+  });
+});
+
+describe('melSpectrogram', () => {
+  it('is the floor for silence', () => {
+    const { data, rows } = melSpectrogram(new Float32Array(4000), {
+      fftSize: 256,
+      hopSamples: 64,
+      windowSamples: 256,
+      sampleRateHz: 8000,
+      bands: 20,
+      lowestHz: 100,
+    });
+    expect(rows).toBe(20);
+    expect(data.every((value) => value >= Math.fround(Math.log(1e-5)) && value < -6)).toBe(true);
+  });
+});
+
+describe('kaldiFilterBank', () => {
+  it('gives one frame each 10 ms that lies inside the wave', () => {
+    expect(kaldiFilterBank(noise(400))).toMatchObject({ frames: 1, bands: 80 });
+    expect(kaldiFilterBank(noise(16_000)).frames).toBe(98);
+    expect(() => kaldiFilterBank(noise(399))).toThrow(/need 400 samples/);
+  });
+});
+
+describe('crossfade', () => {
+  it('finds the shift at which two renderings agree, and joins them without a seam', () => {
+    const whole = sine(220, 32_000, 6000);
+    const first = whole.slice(0, 3000);
+    // The same sound, but 57 samples early: the crossfade has to skip them.
+    const second = whole.slice(3000 - 400 - 57);
+    const joined = joinOverlapping([first, second], 400);
+    expect(joined).toHaveLength(6000);
+    expect(largestDifference(joined, whole, 0, 6000)).toBeLessThan(1e-6);
+  });
+
+  it('manages fragments shorter than the overlap and than the search', () => {
+    expect(crossfade(noise(100), noise(40), 320)).toHaveLength(100);
+    expect(crossfade(noise(100), noise(110), 320).length).toBeGreaterThanOrEqual(100);
+    expect(crossfade(new Float32Array(0), noise(5))).toHaveLength(5);
+    expect(crossfade(noise(5), new Float32Array(0))).toHaveLength(5);
+    expect(joinOverlapping([], 10)).toHaveLength(0);
+    expect(joinOverlapping([noise(3), noise(3), noise(3)], 10)).toHaveLength(3);
+  });
+});
+
+describe('finishSentence', () => {
+  it('lowers only what is above full scale, and adds the silence', () => {
+    const quiet = Float32Array.of(0.5, -0.25);
+    expect(finishSentence(quiet, 0)).toBe(quiet);
+    expect(Array.from(finishSentence(Float32Array.of(2, -1), 2))).toEqual([1, -0.5, 0, 0]);
+  });
+});
+
+describe('measureLevel', () => {
+  it('measures speech between pauses', () => {
+    const samples = new Float32Array(32_000);
+    samples.set(sine(200, 16_000, 16_000, 0.1), 8000);
+    const report = measureLevel(samples, 16_000);
+    expect(report.durationSeconds).toBe(2);
+    expect(report.activeSeconds).toBeCloseTo(1, 1);
+    expect(report.activeLevelDb).toBeCloseTo(-23, 0);
+    expect(report.peak).toBeCloseTo(0.1, 3);
+    expect(report.clippedFraction).toBe(0);
+  });
+
+  it('knows silence, digital and near', () => {
+    expect(measureLevel(new Float32Array(1000), 16_000)).toMatchObject({ activeSeconds: 0, activeLevelDb: -Infinity });
+    expect(
+      measureLevel(
+        noise(1000).map((value) => value * 1e-4),
+        16_000,
+      ).activeSeconds,
+    ).toBe(0);
+    expect(measureLevel(new Float32Array(0), 16_000)).toMatchObject({ durationSeconds: 0, clippedFraction: 0 });
+  });
+
+  it('sees flat tops, also where they were turned down afterwards', () => {
+    const clipped = sine(200, 16_000, 16_000, 2).map((value) => Math.max(-1, Math.min(1, value)));
+    expect(measureLevel(clipped, 16_000).clippedFraction).toBeGreaterThan(0.5);
+    expect(
+      measureLevel(
+        clipped.map((value) => value * 0.8),
+        16_000,
+      ).clippedFraction,
+    ).toBeGreaterThan(0.5);
+    expect(measureLevel(sine(200, 16_000, 16_000, 0.8), 16_000).clippedFraction).toBeLessThan(0.05);
+  });
+});
+
+describe('mixToMono', () => {
+  it('averages channels', () => {
+    expect(mixToMono([Float32Array.of(1, 0), Float32Array.of(0, 1)])).toEqual(Float32Array.of(0.5, 0.5));
+    expect(mixToMono([])).toHaveLength(0);
+  });
+});
