@@ -1,0 +1,111 @@
+import { spellNumbers } from './reading-rules.js';
+import { toSimplified } from './traditional.js';
+
+/**
+ * A Chinese text as it is read: numbers, dates, units and signs spelt in simplified characters, punctuation reduced to
+ * `! ? … , . -`, everything else dropped (Latin letters too: the language splitter has taken them out before).
+ * upstream: text/chinese2.py text_normalize
+ */
+export function normalizeChinese(text: string): string {
+  let normalized = '';
+  for (const clause of splitClauses(text)) {
+    const narrow = toHalfWidth(toSimplified(clause));
+    normalized += unifyPunctuation(spellSigns(spellNumbers(narrow)));
+  }
+  // Repeated marks would make the voice repeat its reference.
+  return normalized.replace(/([!?…,.-])[!?…,.-]+/g, '$1');
+}
+
+const SIGNS: Readonly<Record<string, string>> = {
+  '/': '每',
+  '①': '一',
+  '②': '二',
+  '③': '三',
+  '④': '四',
+  '⑤': '五',
+  '⑥': '六',
+  '⑦': '七',
+  '⑧': '八',
+  '⑨': '九',
+  '⑩': '十',
+  α: '阿尔法',
+  β: '贝塔',
+  γ: '伽玛',
+  Γ: '伽玛',
+  δ: '德尔塔',
+  Δ: '德尔塔',
+  ε: '艾普西龙',
+  ζ: '捷塔',
+  η: '依塔',
+  θ: '西塔',
+  Θ: '西塔',
+  ι: '艾欧塔',
+  κ: '喀帕',
+  λ: '拉姆达',
+  Λ: '拉姆达',
+  μ: '缪',
+  ν: '拗',
+  ξ: '克西',
+  Ξ: '克西',
+  ο: '欧米克伦',
+  π: '派',
+  Π: '派',
+  ρ: '肉',
+  ς: '西格玛',
+  Σ: '西格玛',
+  σ: '西格玛',
+  τ: '套',
+  υ: '宇普西龙',
+  φ: '服艾',
+  Φ: '服艾',
+  χ: '器',
+  ψ: '普赛',
+  Ψ: '普赛',
+  ω: '欧米伽',
+  Ω: '欧米伽',
+  '+': '加',
+  '-': '减',
+  '×': '乘',
+  '÷': '除',
+  '=': '等',
+};
+
+const MARKS: Readonly<Record<string, string>> = {
+  '：': ',',
+  '；': ',',
+  '，': ',',
+  '。': '.',
+  '！': '!',
+  '？': '?',
+  '·': ',',
+  '、': ',',
+  '...': '…',
+  $: '.',
+  '/': ',',
+  '~': '…',
+  '～': '…',
+  嗯: '恩',
+  呣: '母',
+};
+
+function splitClauses(text: string): string[] {
+  return text
+    .replace(/[ —《》【】<>{}()（）#&@“”^_|\\]/g, '')
+    .replace(/[：、，；。？！,;?!][”’]?/g, '$&\n')
+    .split('\n')
+    .map((clause) => clause.trim());
+}
+
+function toHalfWidth(text: string): string {
+  return text.replace(/[０-９Ａ-Ｚａ-ｚ]/g, (character) => String.fromCharCode(character.charCodeAt(0) - 0xfee0));
+}
+
+function spellSigns(text: string): string {
+  return text.replace(/[/①-⑩\u0370-\u03ff+\-×÷=]/g, (sign) => SIGNS[sign] ?? sign);
+}
+
+function unifyPunctuation(text: string): string {
+  return text
+    .replace(/\.\.\.|[：；，。！？·、$/~～嗯呣]/g, (mark) => MARKS[mark] ?? mark)
+    .replace(/[^\u4e00-\u9fa5!?…,.-]+/g, '');
+}

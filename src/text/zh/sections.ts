@@ -1,0 +1,33 @@
+import { readFileSync } from 'node:fs';
+import { brotliDecompressSync } from 'node:zlib';
+
+/**
+ * Reads one table of `src/text/zh/data/`: brotli over [header size u32][JSON header][arrays, each at a multiple of 8
+ * bytes], little-endian; the header's `layout` says where each array lies. scripts/build-zh-data.mjs writes it.
+ */
+export function loadSections<Header>(name: 'words' | 'tagger' | 'cutter' | 'readings' | 'traditional'): {
+  readonly header: Header;
+  readonly uint8: (key: string) => Uint8Array;
+  readonly uint16: (key: string) => Uint16Array;
+  readonly float64: (key: string) => Float64Array;
+} {
+  const compressed = readFileSync(new URL(`./data/${name}.br`, import.meta.url));
+  const raw = new Uint8Array(brotliDecompressSync(compressed)); // a copy of its own, so that offsets are aligned
+  const headerBytes = new DataView(raw.buffer).getUint32(0, true);
+  const start = 4 + headerBytes;
+  // Our own file, written by our own script: its shape is known.
+  const header = JSON.parse(new TextDecoder().decode(raw.subarray(4, start))) as Header & { layout: Layout };
+  const place = (key: string): Layout[string] => {
+    const found = header.layout[key];
+    if (!found) throw new Error(`zh data "${name}" has no section "${key}"`);
+    return found;
+  };
+  return {
+    header,
+    uint8: (key) => new Uint8Array(raw.buffer, start + place(key).offset, place(key).length),
+    uint16: (key) => new Uint16Array(raw.buffer, start + place(key).offset, place(key).length),
+    float64: (key) => new Float64Array(raw.buffer, start + place(key).offset, place(key).length),
+  };
+}
+
+type Layout = Record<string, { readonly type: string; readonly offset: number; readonly length: number }>;
