@@ -1,0 +1,156 @@
+/**
+ * A small registry of counters, gauges and histograms, rendered as Prometheus text (exposition format 0.0.4). Own code
+ * rather than prom-client: three kinds of number without default collectors are this page, and series stay bounded
+ * because label values come from fixed sets in the code, never from a caller.
+ */
+export type Labels = Readonly<Record<string, string>>;
+
+export interface Counter {
+  inc(labels?: Labels, by?: number): void;
+}
+
+export interface Gauge {
+  set(value: number, labels?: Labels): void;
+}
+
+export interface Histogram {
+  observe(value: number, labels?: Labels): void;
+}
+
+export interface MetricsRegistry {
+  counter(name: string, help: string): Counter;
+  gauge(name: string, help: string): Gauge;
+  /** `buckets` are upper bounds in ascending order, without +Inf. */
+  histogram(name: string, help: string, buckets: readonly number[]): Histogram;
+  /** Called before each rendering, to set gauges that are read rather than kept. */
+  onCollect(collect: () => void): void;
+  render(): string;
+}
+
+interface HistogramSeries {
+  readonly counts: number[];
+  sum: number;
+  count: number;
+}
+
+/** Makes an empty registry; names are registered once, a second registration of a name is a mistake and throws. */
+export function createMetricsRegistry(): MetricsRegistry {
+  const metrics = new Map<string, () => string[]>();
+  const collectors: (() => void)[] = [];
+
+  const register = (name: string, help: string, kind: string, lines: () => string[]) => {
+    if (metrics.has(name)) throw new Error(`metric ${name} is registered twice`);
+    metrics.set(name, () => [`# HELP ${name} ${help}`, `# TYPE ${name} ${kind}`, ...lines()]);
+  };
+
+  const registerNumbers = (name: string, help: string, kind: 'counter' | 'gauge') => {
+    const series = new Map<string, number>();
+    register(name, help, kind, () => [...series].map(([labels, value]) => `${name}${labels} ${format(value)}`));
+    return series;
+  };
+
+  return {
+    counter(name, help) {
+      const series = registerNumbers(name, help, 'counter');
+      return {
+        inc(labels = {}, by = 1) {
+          const key = renderLabels(labels);
+          series.set(key, (series.get(key) ?? 0) + by);
+        },
+      };
+    },
+    gauge(name, help) {
+      const series = registerNumbers(name, help, 'gauge');
+      return { set: (value, labels = {}) => void series.set(renderLabels(labels), value) };
+    },
+    histogram(name, help, buckets) {
+      const series = new Map<string, { labels: Labels; data: HistogramSeries }>();
+      register(name, help, 'histogram', () =>
+        [...series.values()].flatMap(({ labels, data }) => [
+          ...buckets.map(
+            (bound, i) => `${name}_bucket${renderLabels({ ...labels, le: format(bound) })} ${data.counts[i] ?? 0}`,
+          ),
+          `${name}_bucket${renderLabels({ ...labels, le: '+Inf' })} ${data.count}`,
+          `${name}_sum${renderLabels(labels)} ${format(data.sum)}`,
+          `${name}_count${renderLabels(labels)} ${data.count}`,
+        ]),
+      );
+      return {
+        observe(value, labels = {}) {
+          const key = renderLabels(labels);
+          let entry = series.get(key);
+          if (entry === undefined) {
+            entry = { labels, data: { counts: buckets.map(() => 0), sum: 0, count: 0 } };
+            series.set(key, entry);
+          }
+          const { data } = entry;
+          data.sum += value;
+          data.count += 1;
+          buckets.forEach((bound, i) => {
+            if (value <= bound) data.counts[i] = (data.counts[i] ?? 0) + 1;
+          });
+        },
+      };
+    },
+    onCollect: (collect) => void collectors.push(collect),
+    render() {
+      for (const collect of collectors) collect();
+      return `${[...metrics.values()].flatMap((lines) => lines()).join('\n')}\n`;
+    },
+  };
+}
+
+/** The numbers that Timbre publishes; docs/OPERATIONS.md says what each is good for. */
+export function createTimbreMetrics(registry: MetricsRegistry = createMetricsRegistry()) {
+  return {
+    registry,
+    requests: registry.counter('timbre_http_requests_total', 'HTTP requests by route and status.'),
+    requestSeconds: registry.histogram(
+      'timbre_http_request_seconds',
+      'Time from a request to the end of its answer, by route.',
+      [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120],
+    ),
+    syntheses: registry.counter('timbre_syntheses_total', 'Syntheses by outcome: ok, cancelled, or the error code.'),
+    firstAudioSeconds: registry.histogram(
+      'timbre_first_audio_seconds',
+      'Time from a synthesis request to its first audio.',
+      [0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30],
+    ),
+    realTimeFactor: registry.histogram(
+      'timbre_real_time_factor',
+      'Time spent on a synthesis over the length of its audio.',
+      [0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 5],
+    ),
+    audioSeconds: registry.counter('timbre_audio_seconds_total', 'Audio made.'),
+    characters: registry.counter('timbre_text_characters_total', 'Characters of text accepted for synthesis.'),
+    queueDepth: registry.gauge('timbre_queue_depth', 'Speech jobs by state: waiting, running.'),
+    storedAudioBytes: registry.gauge('timbre_stored_audio_bytes', 'Audio files kept for /audio.'),
+    engineUp: registry.gauge('timbre_engine_up', '1 while the engine process answers.'),
+    engineRssBytes: registry.gauge('timbre_engine_rss_bytes', 'Resident memory of the engine process.'),
+    engineRestarts: registry.counter('timbre_engine_restarts_total', 'Engine processes lost, by reason: crash, hang.'),
+    engineRetries: registry.counter(
+      'timbre_engine_retries_total',
+      'Requests begun again on a new engine process because the old one was lost before any audio.',
+    ),
+    processRssBytes: registry.gauge('timbre_server_rss_bytes', 'Resident memory of the server process.'),
+    buildInfo: registry.gauge('timbre_build_info', 'Always 1; the labels say what runs.'),
+  };
+}
+
+export type TimbreMetrics = ReturnType<typeof createTimbreMetrics>;
+
+function renderLabels(labels: Labels): string {
+  const entries = Object.entries(labels);
+  if (entries.length === 0) return '';
+  return `{${entries.map(([key, value]) => `${key}="${escapeValue(value)}"`).join(',')}}`;
+}
+
+function escapeValue(value: string): string {
+  return value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
+}
+
+function format(value: number): string {
+  if (value === Number.POSITIVE_INFINITY) return '+Inf';
+  if (value === Number.NEGATIVE_INFINITY) return '-Inf';
+  return String(value);
+}
