@@ -1,0 +1,72 @@
+import { AppError } from '../errors.js';
+import type {
+  Language,
+  LanguageMode,
+  LanguagePhonemes,
+  PhonemeSentence,
+  SymbolVersion,
+  TextSegment,
+} from './language.js';
+import { languageSpans } from './language-spans.js';
+import { requireReadable } from './sentences.js';
+import { phonemeIds } from './symbols.js';
+
+export { type SplitMethod, splitSentences } from './sentences.js';
+
+/**
+ * Reads one sentence: splits it by language, spells it out and looks up its phonemes, with the alignment that BERT
+ * features need. A result under 6 phonemes is made again with a full stop in front, as the models were served.
+ * Languages are loaded when they first occur. The caller bounds the length of the text.
+ *
+ * Throws TEXT_EMPTY, TEXT_UNREADABLE (nothing to speak in it) and LANGUAGE_UNSUPPORTED (words in a script that the
+ * language mode cannot read); no other text makes it fail.
+ * upstream: TTS_infer_pack/TextPreprocessor.py get_phones_and_bert, without the features themselves
+ */
+export async function textToPhonemes(
+  text: string,
+  { language, symbols }: { language: LanguageMode; symbols: SymbolVersion },
+): Promise<PhonemeSentence> {
+  requireReadable(text);
+  const single = text.replace(/\p{Surrogate}/gu, ' ').replace(/ {2,}/g, ' ');
+  const sentence = await readSpans(single, language, symbols);
+  if (sentence.phonemes.every((phoneme) => MARKS.has(phoneme))) {
+    throw new AppError('TEXT_UNREADABLE', `nothing in the text can be spoken with language "${language}"`);
+  }
+  if (sentence.phonemes.length >= MIN_PHONEMES) return sentence;
+  return readSpans(`.${single}`, language, symbols);
+}
+
+/** The phonemes of a text in one language, without any splitting. upstream: text/cleaner.py clean_text */
+export async function languagePhonemes(
+  text: string,
+  { language, symbols }: { language: Language; symbols: SymbolVersion },
+): Promise<LanguagePhonemes> {
+  switch (language) {
+    case 'zh': {
+      const { chinesePhonemes } = await import('./zh/chinese.js');
+      return chinesePhonemes(text, { symbols });
+    }
+    case 'en': {
+      const { englishPhonemes } = await import('./en/english.js');
+      return englishPhonemes(text, { symbols });
+    }
+  }
+}
+
+const MIN_PHONEMES = 6;
+const MARKS: ReadonlySet<string> = new Set(['!', '?', '…', ',', '.', '-', 'SP', 'SP2', 'SP3', 'UNK', '_']);
+
+async function readSpans(text: string, mode: LanguageMode, symbols: SymbolVersion): Promise<PhonemeSentence> {
+  const segments: TextSegment[] = [];
+  for (const span of languageSpans(text, mode)) {
+    const read = await languagePhonemes(span.text, { language: span.language, symbols });
+    segments.push({ ...read, ...span, phonemeIds: phonemeIds(read.phonemes, symbols) });
+  }
+  return {
+    text,
+    normalizedText: segments.map((segment) => segment.normalizedText).join(''),
+    phonemes: segments.flatMap((segment) => segment.phonemes),
+    phonemeIds: segments.flatMap((segment) => segment.phonemeIds),
+    segments,
+  };
+}
