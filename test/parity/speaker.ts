@@ -1,0 +1,27 @@
+import { basename } from 'node:path';
+import { kaldiFilterBank } from '../../src/audio/fbank.js';
+import { output, tensor } from '../../src/engine/onnxruntime.js';
+import { buildSpeakerEncoder, readSpeakerEncoderSpec } from '../../src/models/speaker-encoder.js';
+import { type Comparison, compare } from './harness.js';
+import { compareOutputs, floatsOf, runNetwork, weightFiles } from './network.js';
+import type { ManifestCase, ReferenceData } from './reference.js';
+
+/** Cases `speaker/*`: wave → filter-bank features → speaker vector. */
+export async function runSpeakerCase(testCase: ManifestCase, reference: ReferenceData): Promise<Comparison[]> {
+  const tensors = reference.load(testCase);
+  const fbank = kaldiFilterBank(floatsOf(tensors, 'wave16k'), 16_000, 80);
+  const comparisons = [compare(testCase, 'fbank', fbank.data, floatsOf(tensors, 'fbank'))];
+  for (const file of weightFiles(testCase, reference)) {
+    const results = runNetwork(
+      file,
+      (checkpoint) => buildSpeakerEncoder(checkpoint, readSpeakerEncoderSpec(checkpoint), { expose: ['layer4'] }),
+      { fbank: tensor('float32', [fbank.frames, fbank.bands], fbank.data) },
+    );
+    const actual = {
+      layer4: output(results, 'layer4', 'float32').data,
+      embedding: output(results, 'sv_emb', 'float32').data,
+    };
+    comparisons.push(...compareOutputs(testCase, tensors, actual, basename(file)));
+  }
+  return comparisons;
+}
