@@ -1,0 +1,333 @@
+import type { Checkpoint, CheckpointTensor, PlainValue } from '../checkpoint/checkpoint.js';
+import { AppError } from '../errors.js';
+import { float, GraphBuilder, type GraphModel, type Value } from '../onnx/graph.js';
+
+/** The sizes of a text-to-semantic network, and the limits its compiled form has. */
+export interface Text2SemanticSettings {
+  readonly layers: number;
+  readonly heads: number;
+  /** Width of one attention head. */
+  readonly headWidth: number;
+  readonly width: number;
+  readonly feedForwardWidth: number;
+  /** Semantic tokens, the end token included. */
+  readonly vocabulary: number;
+  /** The token that ends a sentence; always the last of the vocabulary. */
+  readonly endToken: number;
+  /** Rows of the phoneme table: 512 in v1, 732 since v2. */
+  readonly phonemeCount: number;
+  /** Width of the BERT features that are added to phonemes. */
+  readonly bertWidth: number;
+  /** Positions in the sine tables: at most this many phonemes, and this many semantic tokens with the prompt. */
+  readonly positions: number;
+  /** New tokens after which upstream gives up: 50 × `config.data.max_sec` (1,500 steps are the limit in any case). */
+  readonly earlyStopTokens: number;
+}
+
+export interface Text2SemanticOptions {
+  /** Number format of the weights in matrix products. */
+  readonly precision?: 'fp32';
+  /** Rows of the sine tables; 2,560 covers upstream's 1,500 tokens after any prompt. */
+  readonly positions?: number;
+  /** Also gives `xy_pos`, `xy_dec` and each layer's cache as it is, for parity tests. */
+  readonly debug?: boolean;
+}
+
+/** Names of the compiled graph's inputs and outputs that are not per layer. */
+export const T2S_INPUTS = ['phonemes', 'bert', 'tokens', 'token_positions', 'visible', 'seqlens', 'total'] as const;
+
+/**
+ * Reads the sizes from a checkpoint's tensors and config (`config.model.head`, `config.data.max_sec`, …).
+ *
+ * @throws `MODEL_INVALID` when a tensor is missing, sizes contradict each other, or a size cannot be compiled.
+ */
+export function readText2SemanticSettings(
+  checkpoint: Checkpoint,
+  options: Pick<Text2SemanticOptions, 'positions'> = {},
+): Text2SemanticSettings {
+  const weights = new CheckpointWeights(checkpoint);
+  const [vocabulary, width] = weights.shape('ar_audio_embedding.word_embeddings.weight', 2);
+  const [phonemeCount] = weights.shape('ar_text_embedding.word_embeddings.weight', 2);
+  const [, bertWidth] = weights.shape('bert_proj.weight', 2);
+  const [feedForwardWidth] = weights.shape('h.layers.0.linear1.weight', 2);
+  let layers = 0;
+  while (weights.has(`h.layers.${layers}.linear1.weight`)) layers += 1;
+  const model = section(checkpoint.data['config'], 'model');
+  const data = section(checkpoint.data['config'], 'data');
+  const heads = number(model, 'head') ?? 16;
+  if (!Number.isInteger(heads) || heads < 1 || width % heads !== 0 || (width / heads) % 8 !== 0) {
+    throw new AppError(
+      'MODEL_INVALID',
+      `${checkpoint.path}: ${heads} attention heads do not fit a width of ${width}; expected a divisor that leaves heads of a multiple of 8`,
+    );
+  }
+  const declared = number(model, 'n_layer');
+  if (declared !== null && declared !== layers) {
+    throw new AppError('MODEL_INVALID', `${checkpoint.path} declares ${declared} layers, but holds ${layers}`);
+  }
+  return {
+    layers,
+    heads,
+    headWidth: width / heads,
+    width,
+    feedForwardWidth,
+    vocabulary,
+    endToken: vocabulary - 1,
+    phonemeCount,
+    bertWidth,
+    positions: options.positions ?? 2560,
+    earlyStopTokens: 50 * (number(data, 'max_sec') ?? 54),
+  };
+}
+
+/**
+ * The network as one graph that computes both the prefill of a sentence and a step of many, so that the weights are in
+ * memory once (two sessions that each pack their own copy took 2.0 times the weights, unpacked ones 2.6 times the time
+ * at 8 rows). With B rows, P phonemes and A semantic tokens:
+ *
+ * - prefill (B = 1): phonemes (1, P), bert (1, P, bertWidth), tokens (1, A) the prompt, visible (P + A), seqlens [P + A − 1];
+ * - step (P = 0, A = 1): tokens (B, 1) the last token of each row, visible [total], seqlens (B) what each row holds.
+ *
+ * `visible[i]` is how many positions query i sees: all phonemes for a phoneme; itself and all before for a token.
+ * `seqlens[b]` is row b's length after this run, less one; `total` (1) the longest row's length after this run. The
+ * cache `k.N`, `v.N` (B, heads, S, headWidth) is read from the inputs and written to the outputs, which must be bound to
+ * the same memory. `logits` (B, vocabulary) are those after the last position of each row, `hidden` (B, width) what they
+ * were computed from (debug graphs only).
+ *
+ * upstream: AR/models/t2s_model.py Text2SemanticDecoder.infer_panel_naive, AR/modules/transformer.py (post-norm, ReLU)
+ */
+export function buildText2Semantic(
+  checkpoint: Checkpoint,
+  settings: Text2SemanticSettings,
+  options: Text2SemanticOptions = {},
+): GraphModel {
+  const weights = new CheckpointWeights(checkpoint);
+  const g = new GraphBuilder(options.debug ? 'text2semantic-debug' : 'text2semantic');
+  const { width, heads, headWidth, feedForwardWidth, vocabulary } = settings;
+
+  const phonemes = g.input('phonemes', 'int32', ['B', 'P']);
+  const bert = g.input('bert', 'float32', ['B', 'P', settings.bertWidth]);
+  const tokens = g.input('tokens', 'int32', ['B', 'A']);
+  const tokenPositions = g.input('token_positions', 'int32', ['B', 'A']);
+  const visible = g.input('visible', 'int32', ['L']);
+  const seqlens = g.input('seqlens', 'int32', ['B']);
+  const total = g.input('total', 'int32', [1]);
+
+  const text = g.scope('text', () => {
+    const table = weights.plain(g, 'ar_text_embedding.word_embeddings.weight', [settings.phonemeCount, width]);
+    const projected = g.linear(
+      bert,
+      weights.transposed(g, 'bert_proj.weight', [settings.bertWidth, width]),
+      weights.plain(g, 'bert_proj.bias', [width]),
+    );
+    const positions = sineTable(g, weights, 'ar_text_position.alpha', settings);
+    const firstPositions = g.slice(positions, 0, 0, g.shape(phonemes, 1, 2)); // (P, width)
+    return g.add(g.add(g.gather(table, phonemes), projected), firstPositions);
+  });
+  const audio = g.scope('audio', () => {
+    const table = weights.plain(g, 'ar_audio_embedding.word_embeddings.weight', [vocabulary, width]);
+    const positions = sineTable(g, weights, 'ar_audio_position.alpha', settings);
+    return g.add(g.gather(table, tokens), g.gather(positions, tokenPositions));
+  });
+  let x = g.concat([text, audio], 1); // (B, L, width), L = P + A
+  if (options.debug) g.output('xy_pos', x, 'float32', ['B', 'L', width]);
+
+  const bias = g.scope('mask', () => {
+    const zero = g.constant(0, 'int32');
+    const columns = g.op('Range', [zero, g.squeeze(total, [0]), g.constant(1, 'int32')]); // (T)
+    const seen = g.op('Less', [columns, g.unsqueeze(visible, [1])]); // (L, T)
+    return g.unsqueeze(g.where(seen, g.scalar(0), g.scalar(-1e9)), [0, 1]); // (1, 1, L, T)
+  });
+
+  for (let layer = 0; layer < settings.layers; layer++) {
+    const prefix = `h.layers.${layer}`;
+    x = g.scope(`layer${layer}`, () => {
+      const cacheDims = ['B', heads, 'S', headWidth];
+      const qkv = g.linear(
+        x,
+        weights.transposed(g, `${prefix}.self_attn.in_proj_weight`, [width, 3 * width]),
+        weights.plain(g, `${prefix}.self_attn.in_proj_bias`, [3 * width]),
+      );
+      const [attended, keys, values] = g.ops(
+        'GroupQueryAttention',
+        [
+          qkv,
+          null,
+          null,
+          g.input(`past_k.${layer}`, 'float32', cacheDims),
+          g.input(`past_v.${layer}`, 'float32', cacheDims),
+          seqlens,
+          total,
+          null,
+          null,
+          null,
+          bias,
+        ],
+        3,
+        { num_heads: heads, kv_num_heads: heads, scale: float(1 / Math.sqrt(headWidth)), causal: 0 },
+        'com.microsoft',
+      ) as [Value, Value, Value];
+      g.output(`k.${layer}`, keys, 'float32', cacheDims);
+      g.output(`v.${layer}`, values, 'float32', cacheDims);
+      const projected = g.matmul(
+        attended,
+        weights.transposed(g, `${prefix}.self_attn.out_proj.weight`, [width, width]),
+      );
+      const normed = addNorm(g, weights, x, projected, `${prefix}.self_attn.out_proj.bias`, `${prefix}.norm1`, width);
+      const inner = g.relu(
+        g.linear(
+          normed,
+          weights.transposed(g, `${prefix}.linear1.weight`, [width, feedForwardWidth]),
+          weights.plain(g, `${prefix}.linear1.bias`, [feedForwardWidth]),
+        ),
+      );
+      const outer = g.matmul(inner, weights.transposed(g, `${prefix}.linear2.weight`, [feedForwardWidth, width]));
+      return addNorm(g, weights, normed, outer, `${prefix}.linear2.bias`, `${prefix}.norm2`, width);
+    });
+  }
+  if (options.debug) g.output('xy_dec', x, 'float32', ['B', 'L', width]);
+
+  const hidden = g.gather(x, g.constant(-1, 'int64'), 1); // (B, width)
+  if (options.debug) g.output('hidden', hidden, 'float32', ['B', width]);
+  const head = weights.transposed(g, 'ar_predict_layer.weight', [width, vocabulary]);
+  g.output('logits', g.matmul(hidden, head), 'float32', ['B', vocabulary]);
+  return g.build();
+}
+
+/** LayerNorm(x + y + bias): the residual after attention and after the feed-forward part. */
+function addNorm(
+  g: GraphBuilder,
+  weights: CheckpointWeights,
+  x: Value,
+  y: Value,
+  bias: string,
+  norm: string,
+  width: number,
+): Value {
+  const inputs = [
+    x,
+    y,
+    weights.plain(g, `${norm}.weight`, [width]),
+    weights.plain(g, `${norm}.bias`, [width]),
+    weights.plain(g, bias, [width]),
+  ];
+  return g.op('SkipLayerNormalization', inputs, { epsilon: float(1e-5) }, 'com.microsoft');
+}
+
+/**
+ * alpha · sine positions (positions, width), as a weight: sin in even columns, cos in odd ones.
+ *
+ * upstream: AR/modules/embedding.py SinePositionalEmbedding
+ */
+function sineTable(g: GraphBuilder, weights: CheckpointWeights, alpha: string, settings: Text2SemanticSettings): Value {
+  const { positions, width } = settings;
+  const load = () => {
+    const scale = weights.values(alpha)[0] ?? 1;
+    const table = new Float32Array(positions * width);
+    for (let pair = 0; pair < width; pair += 2) {
+      // Rounded to float32 where upstream's own arithmetic rounds: at position 2,000 the product's rounding shows.
+      const step = Math.fround(-Math.log(10000) / width);
+      const frequency = Math.fround(Math.exp(Math.fround(pair * step)));
+      for (let position = 0; position < positions; position++) {
+        const angle = Math.fround(position * frequency);
+        table[position * width + pair] = scale * Math.fround(Math.sin(angle));
+        if (pair + 1 < width) table[position * width + pair + 1] = scale * Math.fround(Math.cos(angle));
+      }
+    }
+    return table;
+  };
+  return g.weight(alpha.replace('alpha', 'table'), [positions, width], load);
+}
+
+/** The checkpoint's tensors as weights of the graph, without upstream's `model.` in front. */
+class CheckpointWeights {
+  readonly #checkpoint: Checkpoint;
+
+  constructor(checkpoint: Checkpoint) {
+    this.#checkpoint = checkpoint;
+  }
+
+  has(name: string): boolean {
+    return this.#find(name) !== undefined;
+  }
+
+  shape(name: string, rank: 2): [number, number] {
+    const shape = this.#get(name).shape;
+    if (shape.length !== rank) throw this.#unfit(name, shape, 'a matrix');
+    return [shape[0] ?? 0, shape[1] ?? 0];
+  }
+
+  values(name: string): Float32Array {
+    return this.#get(name).readFloat32();
+  }
+
+  /** A weight used as it is stored. */
+  plain(g: GraphBuilder, name: string, shape: readonly number[]): Value {
+    const stored = this.#get(name);
+    if (stored.shape.join() !== shape.join()) throw this.#unfit(name, stored.shape, `[${shape.join(', ')}]`);
+    return g.weight(name, shape, () => stored.readFloat32());
+  }
+
+  /** A matrix of (in, out), stored by PyTorch as (out, in). */
+  transposed(g: GraphBuilder, name: string, shape: readonly [number, number]): Value {
+    const [rows, columns] = shape;
+    const stored = this.#get(name);
+    if (stored.shape.join() !== `${columns},${rows}`) {
+      throw this.#unfit(name, stored.shape, `[${columns}, ${rows}]`);
+    }
+    return g.weight(name, shape, () => transpose(stored.readFloat32(), columns, rows));
+  }
+
+  #find(name: string): CheckpointTensor | undefined {
+    return this.#checkpoint.tensors.get(`model.${name}`) ?? this.#checkpoint.tensors.get(name);
+  }
+
+  #get(name: string): CheckpointTensor {
+    const found = this.#find(name);
+    if (found === undefined) {
+      throw new AppError(
+        'MODEL_INVALID',
+        `${this.#checkpoint.path} has no tensor "model.${name}"; expected a GPT-SoVITS text-to-semantic checkpoint (.ckpt)`,
+      );
+    }
+    return found;
+  }
+
+  #unfit(name: string, shape: readonly number[], expected: string): AppError {
+    return new AppError(
+      'MODEL_INVALID',
+      `${this.#checkpoint.path}: "model.${name}" has shape [${shape.join(', ')}], expected ${expected}`,
+    );
+  }
+}
+
+/** (rows, columns) → (columns, rows), in blocks that stay in the cache. */
+function transpose(matrix: Float32Array, rows: number, columns: number): Float32Array {
+  const result = new Float32Array(matrix.length);
+  const BLOCK = 32;
+  for (let row0 = 0; row0 < rows; row0 += BLOCK) {
+    const rowEnd = Math.min(rows, row0 + BLOCK);
+    for (let column0 = 0; column0 < columns; column0 += BLOCK) {
+      const columnEnd = Math.min(columns, column0 + BLOCK);
+      for (let row = row0; row < rowEnd; row++) {
+        for (let column = column0; column < columnEnd; column++) {
+          result[column * rows + row] = matrix[row * columns + column]!;
+        }
+      }
+    }
+  }
+  return result;
+}
+
+function section(config: PlainValue | undefined, name: string): PlainValue | undefined {
+  return isRecord(config) ? config[name] : undefined;
+}
+
+function number(values: PlainValue | undefined, name: string): number | null {
+  const value = isRecord(values) ? values[name] : undefined;
+  return typeof value === 'number' ? value : null;
+}
+
+function isRecord(value: PlainValue | undefined): value is { readonly [key: string]: PlainValue } {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
