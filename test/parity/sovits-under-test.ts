@@ -29,19 +29,19 @@ export class SovitsUnderTest {
   readonly checkpoint: Checkpoint;
   readonly spec: ModelSpec;
   readonly decoder: WaveformDecoder;
-  readonly #sessions: Readonly<Record<SovitsGraphName, Session>>;
+  readonly sessions: Readonly<Record<SovitsGraphName, Session>>;
 
   constructor(path: string) {
     this.checkpoint = openCheckpoint(path);
     this.spec = readModelSpec(this.checkpoint);
     const graphs = buildSovits(this.checkpoint, this.spec, { expose: EXPOSED });
     const compiled = Object.entries(graphs).map(([name, graph]) => [name, compileInMemory(graph)]);
-    this.#sessions = Object.fromEntries(compiled) as Record<SovitsGraphName, Session>; // the entries of a full record
-    this.decoder = new WaveformDecoder(this.spec, this.#sessions);
+    this.sessions = Object.fromEntries(compiled) as Record<SovitsGraphName, Session>; // the entries of a full record
+    this.decoder = new WaveformDecoder(this.spec, this.sessions);
   }
 
   run(graph: SovitsGraphName, feeds: Readonly<Record<string, Tensor>>): Record<string, Tensor> {
-    return this.#sessions[graph].run(feeds);
+    return this.sessions[graph].run(feeds);
   }
 
   /** ge of one reference: its spectrogram (bins × frames, more bins than are read) and, in v2Pro, its speaker vector. */
@@ -67,7 +67,7 @@ export class SovitsUnderTest {
   }
 
   close(): void {
-    for (const session of Object.values(this.#sessions)) session.close();
+    for (const session of Object.values(this.sessions)) session.close();
     this.checkpoint.close();
   }
 }
