@@ -1,0 +1,129 @@
+import { access } from 'node:fs/promises';
+import { openCheckpoint } from '../checkpoint/open-checkpoint.js';
+import { type SafetensorsEntry, writeSafetensors } from '../checkpoint/safetensors-writer.js';
+import { AppError } from '../errors.js';
+import type { LanguageMode } from '../text/language.js';
+import type { ModelVersion } from './engine-types.js';
+
+/** The recording that a voice continues from: what was said, as tokens, phonemes and text features. */
+export interface VoicePrompt {
+  /** upstream: prompt_semantic */
+  readonly semanticTokens: Int32Array;
+  readonly phonemeIds: Int32Array;
+  /** Row-major (width, phonemes); null where the model has no BERT. */
+  readonly bertFeatures: Float32Array | null;
+}
+
+export interface RecordingFacts {
+  /** Of the file as it was given, lower-case hex. */
+  readonly sha256: string;
+  readonly durationMs: number;
+}
+
+/** A voice as one model speaks it: everything that is computed once, when it is enrolled. */
+export interface VoiceProfile {
+  readonly name: string;
+  /** Of the transcript. */
+  readonly language: LanguageMode;
+  /** What the first recording says; null for a prompt-free voice. */
+  readonly transcript: string | null;
+  /** Name and digest of the model that computed the profile, and that alone can use it. */
+  readonly model: string;
+  readonly modelDigest: string;
+  readonly version: ModelVersion;
+  readonly sampleRateHz: number;
+  /** Null for a prompt-free voice. */
+  readonly prompt: VoicePrompt | null;
+  /** ge, averaged over the recordings. */
+  readonly globalEmbedding: Float32Array;
+  readonly recordings: readonly RecordingFacts[];
+  /** What was doubtful about the recordings, as sentences. */
+  readonly warnings: readonly string[];
+  /** ISO 8601. */
+  readonly createdAt: string;
+}
+
+/** Of the file's layout; a file of another is refused rather than misread. */
+const FORMAT = 1;
+
+/**
+ * Writes a profile as a safetensors file: tensors `ge`, `prompt_semantic`, `prompt_phonemes`, `prompt_bert`, everything
+ * else as JSON in the metadata. The file appears whole or not at all.
+ */
+export async function saveVoiceProfile(path: string, profile: VoiceProfile): Promise<void> {
+  const { prompt, globalEmbedding, ...facts } = profile;
+  const entries: SafetensorsEntry[] = [
+    { name: 'ge', dtype: 'F32', shape: [globalEmbedding.length], load: () => globalEmbedding },
+  ];
+  if (prompt) {
+    const { semanticTokens, phonemeIds, bertFeatures } = prompt;
+    entries.push(
+      { name: 'prompt_semantic', dtype: 'I32', shape: [semanticTokens.length], load: () => semanticTokens },
+      { name: 'prompt_phonemes', dtype: 'I32', shape: [phonemeIds.length], load: () => phonemeIds },
+    );
+    if (bertFeatures) {
+      const shape = [bertFeatures.length / phonemeIds.length, phonemeIds.length];
+      entries.push({ name: 'prompt_bert', dtype: 'F32', shape, load: () => bertFeatures });
+    }
+  }
+  await writeSafetensors(path, entries, { timbre_voice: JSON.stringify({ format: FORMAT, ...facts }) });
+}
+
+/**
+ * Reads what {@link saveVoiceProfile} wrote.
+ *
+ * @throws AppError `VOICE_NOT_FOUND` where there is no such file, `VOICE_INVALID` where it is damaged or of another layout.
+ */
+export async function loadVoiceProfile(path: string): Promise<VoiceProfile> {
+  await access(path).catch((cause: unknown) => {
+    throw new AppError('VOICE_NOT_FOUND', `there is no voice at ${path}; enrol it again`, { cause });
+  });
+  try {
+    const file = openCheckpoint(path);
+    try {
+      const tensor = (name: string) => {
+        const found = file.tensors.get(name);
+        if (!found) throw new Error(`it has no tensor "${name}"`);
+        return found;
+      };
+      const facts = parseFacts(file.data['__metadata__']);
+      const prompt = file.tensors.has('prompt_semantic')
+        ? {
+            semanticTokens: tensor('prompt_semantic').readInt32(),
+            phonemeIds: tensor('prompt_phonemes').readInt32(),
+            bertFeatures: file.tensors.has('prompt_bert') ? tensor('prompt_bert').readFloat32() : null,
+          }
+        : null;
+      return { ...facts, prompt, globalEmbedding: tensor('ge').readFloat32() };
+    } finally {
+      file.close();
+    }
+  } catch (cause) {
+    const problem = cause instanceof Error ? cause.message : String(cause);
+    throw new AppError('VOICE_INVALID', `the voice at ${path} cannot be read: ${problem}; enrol it again`, { cause });
+  }
+}
+
+type Facts = Omit<VoiceProfile, 'prompt' | 'globalEmbedding'>;
+
+/** The facts are JSON that this program wrote; a file from elsewhere must still not pass for a profile. */
+function parseFacts(metadata: unknown): Facts {
+  const text = isRecord(metadata) ? metadata['timbre_voice'] : undefined;
+  if (typeof text !== 'string') throw new Error('it is not a voice profile');
+  const facts: unknown = JSON.parse(text);
+  if (!isRecord(facts)) throw new Error('its description is not a JSON object');
+  if (facts['format'] !== FORMAT) throw new Error(`its format is ${String(facts['format'])}, expected ${FORMAT}`);
+  for (const field of ['name', 'language', 'model', 'modelDigest', 'version', 'createdAt']) {
+    if (typeof facts[field] !== 'string') throw new Error(`its ${field} is missing`);
+  }
+  if (typeof facts['sampleRateHz'] !== 'number') throw new Error('its sampleRateHz is missing');
+  if (!Array.isArray(facts['recordings']) || !Array.isArray(facts['warnings'])) {
+    throw new Error('its recordings or warnings are missing');
+  }
+  const { format: _, ...rest } = facts;
+  return rest as unknown as Facts; // the fields were checked above
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
