@@ -68,8 +68,8 @@ export interface NetworkSource {
   readonly kind: ComponentKind;
   readonly sources: readonly ComponentSource[];
   readonly settings: unknown;
-  /** Builds the graphs; called only when the store does not hold them yet. */
-  readonly graphs: () => readonly GraphModel[];
+  /** Builds the graphs by name; called only when the store does not hold them yet. */
+  readonly graphs: () => Readonly<Record<string, GraphModel>>;
   /** Files kept as they are, such as a tokenizer's vocabulary. */
   readonly attachments: Readonly<Record<string, Uint8Array>>;
 }
@@ -120,9 +120,10 @@ export class ComponentStore {
     const folder = join(this.#folder, `partial-${randomUUID()}`);
     mkdirSync(folder);
     try {
-      const graphs = source.graphs();
+      const named = Object.entries(source.graphs());
+      const graphs = named.map(([, graph]) => graph);
       const weights = writeWeightsFile(join(folder, 'weights.safetensors'), graphs, { digest });
-      for (const graph of graphs) writeModelFile(join(folder, `${graph.name}.onnx`), graph, weights);
+      for (const [name, graph] of named) writeModelFile(join(folder, `${name}.onnx`), graph, weights);
       for (const [name, bytes] of Object.entries(source.attachments)) writeFileSync(join(folder, name), bytes);
       const unique = new Map(graphs.flatMap((graph) => graph.weights).map((weight) => [weight.name, weight.shape]));
       const manifest: ComponentManifest = {
@@ -131,8 +132,8 @@ export class ComponentStore {
         compilerVersion: COMPILER_VERSION,
         precision: 'fp32',
         sources: source.sources,
-        graphs: Object.fromEntries(graphs.map((graph) => [graph.name, `${graph.name}.onnx`])),
-        nodeCounts: Object.fromEntries(graphs.map((graph) => [graph.name, graph.nodes.length])),
+        graphs: Object.fromEntries(named.map(([name]) => [name, `${name}.onnx`])),
+        nodeCounts: Object.fromEntries(named.map(([name, graph]) => [name, graph.nodes.length])),
         weightsFile: weights.fileName,
         parameterCount: [...unique.values()].reduce((sum, shape) => sum + elementCount(shape), 0),
         files: fileDigests(folder),

@@ -86,6 +86,8 @@ export interface ImportModelRequest {
   readonly paths: readonly string[];
   /** Overrides the version found in the contents. */
   readonly version?: ModelVersion;
+  /** Sampling for requests that ask for none; absent: upstream's. */
+  readonly sampling?: SamplingOptions;
   /** Replace a model of the same name instead of throwing `MODEL_EXISTS`. */
   readonly replace?: boolean;
 }

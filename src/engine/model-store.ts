@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, s
 import { join } from 'node:path';
 import { AppError } from '../errors.js';
 import { COMPILER_VERSION, type ComponentKind, type ComponentManifest, ComponentStore } from './component-store.js';
-import type { ModelDetails, ModelSummary, ModelVersion } from './engine-types.js';
+import type { ModelDetails, ModelSummary, ModelVersion, SamplingOptions } from './engine-types.js';
 
 /** `models/<name>.json`: a name for a set of compiled networks. */
 export interface ModelRecord {
@@ -15,6 +15,8 @@ export interface ModelRecord {
   readonly warnings: readonly string[];
   /** Digest of each network's component. */
   readonly components: Readonly<Partial<Record<ComponentKind, string>>>;
+  /** Sampling for requests that ask for none; absent: upstream's. */
+  readonly sampling?: SamplingOptions;
 }
 
 /** A model with its networks' manifests at hand. */

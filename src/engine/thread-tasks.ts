@@ -7,11 +7,11 @@ import { AppError, type ErrorPayload, errorFromPayload } from '../errors.js';
  * is not resumed, at most one run later.
  */
 
-/** A task: yields pieces of its result (or nothing, just to give way), returns the rest. */
-export type Task = Generator<unknown, unknown, void>;
+/** A task: yields pieces of its result, or {@link GIVE_WAY}. */
+export type Task = Generator<unknown, void, void>;
 
-/** What a thread can do, by name. */
-export type TaskMethods = Readonly<Record<string, (args: never) => Task>>;
+/** What a thread can do, by name: a task, or work short enough to be done at once, or a promise of its result. */
+export type TaskMethods = Readonly<Record<string, (args: never, signal: AbortSignal) => unknown>>;
 
 /** Yielded by a task that has nothing to deliver but lets the others go first. */
 export const GIVE_WAY = Symbol('give way');
@@ -51,6 +51,7 @@ export async function serveTasks(
   beforeRound: () => void = () => {},
 ): Promise<void> {
   const tasks = new Map<number, { readonly task: Task; untaken: number }>();
+  const promises = new Map<number, AbortController>();
   let closed = false;
   let wake = (): void => {};
   port.on('close', () => {
@@ -65,15 +66,10 @@ export async function serveTasks(
 
   function receive(request: Request): void {
     if (request.type === 'call') {
-      const method = methods[request.method] as ((args: unknown) => Task) | undefined;
-      try {
-        if (!method) throw new AppError('INTERNAL', `an inference thread has no method ${request.method}`);
-        tasks.set(request.id, { task: method(request.args), untaken: 0 });
-      } catch (error) {
-        fail(request.id, error);
-      }
+      start(request.id, request.method, request.args);
       return;
     }
+    if (request.type === 'cancel') promises.get(request.id)?.abort();
     const entry = tasks.get(request.id);
     if (!entry) return;
     if (request.type === 'taken') entry.untaken -= 1;
@@ -87,12 +83,34 @@ export async function serveTasks(
     }
   }
 
+  function start(id: number, name: string, args: unknown): void {
+    const abort = new AbortController();
+    try {
+      const method = methods[name] as ((args: unknown, signal: AbortSignal) => unknown) | undefined;
+      if (!method) throw new AppError('INTERNAL', `an inference thread has no method ${name}`);
+      const started = method(args, abort.signal);
+      if (isTask(started)) {
+        tasks.set(id, { task: started, untaken: 0 });
+        return;
+      }
+      promises.set(id, abort);
+      Promise.resolve(started)
+        .then(
+          (value) => post('result', id, value),
+          (error) => fail(id, error),
+        )
+        .finally(() => promises.delete(id));
+    } catch (error) {
+      fail(id, error);
+    }
+  }
+
   function advance(id: number, entry: { readonly task: Task; untaken: number }): void {
     try {
       const turn = entry.task.next();
       if (turn.done) {
         tasks.delete(id);
-        post('result', id, turn.value);
+        post('result', id, undefined);
       } else if (turn.value !== GIVE_WAY) {
         entry.untaken += 1;
         post('piece', id, turn.value);
@@ -133,6 +151,10 @@ export async function serveTasks(
     }
   }
   for (const { task } of tasks.values()) task.return(undefined);
+}
+
+function isTask(value: unknown): value is Task {
+  return typeof value === 'object' && value !== null && Symbol.iterator in value && 'next' in value;
 }
 
 /** The caller's side of one inference thread. */

@@ -1,0 +1,303 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import type { Checkpoint } from '../checkpoint/checkpoint.js';
+import { CHECKPOINT_KIND_NAMES, type CheckpointKind, detectCheckpointKind } from '../checkpoint/checkpoint-kind.js';
+import { openCheckpoint } from '../checkpoint/open-checkpoint.js';
+import { AppError } from '../errors.js';
+import { type BertSpec, buildBert, readBertSpec } from '../models/bert.js';
+import { buildHubert, type HubertSpec, readHubertSpec } from '../models/hubert.js';
+import { type ModelSpec, readModelSpec } from '../models/model-spec.js';
+import { buildSovits } from '../models/sovits/sovits.js';
+import { buildSpeakerEncoder, readSpeakerEncoderSpec, type SpeakerEncoderSpec } from '../models/speaker-encoder.js';
+import { buildText2Semantic, readText2SemanticSettings, type Text2SemanticSettings } from '../models/text2semantic.js';
+import {
+  type ComponentKind,
+  type ComponentManifest,
+  type ComponentSource,
+  type NetworkSource,
+  sha256OfFile,
+} from './component-store.js';
+import type { ImportModelRequest, ImportProgress, ModelVersion } from './engine-types.js';
+import { checkName, type ModelRecord, type ModelStore } from './model-store.js';
+import type { Runtime } from './onnxruntime.js';
+
+const COMPONENT_KINDS: Partial<Record<CheckpointKind, ComponentKind>> = {
+  t2s: 'text2semantic',
+  sovits: 'sovits',
+  hubert: 'hubert',
+  roberta: 'bert',
+  'speaker-encoder': 'speaker-encoder',
+};
+
+/** How a network is called in messages. */
+const COMPONENT_NAMES: Record<ComponentKind, string> = {
+  text2semantic: 'text-to-semantic (GPT, s1) checkpoint',
+  sovits: 'SoVITS (s2) checkpoint',
+  hubert: 'HuBERT',
+  bert: 'Chinese RoBERTa',
+  'speaker-encoder': 'speaker encoder (ERes2NetV2)',
+};
+
+interface OpenedNetwork {
+  readonly kind: ComponentKind;
+  readonly checkpoint: Checkpoint;
+  readonly source: NetworkSource;
+  readonly version: ModelVersion | null;
+}
+
+/**
+ * Imports a model in three phases: read the checkpoints (what each file is follows from its contents), check that they
+ * belong together, compile each network into the store. Encoders that are not given are taken from the store where one
+ * of the right width is there.
+ *
+ * @throws AppError `CHECKPOINT_*` for a file that cannot be used, `MODEL_INVALID` where files are missing or do not fit
+ * one another, `MODEL_EXISTS`; `signal.reason` once aborted.
+ */
+export function importModel(
+  request: ImportModelRequest,
+  store: ModelStore,
+  runtime: Runtime,
+  options: { readonly signal?: AbortSignal | undefined; readonly onProgress?: (progress: ImportProgress) => void } = {},
+): ModelRecord {
+  checkName('model', request.name);
+  if (store.has(request.name) && !request.replace) {
+    throw new AppError('MODEL_EXISTS', `there is a model "${request.name}" already; choose another name or replace it`);
+  }
+  const networks: OpenedNetwork[] = [];
+  try {
+    for (const path of request.paths) {
+      options.signal?.throwIfAborted();
+      options.onProgress?.({
+        step: `reading ${basename(path)}`,
+        fraction: (0.2 * networks.length) / request.paths.length,
+      });
+      networks.push(openNetwork(path, request.version));
+    }
+    const given = byKind(networks);
+    const sovits = required(given, 'sovits', request);
+    required(given, 'text2semantic', request);
+    const shared = sharedEncoders(given, store);
+    const settings = (kind: ComponentKind): unknown => given.get(kind)?.source.settings ?? shared.get(kind)?.settings;
+    const warnings = checkFit(settings);
+
+    const components: Partial<Record<ComponentKind, string>> = {};
+    for (const [index, network] of networks.entries()) {
+      options.signal?.throwIfAborted();
+      const fraction = 0.2 + (0.8 * index) / networks.length;
+      options.onProgress?.({ step: `compiling ${COMPONENT_NAMES[network.kind]}`, fraction });
+      components[network.kind] = store.components.compile(network.source, runtime).digest;
+    }
+    for (const [kind, manifest] of shared) components[kind] = manifest.digest;
+    const spec = sovits.source.settings as ModelSpec;
+    const record: ModelRecord = {
+      name: request.name,
+      version: sovits.version ?? spec.version,
+      sampleRateHz: spec.sampleRateHz,
+      digest: createHash('sha256')
+        .update(JSON.stringify(Object.entries(components).sort()))
+        .digest('hex'),
+      createdAt: new Date().toISOString(),
+      warnings,
+      components,
+      ...(request.sampling ? { sampling: request.sampling } : {}),
+    };
+    store.save(record);
+    options.onProgress?.({ step: 'done', fraction: 1 });
+    return record;
+  } finally {
+    for (const network of networks) network.checkpoint.close();
+  }
+}
+
+function openNetwork(path: string, version: ModelVersion | undefined): OpenedNetwork {
+  const file = weightsFileOf(path);
+  const checkpoint = openCheckpoint(file);
+  try {
+    const found = detectCheckpointKind(checkpoint);
+    const kind = COMPONENT_KINDS[found];
+    if (!kind) {
+      throw new AppError(
+        'CHECKPOINT_UNSUPPORTED',
+        `"${file}" is ${CHECKPOINT_KIND_NAMES[found]}; a model is made of a text-to-semantic and a SoVITS checkpoint, HuBERT, and optionally RoBERTa and a speaker encoder`,
+      );
+    }
+    const opened = describeNetwork(kind, checkpoint, version);
+    const attachments = attachmentsOf(kind, dirname(file));
+    const sources = [sourceOf(file), ...attachments.sources];
+    return {
+      kind,
+      checkpoint,
+      version: opened.version,
+      source: { kind, sources, settings: opened.settings, graphs: opened.graphs, attachments: attachments.files },
+    };
+  } catch (error) {
+    checkpoint.close();
+    throw error;
+  }
+}
+
+function describeNetwork(
+  kind: ComponentKind,
+  checkpoint: Checkpoint,
+  override: ModelVersion | undefined,
+): { settings: unknown; graphs: NetworkSource['graphs']; version: ModelVersion | null } {
+  switch (kind) {
+    case 'text2semantic': {
+      const settings = readText2SemanticSettings(checkpoint);
+      return { settings, graphs: () => ({ text2semantic: buildText2Semantic(checkpoint, settings) }), version: null };
+    }
+    case 'sovits': {
+      const settings = readModelSpec(checkpoint, override ? { version: override } : {});
+      return { settings, graphs: () => ({ ...buildSovits(checkpoint, settings) }), version: settings.version };
+    }
+    case 'hubert': {
+      const settings = readHubertSpec(checkpoint, configBeside(checkpoint));
+      return { settings, graphs: () => ({ hubert: buildHubert(checkpoint, settings) }), version: null };
+    }
+    case 'bert': {
+      const settings = readBertSpec(checkpoint, configBeside(checkpoint));
+      return { settings, graphs: () => ({ bert: buildBert(checkpoint, settings) }), version: null };
+    }
+    case 'speaker-encoder': {
+      const settings = readSpeakerEncoderSpec(checkpoint);
+      return { settings, graphs: () => ({ speaker: buildSpeakerEncoder(checkpoint, settings) }), version: null };
+    }
+  }
+}
+
+/** A file as it is, or the weights inside a folder of transformers' layout. */
+function weightsFileOf(path: string): string {
+  if (!existsSync(path)) throw new AppError('CHECKPOINT_NOT_FOUND', `there is no file or folder "${path}"`);
+  if (!statSync(path).isDirectory()) return path;
+  for (const name of ['model.safetensors', 'pytorch_model.bin']) {
+    if (existsSync(join(path, name))) return join(path, name);
+  }
+  throw new AppError(
+    'CHECKPOINT_NOT_FOUND',
+    `the folder "${path}" has no model.safetensors or pytorch_model.bin; name the checkpoint files themselves`,
+  );
+}
+
+function configBeside(checkpoint: Checkpoint): unknown {
+  const path = join(dirname(checkpoint.path), 'config.json');
+  if (!existsSync(path)) {
+    throw new AppError(
+      'CHECKPOINT_UNSUPPORTED',
+      `"${checkpoint.path}" needs the config.json of its model beside it (head counts are in no tensor)`,
+    );
+  }
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'));
+  } catch (cause) {
+    throw new AppError('CHECKPOINT_CORRUPT', `"${path}" is not JSON`, { cause });
+  }
+}
+
+/** Vocabulary files of a BERT go into the store with it. */
+function attachmentsOf(
+  kind: ComponentKind,
+  folder: string,
+): { files: Record<string, Uint8Array>; sources: ComponentSource[] } {
+  if (kind !== 'bert') return { files: {}, sources: [] };
+  const names = ['tokenizer.json', 'vocab.txt', 'tokenizer_config.json'].filter((name) =>
+    existsSync(join(folder, name)),
+  );
+  if (!names.some((name) => name !== 'tokenizer_config.json')) {
+    throw new AppError('CHECKPOINT_UNSUPPORTED', `"${folder}" has no tokenizer.json or vocab.txt, which RoBERTa needs`);
+  }
+  return {
+    files: Object.fromEntries(names.map((name) => [name, readFileSync(join(folder, name))])),
+    sources: names.map((name) => sourceOf(join(folder, name))),
+  };
+}
+
+function sourceOf(path: string): ComponentSource {
+  return { fileName: basename(path), sizeBytes: statSync(path).size, sha256: sha256OfFile(path) };
+}
+
+function byKind(networks: readonly OpenedNetwork[]): Map<ComponentKind, OpenedNetwork> {
+  const found = new Map<ComponentKind, OpenedNetwork>();
+  for (const network of networks) {
+    const earlier = found.get(network.kind);
+    if (earlier) {
+      throw new AppError(
+        'MODEL_INVALID',
+        `"${earlier.checkpoint.path}" and "${network.checkpoint.path}" are both a ${COMPONENT_NAMES[network.kind]}; a model has one`,
+      );
+    }
+    found.set(network.kind, network);
+  }
+  return found;
+}
+
+function required(
+  given: ReadonlyMap<ComponentKind, OpenedNetwork>,
+  kind: ComponentKind,
+  request: ImportModelRequest,
+): OpenedNetwork {
+  const network = given.get(kind);
+  if (network) return network;
+  const present = [...given.keys()].map((other) => COMPONENT_NAMES[other]).join(', ') || 'nothing';
+  throw new AppError(
+    'MODEL_INVALID',
+    `model "${request.name}" lacks a ${COMPONENT_NAMES[kind]}; given: ${present}. Name all files of the model in one import`,
+  );
+}
+
+/** Encoders already in the store that fit the given networks, for those kinds that were not given. */
+function sharedEncoders(
+  given: ReadonlyMap<ComponentKind, OpenedNetwork>,
+  store: ModelStore,
+): Map<ComponentKind, ComponentManifest> {
+  const spec = given.get('sovits')?.source.settings as ModelSpec;
+  const t2s = given.get('text2semantic')?.source.settings as Text2SemanticSettings;
+  const fits: Partial<Record<ComponentKind, (settings: unknown) => boolean>> = {
+    hubert: (settings) => (settings as HubertSpec).width === spec.sslWidth,
+    bert: (settings) => (settings as BertSpec).width === t2s.bertWidth,
+    'speaker-encoder': (settings) => (settings as SpeakerEncoderSpec).width === spec.speakerVectorWidth,
+  };
+  const shared = new Map<ComponentKind, ComponentManifest>();
+  const stored = store.components.list();
+  for (const [kind, fit] of Object.entries(fits) as [ComponentKind, (settings: unknown) => boolean][]) {
+    if (given.has(kind)) continue;
+    const match = stored.find((manifest) => manifest.kind === kind && fit(manifest.settings));
+    if (match) shared.set(kind, match);
+  }
+  return shared;
+}
+
+/** Throws `MODEL_INVALID` where two networks cannot work together; returns what works only in part. */
+function checkFit(settings: (kind: ComponentKind) => unknown): string[] {
+  const spec = settings('sovits') as ModelSpec;
+  const t2s = settings('text2semantic') as Text2SemanticSettings;
+  const hubert = settings('hubert') as HubertSpec | undefined;
+  const bert = settings('bert') as BertSpec | undefined;
+  const speaker = settings('speaker-encoder') as SpeakerEncoderSpec | undefined;
+  const misfit = (what: string): AppError => new AppError('MODEL_INVALID', `the files do not belong together: ${what}`);
+  if (t2s.phonemeCount < spec.symbolCount) {
+    throw misfit(
+      `text-to-semantic knows ${t2s.phonemeCount} phonemes, SoVITS ${spec.symbolCount} (v1 has 322, later versions 732)`,
+    );
+  }
+  if (t2s.vocabulary !== spec.codebookSize + 1) {
+    throw misfit(`text-to-semantic makes ${t2s.vocabulary - 1} tokens, SoVITS reads ${spec.codebookSize}`);
+  }
+  if (hubert && hubert.width !== spec.sslWidth) {
+    throw misfit(`HuBERT gives ${hubert.width} features a step, SoVITS expects ${spec.sslWidth}`);
+  }
+  if (bert && bert.width !== t2s.bertWidth) {
+    throw misfit(`RoBERTa gives ${bert.width} features, text-to-semantic expects ${t2s.bertWidth}`);
+  }
+  if (speaker && spec.speakerVectorWidth !== null && speaker.width !== spec.speakerVectorWidth) {
+    throw misfit(`the speaker encoder gives ${speaker.width} features, SoVITS expects ${spec.speakerVectorWidth}`);
+  }
+  const warnings: string[] = [];
+  if (!hubert)
+    warnings.push('no HuBERT: voices can be enrolled prompt-free only (style without the recording as prompt)');
+  if (!bert) warnings.push('no RoBERTa: Chinese is spoken without text features, with flatter prosody');
+  if (spec.speakerVectorWidth !== null && !speaker) {
+    warnings.push(`no speaker encoder, which ${spec.version} needs to enrol a voice`);
+  }
+  return warnings;
+}

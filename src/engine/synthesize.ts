@@ -1,0 +1,112 @@
+import { AppError } from '../errors.js';
+import { splitSentences, textToPhonemes } from '../text/frontend.js';
+import type { PhonemeSentence } from '../text/language.js';
+import type { AudioChunk, SynthesisRequest } from './engine-types.js';
+import type { SpeechModel } from './speech-model.js';
+import type { VoiceProfile } from './voice-profile.js';
+
+/** Silence between sentences where the request says nothing (upstream: fragment_interval 0.3 s). */
+const SENTENCE_PAUSE_MS = 300;
+
+/** Sentences whose tokens are made while an earlier one is being rendered or played. */
+const SENTENCES_AHEAD = 2;
+
+/**
+ * The main job, text in and speech out, in the order it happens: sentences, phonemes, text features, semantic tokens,
+ * waveform. Yields audio as it is made; the same request, voice and model give the same samples, whoever else is being
+ * served.
+ *
+ * @throws AppError `TEXT_EMPTY`, `TEXT_UNREADABLE`, `LANGUAGE_UNSUPPORTED`, `SYNTHESIS_FAILED`; `signal.reason` once aborted.
+ */
+export async function* synthesize(
+  request: SynthesisRequest,
+  voice: VoiceProfile,
+  model: SpeechModel,
+  callerSignal?: AbortSignal,
+): AsyncGenerator<AudioChunk, void, undefined> {
+  const left = new AbortController();
+  const signal = callerSignal ? AbortSignal.any([callerSignal, left.signal]) : left.signal;
+  const sentences = splitSentences(request.text, {
+    method: request.splitMethod ?? 'chunk30',
+    language: request.language,
+  });
+  const { sampleRateHz } = model;
+  const pause = new Float32Array(Math.round(((request.sentencePauseMs ?? SENTENCE_PAUSE_MS) / 1000) * sampleRateHz));
+  const sentenceCount = sentences.length;
+  let spoken = 0;
+
+  const speak = async (text: string, sentenceIndex: number): Promise<Utterance | null> => {
+    const phonemes = await readableOrNull(text, request, model);
+    if (!phonemes) return null;
+    const bertFeatures = await model.bertFeatures(phonemes, signal);
+    const semanticTokens = await model.semanticTokens(
+      { voice, phonemes, bertFeatures, sampling: request.sampling, seed: request.seed, sentenceIndex },
+      signal,
+    );
+    return { phonemes, semanticTokens };
+  };
+
+  try {
+    for await (const { index, result: utterance } of inOrder(sentences, SENTENCES_AHEAD, speak)) {
+      if (!utterance) continue;
+      if (spoken > 0 && pause.length > 0) {
+        yield { samples: pause.slice(), sampleRateHz, sentenceIndex: index - 1, sentenceCount };
+      }
+      const { phonemes, semanticTokens } = utterance;
+      const { speed, seed } = request;
+      const waveform = model.waveform({ voice, phonemes, semanticTokens, speed, seed, sentenceIndex: index }, signal);
+      for await (const samples of waveform) yield { samples, sampleRateHz, sentenceIndex: index, sentenceCount };
+      spoken += 1;
+    }
+  } finally {
+    // The caller may leave in the middle: sentences under way must not go on for nobody.
+    left.abort();
+  }
+  if (spoken === 0) {
+    throw new AppError(
+      'TEXT_UNREADABLE',
+      'the text holds nothing that can be spoken: no letters, characters or digits',
+    );
+  }
+}
+
+interface Utterance {
+  readonly phonemes: PhonemeSentence;
+  readonly semanticTokens: Int32Array;
+}
+
+/** A sentence of nothing but symbols is passed over where others can be spoken. */
+async function readableOrNull(
+  text: string,
+  request: SynthesisRequest,
+  model: SpeechModel,
+): Promise<PhonemeSentence | null> {
+  try {
+    return await textToPhonemes(text, { language: request.language, symbols: model.symbols });
+  } catch (error) {
+    if (error instanceof AppError && (error.code === 'TEXT_UNREADABLE' || error.code === 'TEXT_EMPTY')) return null;
+    throw error;
+  }
+}
+
+/**
+ * Runs `work` over `items`, at most `ahead` beyond the one being consumed, and yields the results in order. Leaving the
+ * loop abandons what is under way (its signal is the caller's business).
+ */
+async function* inOrder<T, R>(
+  items: readonly T[],
+  ahead: number,
+  work: (item: T, index: number) => Promise<R>,
+): AsyncGenerator<{ index: number; result: R }, void, undefined> {
+  const running: Promise<R>[] = [];
+  for (let index = 0; index < items.length; index++) {
+    while (running.length <= index + ahead && running.length < items.length) {
+      const started = work(items[running.length] as T, running.length);
+      // A failure surfaces when its turn comes; until then it must not count as unhandled.
+      started.catch(() => {});
+      running.push(started);
+    }
+    yield { index, result: await (running[index] as Promise<R>) };
+    running[index] = Promise.resolve(undefined as R);
+  }
+}
