@@ -34,7 +34,7 @@ export interface EnrolmentNetworks {
   ) => MaybePromise<Float32Array>;
   /** Speaker encoder: filter-bank features (frames, 80) → speaker vector; null where the model has none. */
   readonly speakerVector: ((fbank: Float32Array, frames: number) => MaybePromise<Float32Array>) | null;
-  /** Text features (width, phonemes) of a sentence, or null where the model has no BERT. */
+  /** Text features (phonemes, width) of a sentence, or null where the model has no BERT. */
   readonly bertFeatures: (sentence: PhonemeSentence, signal?: AbortSignal) => MaybePromise<Float32Array | null>;
 }
 

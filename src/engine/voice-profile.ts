@@ -10,7 +10,7 @@ export interface VoicePrompt {
   /** upstream: prompt_semantic */
   readonly semanticTokens: Int32Array;
   readonly phonemeIds: Int32Array;
-  /** Row-major (width, phonemes); null where the model has no BERT. */
+  /** Row-major (phonemes, width); null where the model has no BERT. */
   readonly bertFeatures: Float32Array | null;
 }
 
@@ -62,7 +62,7 @@ export async function saveVoiceProfile(path: string, profile: VoiceProfile): Pro
       { name: 'prompt_phonemes', dtype: 'I32', shape: [phonemeIds.length], load: () => phonemeIds },
     );
     if (bertFeatures) {
-      const shape = [bertFeatures.length / phonemeIds.length, phonemeIds.length];
+      const shape = [phonemeIds.length, bertFeatures.length / phonemeIds.length];
       entries.push({ name: 'prompt_bert', dtype: 'F32', shape, load: () => bertFeatures });
     }
   }

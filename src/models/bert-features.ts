@@ -4,17 +4,11 @@ import type { BertTokenizer } from './bert-tokenizer.js';
 /** Runs the network of `buildBert`: token ids → hidden states, row-major (tokens, width). */
 export type RunBert = (ids: readonly number[]) => Float32Array | Promise<Float32Array>;
 
-/** Features of a text, row-major (width, phonemes): column p is that of the character that phoneme p belongs to. */
-export interface BertFeatures {
-  readonly data: Float32Array;
-  readonly width: number;
-  readonly phonemes: number;
-}
-
 /**
- * BERT features of a text, one column a phoneme. A text beyond the model's longest sequence is read in halves.
+ * BERT features of a text, row-major (phonemes, width): row p is that of the character that phoneme p belongs to. A text
+ * beyond the model's longest sequence is read in halves.
  *
- * upstream: TTS_infer_pack/TextPreprocessor.py get_bert_feature. It takes the i-th token for the i-th character, which
+ * upstream: TTS_infer_pack/TextPreprocessor.py get_bert_feature, whose result is the transpose. It takes the i-th token for the i-th character, which
  * is right for Chinese; here a character gets the token that holds it, and none (zeros) where it has none.
  *
  * @param word2ph phonemes of each character (code point) of `text`
@@ -29,7 +23,7 @@ export async function bertFeatures(
     readonly maxTokens: number;
     readonly run: RunBert;
   },
-): Promise<BertFeatures> {
+): Promise<Float32Array> {
   const characters = Array.from(text);
   if (characters.length !== word2ph.length) {
     throw new AppError('INTERNAL', `${characters.length} characters have ${word2ph.length} entries in word2ph`);
@@ -38,19 +32,16 @@ export async function bertFeatures(
   return alignBertFeatures(rows, word2ph, bert.width);
 }
 
-/**
- * Repeats the row of each character for each of its phonemes: rows (characters, width) → (width, sum of word2ph).
- */
-export function alignBertFeatures(rows: Float32Array, word2ph: readonly number[], width: number): BertFeatures {
+/** Repeats the row of each character for each of its phonemes: (characters, width) → (sum of word2ph, width). */
+export function alignBertFeatures(rows: Float32Array, word2ph: readonly number[], width: number): Float32Array {
   const phonemes = word2ph.reduce((sum, count) => sum + count, 0);
-  const data = new Float32Array(width * phonemes);
-  let column = 0;
+  const aligned = new Float32Array(phonemes * width);
+  let phoneme = 0;
   for (const [character, count] of word2ph.entries()) {
-    for (let repeat = 0; repeat < count; repeat++, column++) {
-      for (let k = 0; k < width; k++) data[k * phonemes + column] = rows[character * width + k]!;
-    }
+    const row = rows.subarray(character * width, (character + 1) * width);
+    for (let repeat = 0; repeat < count; repeat++, phoneme++) aligned.set(row, phoneme * width);
   }
-  return { data, width, phonemes };
+  return aligned;
 }
 
 /** One row a character: (characters, width). */

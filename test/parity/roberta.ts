@@ -33,9 +33,17 @@ export async function runRobertaCase(testCase: ManifestCase, reference: Referenc
     };
     const word2ph = [...integersOf(tensors, 'word2ph')];
     const features = await bertFeatures(text, word2ph, { tokenizer, ...spec, run });
-    comparisons.push(...compareOutputs(testCase, tensors, { ...inner, features: features.data }, basename(file)));
+    comparisons.push(
+      ...compareOutputs(testCase, tensors, { ...inner, features: transposed(features, spec.width) }, basename(file)),
+    );
   }
   return comparisons;
+}
+
+/** (phonemes, width) as upstream's (width, phonemes). */
+function transposed(features: Float32Array, width: number): Float32Array {
+  const phonemes = features.length / width;
+  return features.map((_, index) => features[(index % phonemes) * width + Math.floor(index / phonemes)] ?? Number.NaN);
 }
 
 function specOf(weightsFile: string): BertSpec {
