@@ -93,7 +93,7 @@ function decode(
     phonemeIds: PHONEMES,
     globalEmbedding,
     speed,
-    noise: ([channels, frames]) => wave(channels * frames, phase),
+    noise: (frame, out) => out.set(wave(out.length, phase + frame)),
     ...(signal ? { signal } : {}),
   });
 }
@@ -103,8 +103,8 @@ function wave(length: number, phase: number): Float32Array {
   return Float32Array.from({ length }, (_, index) => Math.sin(index * 12.9898 + phase) * Math.cos(index * 0.7 * phase));
 }
 
-function silence([channels, frames]: readonly [number, number]): Float32Array {
-  return new Float32Array(channels * frames);
+function silence(_frame: number, out: Float32Array): void {
+  out.fill(0);
 }
 
 function largestDifference(a: Float32Array, b: Float32Array): number {

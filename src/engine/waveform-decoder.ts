@@ -20,8 +20,8 @@ export interface WaveformDecoderOptions {
   readonly rows?: number;
 }
 
-/** Standard normal values (channels × frames, row-major); the caller seeds them. */
-export type NoiseSource = (shape: readonly [channels: number, frames: number]) => Float32Array;
+/** Fills `out` (one value a channel) with the standard normal values of one frame; the caller seeds them by frame. */
+export type NoiseSource = (frame: number, out: Float32Array) => void;
 
 export interface SentenceToDecode {
   readonly semanticTokens: ArrayLike<number>;
@@ -99,7 +99,7 @@ export class WaveformDecoder {
     const latent = this.encodeTokens(semanticTokens, text, globalEmbedding);
     signal?.throwIfAborted();
     const map = frameMap(latent.frames, speed);
-    const noise = scaledNoise(sentence.noise([this.spec.interChannels, map.fraction.length]), noiseScale);
+    const noise = drawNoise(sentence.noise, map.fraction.length, this.spec.interChannels, noiseScale);
     const z = this.flow(latent, map, globalEmbedding, noise);
     yield* this.generate(z, globalEmbedding, signal);
   }
@@ -123,7 +123,7 @@ export class WaveformDecoder {
     return { frames: codes.length, data: output(results, 'latent', 'float32').data };
   }
 
-  /** Change of speed, prior and flow. `noise` (inter × target frames) is used as it is, already scaled. */
+  /** Change of speed, prior and flow. `noise` (target frames × inter) is used as it is, already scaled. */
   flow(latent: Latent, map: FrameMap, globalEmbedding: Float32Array, noise: Float32Array): LatentWave {
     const frames = map.fraction.length;
     const results = this.#sessions.flow.run({
@@ -131,7 +131,7 @@ export class WaveformDecoder {
       left: tensor('int64', [frames], map.left),
       right: tensor('int64', [frames], map.right),
       fraction: tensor('float32', [frames, 1], map.fraction),
-      noise: tensor('float32', [this.spec.interChannels, frames], noise),
+      noise: tensor('float32', [frames, this.spec.interChannels], noise),
       ge: this.#ge(globalEmbedding),
     });
     return { frames, data: output(results, 'z', 'float32').data };
@@ -270,6 +270,11 @@ class Plane {
   }
 }
 
-function scaledNoise(noise: Float32Array, scale: number): Float32Array {
-  return scale === 1 ? noise : noise.map((value) => value * scale);
+/** Noise of `frames` frames times `scale`, (frames, channels) row-major. */
+export function drawNoise(source: NoiseSource, frames: number, channels: number, scale: number): Float32Array {
+  const noise = new Float32Array(frames * channels);
+  if (scale === 0) return noise;
+  for (let frame = 0; frame < frames; frame++) source(frame, noise.subarray(frame * channels, (frame + 1) * channels));
+  if (scale !== 1) for (let index = 0; index < noise.length; index++) noise[index]! *= scale;
+  return noise;
 }

@@ -4,7 +4,7 @@ import { framesOfTokens } from '../../src/models/sovits/text-encoder.js';
 import { GraphBuilder } from '../../src/onnx/graph.js';
 import { type CaseRunner, type Comparison, compare } from './harness.js';
 import type { CaseTensor, ManifestCase, ReferenceData } from './reference.js';
-import { compileInMemory, joinWindows, SovitsUnderTest, transposed } from './sovits-under-test.js';
+import { compileInMemory, joinWindows, recordedNoise, SovitsUnderTest, transposed } from './sovits-under-test.js';
 import { decodeStreaming, lastFrames } from './streaming-decode.js';
 
 /** SoVITS of v1, v2, v2Pro and v2ProPlus: module by module, whole decoding, decoding in chunks. */
@@ -80,12 +80,12 @@ function compareModules(testCase: ManifestCase, tensors: CaseTensors, sovits: So
       left: tensor('int64', [count], map.left),
       right: tensor('int64', [count], map.right),
       fraction: tensor('float32', [count, 1], map.fraction),
-      noise: tensor('float32', [inter, count], new Float32Array(inter * count)),
+      noise: tensor('float32', [count, inter], new Float32Array(inter * count)),
       ge: tensor('float32', [1, ge.length, 1], ge),
     });
     checkTurned(`enc_p.y${suffix}`, output(prior, 'enc_p.y', 'float32').data, hidden);
-    check(`enc_p.m${suffix}`, output(prior, 'enc_p.m', 'float32').data);
-    check(`enc_p.logs${suffix}`, output(prior, 'enc_p.logs', 'float32').data);
+    checkTurned(`enc_p.m${suffix}`, output(prior, 'enc_p.m', 'float32').data, inter);
+    checkTurned(`enc_p.logs${suffix}`, output(prior, 'enc_p.logs', 'float32').data, inter);
     // No padding: the mask is as long as the frames, and all ones.
     check(`enc_p.mask${suffix}`, new Float32Array(count).fill(1));
   }
@@ -116,7 +116,7 @@ function compareDecode(testCase: ManifestCase, tensors: CaseTensors, sovits: Sov
       phonemeIds: tensors.any('text'),
       globalEmbedding: sovits.averageStyle(references),
       speed: run.speed,
-      noise: () => tensors.floats(`noise_${index}`),
+      noise: recordedNoise(tensors.floats(`noise_${index}`)),
       noiseScale: run.noise_scale,
     });
     return compare(testCase, `wave_${index}`, joinWindows(windows), tensors.any(`wave_${index}`));
@@ -140,14 +140,16 @@ function compareStreaming(testCase: ManifestCase, tensors: CaseTensors, sovits: 
   ]);
   const text = decoder.encodeText(tensors.any('text'));
   const tokens = tensors.any('codes');
-  // Upstream's default noise_scale, which decode_streaming was recorded with.
-  const noise = (index: number) => () => tensors.floats(`noise_${index}`).map((value) => value * 0.5);
+  const noiseOf = (index: number) => ({
+    noise: recordedNoise(tensors.floats(`noise_${index}`)),
+    noiseScale: 0.5, // upstream's default, which decode_streaming was recorded with
+  });
   const first = decodeStreaming(decoder, {
     tokens: tokens.subarray(0, params.first_codes),
     text,
     globalEmbedding,
     speed: 1,
-    noise: noise(0),
+    ...noiseOf(0),
   });
   const later = [1, params.speed_2].map((speed, at) =>
     decodeStreaming(decoder, {
@@ -155,7 +157,7 @@ function compareStreaming(testCase: ManifestCase, tensors: CaseTensors, sovits: 
       text,
       globalEmbedding,
       speed,
-      noise: noise(at + 1),
+      ...noiseOf(at + 1),
       resultTokens: params.result_length,
       overlap: lastFrames(first.latent, params.overlap_frames),
     }),

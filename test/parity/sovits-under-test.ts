@@ -1,7 +1,7 @@
 import type { Checkpoint } from '../../src/checkpoint/checkpoint.js';
 import { openCheckpoint } from '../../src/checkpoint/open-checkpoint.js';
 import { openRuntime, output, type Session, type Tensor, tensor } from '../../src/engine/onnxruntime.js';
-import { WaveformDecoder } from '../../src/engine/waveform-decoder.js';
+import { type NoiseSource, WaveformDecoder } from '../../src/engine/waveform-decoder.js';
 import { type ModelSpec, readModelSpec } from '../../src/models/model-spec.js';
 import { buildSovits, type SovitsGraphName } from '../../src/models/sovits/sovits.js';
 import type { GraphModel } from '../../src/onnx/graph.js';
@@ -87,6 +87,15 @@ export function transposed(values: ArrayLike<number>, rows: number): Float32Arra
     }
   }
   return result;
+}
+
+/** The noise that the reference recorded, (inter, frames) row-major, frame by frame. */
+export function recordedNoise(recorded: Float32Array): NoiseSource {
+  return (frame, out) => {
+    const frames = recorded.length / out.length;
+    if (frame >= frames) throw new Error(`noise was recorded for ${frames} frames, frame ${frame} was asked for`);
+    for (let channel = 0; channel < out.length; channel++) out[channel] = recorded[channel * frames + frame]!;
+  };
 }
 
 /** Windows joined. */

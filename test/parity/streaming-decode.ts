@@ -1,4 +1,10 @@
-import type { EncodedText, Latent, WaveformDecoder } from '../../src/engine/waveform-decoder.js';
+import {
+  drawNoise,
+  type EncodedText,
+  type Latent,
+  type NoiseSource,
+  type WaveformDecoder,
+} from '../../src/engine/waveform-decoder.js';
 import { frameMap } from '../../src/models/sovits/flow.js';
 import { joinWindows } from './sovits-under-test.js';
 
@@ -8,8 +14,8 @@ export interface StreamingCall {
   readonly text: EncodedText;
   readonly globalEmbedding: Float32Array;
   readonly speed: number;
-  /** (inter × frames), used as it is. */
-  readonly noise: (frames: number) => Float32Array;
+  readonly noise: NoiseSource;
+  readonly noiseScale: number;
   /** Only the last tokens are rendered; absent: all. */
   readonly resultTokens?: number;
   /** Last frames of the call before, (frames, hidden), faded into the first ones of this result. */
@@ -40,7 +46,8 @@ export function decodeStreaming(decoder: WaveformDecoder, call: StreamingCall): 
   }
   const latent = { frames: kept, data };
   const map = frameMap(kept, call.speed);
-  const z = decoder.flow(latent, map, call.globalEmbedding, call.noise(map.fraction.length));
+  const noise = drawNoise(call.noise, map.fraction.length, decoder.spec.interChannels, call.noiseScale);
+  const z = decoder.flow(latent, map, call.globalEmbedding, noise);
   return { wave: joinWindows(decoder.generate(z, call.globalEmbedding)), latent };
 }
 

@@ -21,8 +21,8 @@ import {
 /**
  * From the encoder's latent to what the generator reads: `latent` (T, hidden); the change of speed as, for each of F
  * target frames, the `left` and `right` source frame (int64 (F)) and the `fraction` between them (F, 1), see
- * {@link frameMap}; `noise` (inter, F), already scaled; `ge` (1, gin, 1) → `z` (1, inter, F).
- * Exposes `enc_p.y` (F, hidden), `enc_p.m`, `enc_p.logs` (inter, F) and `z_p` (1, inter, F).
+ * {@link frameMap}; `noise` (F, inter), already scaled; `ge` (1, gin, 1) → `z` (1, inter, F).
+ * Exposes `enc_p.y` (F, hidden), `enc_p.m`, `enc_p.logs` (F, inter) and `z_p` (1, inter, F).
  * upstream: module/models.py TextEncoder.forward (interpolate, proj), SynthesizerTrn.decode (z_p),
  * ResidualCouplingBlock in reverse.
  */
@@ -34,16 +34,17 @@ export function buildFlow(checkpoint: Checkpoint, spec: ModelSpec, options: Sovi
   const left = graph.gather(latent, graph.input('left', 'int64', ['frames']));
   const right = graph.gather(latent, graph.input('right', 'int64', ['frames']));
   const fraction = graph.input('fraction', 'float32', ['frames', 1]);
-  const noise = graph.input('noise', 'float32', [inter, 'frames']);
+  const noise = graph.input('noise', 'float32', ['frames', inter]);
   const ge = graph.input('ge', 'float32', [1, spec.globalEmbeddingWidth, 1]);
 
   const y = graph.add(left, graph.mul(graph.sub(right, left), fraction));
   exposed(context, 'enc_p.y', y, ['frames', hidden]);
-  const [mean, logs] = graph.split(graph.transpose(dense(context, y, 'enc_p.proj'), [1, 0]), [inter, inter], 0);
+  const [mean, logs] = graph.split(dense(context, y, 'enc_p.proj'), [inter, inter], 1);
   if (!mean || !logs) throw new Error('two halves');
-  exposed(context, 'enc_p.m', mean, [inter, 'frames']);
-  exposed(context, 'enc_p.logs', logs, [inter, 'frames']);
-  const prior = graph.unsqueeze(graph.add(mean, graph.mul(noise, graph.exp(logs))), [0]);
+  exposed(context, 'enc_p.m', mean, ['frames', inter]);
+  exposed(context, 'enc_p.logs', logs, ['frames', inter]);
+  const drawn = graph.add(mean, graph.mul(noise, graph.exp(logs)));
+  const prior = graph.unsqueeze(graph.transpose(drawn, [1, 0]), [0]);
   exposed(context, 'z_p', prior, [1, inter, 'frames']);
   graph.output('z', reverseFlow(context, prior, ge), 'float32', [1, inter, 'frames']);
   return graph.build();
