@@ -1,6 +1,6 @@
 import type { LanguagePhonemes, SymbolVersion } from '../language.js';
 import { applyErhua } from './erhua.js';
-import { normalizeChinese } from './normalization.js';
+import { normalizeChinese, normalizeWithPauses } from './normalization.js';
 import { segmentWords } from './segmentation.js';
 import { readWord, symbolsOf } from './syllables.js';
 import { applySandhi, mergeForSandhi } from './tone-sandhi.js';
@@ -13,8 +13,7 @@ export { normalizeChinese };
  * nothing is thrown. upstream: text/cleaner.py clean_text(text, 'zh', version) without the polyphone model
  */
 export function chinesePhonemes(text: string, options: { readonly symbols: SymbolVersion }): LanguagePhonemes {
-  const pause = pauseMark(text);
-  const normalizedText = normalizeChinese(pause ? text.replaceAll(pause.mark, ',') : text);
+  const { normalizedText, pauseSymbol } = normalizeWithPauses(text);
   const phonemes: string[] = [];
   const word2ph: number[] = [];
   // A segment ends after each punctuation mark: words and sandhi do not reach across.
@@ -31,14 +30,7 @@ export function chinesePhonemes(text: string, options: { readonly symbols: Symbo
   }
   return {
     normalizedText,
-    phonemes: pause ? phonemes.map((symbol) => (symbol === ',' ? pause.symbol : symbol)) : phonemes,
+    phonemes: pauseSymbol ? phonemes.map((symbol) => (symbol === ',' ? pauseSymbol : symbol)) : phonemes,
     word2ph,
   };
-}
-
-/** `￥` and `^` stand for long pauses: with either in the text every comma becomes that pause (upstream: clean_special). */
-function pauseMark(text: string): { readonly mark: string; readonly symbol: string } | undefined {
-  if (text.includes('￥')) return { mark: '￥', symbol: 'SP2' };
-  if (text.includes('^')) return { mark: '^', symbol: 'SP3' };
-  return undefined;
 }

@@ -1,19 +1,38 @@
+import { spellExpressions } from './expressions.js';
 import { spellNumbers } from './reading-rules.js';
 import { toSimplified } from './traditional.js';
+
+/** What a Chinese text is read as, and the symbol its commas become where it asks for long pauses. */
+export interface NormalizedChinese {
+  readonly normalizedText: string;
+  readonly pauseSymbol: 'SP2' | 'SP3' | null;
+}
 
 /**
  * A Chinese text as it is read: numbers, dates, units and signs spelt in simplified characters, punctuation reduced to
  * `! ? … , . -`, everything else dropped (Latin letters too: the language splitter has taken them out before).
- * upstream: text/chinese2.py text_normalize
+ * upstream: text/chinese2.py text_normalize, with the readings of expressions.ts
  */
 export function normalizeChinese(text: string): string {
+  return normalizeWithPauses(text).normalizedText;
+}
+
+/**
+ * As normalizeChinese; `￥` (not before a number) and `^` stand for long pauses: with either in the text the mark becomes a
+ * comma and every comma that pause. upstream: text/cleaner.py clean_special
+ */
+export function normalizeWithPauses(text: string): NormalizedChinese {
+  const spelt = spellExpressions(toSimplified(text));
+  const mark = spelt.includes('￥') ? '￥' : spelt.includes('^') ? '^' : null;
   let normalized = '';
-  for (const clause of splitClauses(text)) {
-    const narrow = toHalfWidth(toSimplified(clause));
-    normalized += unifyPunctuation(spellSigns(spellNumbers(narrow)));
+  for (const clause of splitClauses(mark ? spelt.replaceAll(mark, ',') : spelt)) {
+    normalized += unifyPunctuation(spellSigns(spellNumbers(toHalfWidth(clause))));
   }
-  // Repeated marks would make the voice repeat its reference.
-  return normalized.replace(/([!?…,.-])[!?…,.-]+/g, '$1');
+  return {
+    // Repeated marks would make the voice repeat its reference.
+    normalizedText: normalized.replace(/([!?…,.-])[!?…,.-]+/g, '$1'),
+    pauseSymbol: mark === '￥' ? 'SP2' : mark === '^' ? 'SP3' : null,
+  };
 }
 
 const SIGNS: Readonly<Record<string, string>> = {

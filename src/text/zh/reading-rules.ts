@@ -45,8 +45,8 @@ const MEASURES: Readonly<Record<string, string>> = {
 };
 
 /** Measure words before which a number is read as a count (upstream: COM_QUANTIFIERS, reduced to what decides). */
-const COUNTED =
-  '[处台架枚趟幅平方堵间床株批例列篇栋注亩封艘把目套段人所朵匹张座回场尾条个首阙阵网炮顶丘棵只支袭辆挑担颗壳窠曲墙群腔砣客贯扎捆刀令打手罗坡山岭江溪钟队单双对出口头脚板跳枝件贴针线管名位身堂课本页家户层丝毫厘分钱两斤铢石钧锱忽寸尺丈里寻常铺程米撮勺合升斗盘碗碟叠桶笼盆盒杯斛锅簋篮罐瓶壶卮盏箩箱煲啖袋钵年月季刻时周天秒旬纪岁世更夜春夏秋冬代伏辈丸泡粒幢堆根道面片块元亿万千百吨角项]|千克|微克|公分|千米|小时|美元|十吨';
+export const COUNTED =
+  '[处台架枚趟幅平方堵间床株批例列篇栋注亩封艘把目套段人所朵匹张座回场尾条个首阙阵网炮顶丘棵只支袭辆挑担颗壳窠曲墙群腔砣客贯扎捆刀令打手罗坡山岭江溪钟队单双对出口头脚板跳枝件贴针线管名位身堂课本页家户层丝毫厘分钱两斤铢石钧锱忽寸尺丈里寻常铺程米撮勺合升斗盘碗碟叠桶笼盆盒杯斛锅簋篮罐瓶壶卮盏箩箱煲啖袋钵年月日季刻时周天秒旬纪岁世更夜春夏秋冬代伏辈丸泡粒幢堆根道面片块元亿万千百吨角项]|千克|微克|公分|千米|小时|美元|十吨';
 
 const RULES: readonly Rule[] = [
   [
@@ -64,10 +64,7 @@ const RULES: readonly Rule[] = [
       `${time(hour!, minute!, second)}至${time(hour2!, minute2!, second2, minute === '30' ? '半' : '三十分')}`,
   ],
   [/([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?/g, (_, hour, minute, second) => time(hour!, minute!, second)],
-  [
-    /(-?)(?<!\d)(\d+(?:\.\d+)?)(°C|℃|度|摄氏度)/g,
-    (_, sign, number, unit) => `${sign ? '零下' : ''}${decimal(number!)}${unit === '摄氏度' ? unit : '度'}`,
-  ],
+  [/(-?)(?<!\d)(\d+(?:\.\d+)?)(?:°C|℃|度|摄氏度)/g, (_, sign, number) => `${sign ? '零下' : ''}${decimal(number!)}度`],
   [/(?<![A-Za-z])(?:[ck]?m[23²³]|[ck]?m|mm|ml|db|ds|kg|s)(?![A-Za-z])/g, (unit) => MEASURES[unit] ?? unit],
   ARITHMETIC,
   ARITHMETIC,

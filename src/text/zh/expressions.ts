@@ -1,0 +1,400 @@
+import { cardinal, decimal, digitByDigit } from './numbers.js';
+import { COUNTED } from './reading-rules.js';
+import {
+  CURRENCY_NAMES,
+  CURRENCY_PATTERN,
+  LETTER_UNITS,
+  LONG_UNIT_PATTERN,
+  UNIT_NAMES,
+  UNIT_PATTERN,
+} from './units.js';
+
+/**
+ * Spells in Chinese the written expressions that the reference reads wrongly or loses: dates with any separator, months,
+ * ratios, ranges, telephone numbers with hyphens, currencies, thousands separators, Latin units, negative decimals, round
+ * numbers, slashes, 〇. What it leaves is for the reference's own rules (reading-rules.ts).
+ *
+ * With `besideEnglish` (text that still holds English) only expressions in Chinese surroundings change, units usually said
+ * by their letters (GB) keep them, and nothing else is touched.
+ */
+export function spellExpressions(text: string, { besideEnglish = false } = {}): string {
+  let spelt = narrowBetweenDigits(text);
+  for (const rule of besideEnglish ? MIXED_RULES : ALL_RULES) spelt = apply(rule, spelt, besideEnglish);
+  return spelt;
+}
+
+type Groups = Readonly<Record<string, string | undefined>>;
+
+interface Rule {
+  readonly pattern: RegExp;
+  /** The spelt form, or undefined to leave the match as it is. */
+  readonly spell: (groups: Groups, context: Context) => string | undefined;
+}
+
+interface Context {
+  readonly match: string;
+  readonly before: string;
+  readonly after: string;
+  readonly besideEnglish: boolean;
+}
+
+/** How far a rule may look around itself for words that decide a reading. */
+const CONTEXT_CHARACTERS = 8;
+
+function apply(rule: Rule, text: string, besideEnglish: boolean): string {
+  return text.replace(rule.pattern, (match: string, ...rest: unknown[]) => {
+    // replace() passes offset and text after the captures, and then the groups where the pattern names any.
+    const groups = typeof rest.at(-1) === 'object' ? (rest.pop() as Groups) : {};
+    const offset = rest.at(-2) as number;
+    if (besideEnglish && !isInChinese(text, offset, offset + match.length)) return match;
+    const context = {
+      match,
+      before: text.slice(Math.max(0, offset - CONTEXT_CHARACTERS), offset),
+      after: text.slice(offset + match.length, offset + match.length + CONTEXT_CHARACTERS),
+      besideEnglish,
+    };
+    return rule.spell(groups, context) ?? match;
+  });
+}
+
+/** How far the surroundings decide whether an expression is Chinese or English. */
+const LANGUAGE_CONTEXT_CHARACTERS = 40;
+
+/** Whether the nearest letter before (or, at the beginning, after) an expression is a Han character. */
+function isInChinese(text: string, begin: number, end: number): boolean {
+  for (let i = begin - 1; i >= Math.max(0, begin - LANGUAGE_CONTEXT_CHARACTERS); i--) {
+    if (/[\u4e00-\u9fa5]/.test(text[i]!)) return true;
+    if (/[A-Za-z]/.test(text[i]!)) return /[\u4e00-\u9fa5]/.test(text[end] ?? '');
+  }
+  for (let i = end; i < Math.min(text.length, end + LANGUAGE_CONTEXT_CHARACTERS); i++) {
+    if (/[\u4e00-\u9fa5]/.test(text[i]!)) return true;
+    if (/[A-Za-z]/.test(text[i]!)) return false;
+  }
+  return false;
+}
+
+/** Full-width signs inside numbers, the several dashes and minus signs, squared unit characters. */
+function narrowBetweenDigits(text: string): string {
+  return text
+    .replace(/[０-９]/g, (digit) => String.fromCharCode(digit.charCodeAt(0) - 0xfee0))
+    .replace(/[㎀-㏟℉]/g, (sign) => sign.normalize('NFKC').replace('⁄', '/'))
+    .replace(/％/g, '%')
+    .replace(/(?<=\d)[：．／＋＝](?=\d)/g, (sign) => String.fromCharCode(sign.charCodeAt(0) - 0xfee0))
+    .replace(/−(?=\d)|(?<=\d)[－–—](?=\d)/g, '-')
+    .replace(/(?<=[\d%℃CF度元年月日号时分])～(?=-?\d)/g, '~')
+    .replace(/(?<=\d)\*(?=\d)/g, '×');
+}
+
+const FREE = '(?<![\\d.])';
+const NUMBER = '(?:\\d{1,3}(?:,\\d{3})+(?!\\d)|\\d+)(?:\\.\\d+)?';
+const END = '(?![A-Za-z\\d²³])';
+/** What a range must not touch, or it is a sum, a code or a chain. */
+const NOT_IN_SUM = '(?<![\\d.+\\-×÷=/:A-Za-z])';
+const MULTIPLIER = '万亿|千亿|百亿|十亿|千万|百万|十万|亿|万|千|百';
+const MONEY_WORD = '元|块|美元|美金|欧元|英镑|港元|港币|日元|韩元|人民币';
+
+/** Measure words that upstream's list lacks, so that it spells 120次 digit by digit and says 二次 for 2次. */
+const MORE_COUNTED =
+  '次(?![方元]|列车|航班|特快)|种|公里|公斤|公顷|倍|款|升|克|英里|海里|英尺|英寸|兆|立方|瓦|伏|赫兹|安培|字节|比特|卡路里|像素|帧|股|票|步(?!骤)';
+const TWO_COUNTED =
+  '次(?![方元]|列车|航班|特快|函数|曲线|元|世界)|种|公里|公斤|公顷|倍|款|升|克|英里|海里|英尺|英寸|兆|瓦|伏';
+/** After a number these make it a quantity, so that a hyphen before it means "to". */
+const QUANTITY = `${COUNTED}|${MORE_COUNTED}|个|倍|号(?!码)|楼|级|年级|折|分|日|点|度|摄氏度|秒|成|集|期|章|章节|周年|公斤`;
+
+const DATES: Rule[] = [
+  {
+    pattern:
+      /(?<!\d)(?<year>(?:19|20)\d{2})(?<separator>[-/.])(?<month>1[0-2]|0?[1-9])\k<separator>(?<day>3[01]|[12]\d|0?[1-9])(?![\d.-])/g,
+    spell: ({ year, month, day }) => `${digitByDigit(year!)}年${cardinal(month!)}月${cardinal(day!)}日`,
+  },
+  {
+    pattern: /(?<![\d/.-])(?<year>(?:19|20)\d{2})(?<separator>[-/])(?<month>1[0-2]|0[1-9])(?![\d/.=-])/g,
+    spell: ({ year, month }) => `${digitByDigit(year!)}年${cardinal(month!)}月`,
+  },
+  {
+    pattern: /(?<![\d+\-×÷=./])(?<first>(?:19|20)\d{2})年?[-~](?<second>(?:19|20)\d{2})(?<unit>年?)(?![\d+\-×÷=./])/g,
+    spell: ({ first, second, unit }) =>
+      Number(first) < Number(second) ? `${digitByDigit(first!)}到${digitByDigit(second!)}${unit}` : undefined,
+  },
+  {
+    pattern:
+      /(?<![\d.])(?<first>1[0-2]|0?[1-9])(?:月?[-~](?<second>1[0-2]|0?[1-9]))?月(?:(?<day>3[01]|[12]\d|0?[1-9])(?:[日号]?[-~](?<lastDay>3[01]|[12]\d|0?[1-9]))?(?<unit>[日号]))?/g,
+    spell: ({ first, second, day, lastDay, unit }, { before }) => {
+      if (/年$/.test(before) && !second && !lastDay) return undefined; // upstream reads whole dates
+      const months = `${cardinal(first!)}${second ? `到${cardinal(second)}` : ''}月`;
+      return day ? `${months}${cardinal(day)}${lastDay ? `${unit}到${cardinal(lastDay)}` : ''}${unit}` : months;
+    },
+  },
+  {
+    pattern:
+      /(?<=[年月日号]|周[一二三四五六日末]|星期[一二三四五六日天])[-~～—](?=[一二三四五六七八九十零]{1,12}[年月日号]|\d{1,4}[年月日号]|周|星期)/g,
+    spell: () => '到',
+  },
+  { pattern: /(?<!\d)(?<decade>[0-9]0)后/g, spell: ({ decade }) => `${digitByDigit(decade!)}后` },
+];
+
+const CLOCK = '(?<![\\d:.])(?:[01]?\\d|2[0-4]):[0-5]\\d(?::[0-5]\\d)?';
+
+const TIMES_AND_RATIOS: Rule[] = [
+  {
+    pattern: new RegExp(`(?<![A-Za-z])(?<half>[aApP])\\.?[mM]\\.?\\s?(?<clock>${CLOCK})`, 'g'),
+    spell: ({ clock, half }) => `${/a/i.test(half!) ? '上午' : '下午'}${clock}`,
+  },
+  {
+    pattern: new RegExp(`(?<clock>${CLOCK})\\s?(?<half>[aApP])\\.?[mM]\\b\\.?`, 'g'),
+    spell: ({ clock, half }) => `${/a/i.test(half!) ? '上午' : '下午'}${clock}`,
+  },
+  {
+    // upstream decides 半 of the second time by the minutes of the first
+    pattern:
+      /(?<![\d:.])(?<first>(?:[01]?\d|2[0-3]):30(?::[0-5]\d)?)[-~](?<second>(?:[01]?\d|2[0-4]):[0-5]\d(?::[0-5]\d)?)(?![\d:])/g,
+    spell: ({ first, second }) => (/^\d+:(?:00|30)/.test(second!) ? undefined : `${first}至${second}`),
+  },
+  { pattern: /(?<![\d:.])24:00(?::00)?(?![\d:])/g, spell: () => '二十四点' },
+  {
+    pattern: /(?<![\d:.])(?<ratio>\d+(?:\.\d+)?(?::\d+(?:\.\d+)?)+)(?![\d:])/g,
+    spell: ({ ratio }, { before, after }) => {
+      const parts = ratio!.split(':');
+      const isTime = parts.length <= 3 && /^(?:[01]?\d|2[0-4])(?::[0-5]\d)+$/.test(ratio!);
+      const saysRatio =
+        /(?:比分|比例|比率|比值|配比|赔率|高比|宽比|占比|之比|[以])(?:[是为达约]|大约|最终)?$/.test(before) ||
+        /^(?:的?(?:比分|比例|比率)|战胜|击败|获胜|取胜|领先|落后|大胜|险胜|完胜|逆转|稀释|兑换)/.test(after);
+      return isTime && !saysRatio ? undefined : parts.map((part) => decimal(part)).join('比');
+    },
+  },
+];
+
+const TELEPHONES: Rule[] = [
+  {
+    // area code, 400/800 lines, mobiles written in groups; further groups after blanks belong to the number
+    pattern:
+      /(?<![\d.-])(?:\+?86[- ]?)?(?:0\d{2,3}-\d{7,8}|0\d{2,3}[- ]\d{3,4}[- ]\d{4}|[48]00-\d{3}-\d{4}|[48]00-\d{4}-\d{3}|[48]00 \d{3} \d{4}|1[3-9]\d-\d{4}-\d{4})(?![\d-])/g,
+    spell: (_, { match }) =>
+      match
+        .replace(/^\+/, '')
+        .split(/[- ]/)
+        .map((part) => digitByDigit(part, { yao: true }))
+        .join('，'),
+  },
+];
+
+const MONEY: Rule[] = [
+  {
+    pattern: new RegExp(
+      `(?<![A-Za-z])(?<currency>${CURRENCY_PATTERN})\\s?(?<sign>-?)(?<first>${NUMBER})\\s?(?<firstUnit>${MULTIPLIER})?(?:[-~](?:${CURRENCY_PATTERN})?(?<second>${NUMBER})\\s?(?<secondUnit>${MULTIPLIER})?)?(?![\\d.]*\\d)(?=(?<said>${MONEY_WORD})?)`,
+      'g',
+    ),
+    spell: ({ currency, sign, first, firstUnit, second, secondUnit, said }) => {
+      const amount = second
+        ? `${price(first!)}${firstUnit ?? ''}到${price(second)}${secondUnit ?? ''}`
+        : `${two(price(first!))}${firstUnit ?? ''}`;
+      return `${sign ? '负' : ''}${amount}${said ? '' : CURRENCY_NAMES.get(currency!)}`;
+    },
+  },
+  {
+    pattern: new RegExp(
+      `${FREE}(?<number>${NUMBER})\\s?(?<multiplier>${MULTIPLIER})?\\s?(?<currency>${CURRENCY_PATTERN})(?![A-Za-z]|\\s?\\d)`,
+      'g',
+    ),
+    spell: ({ number, multiplier, currency }) =>
+      `${two(price(number!))}${multiplier ?? ''}${CURRENCY_NAMES.get(currency!)}`,
+  },
+];
+
+const ORDINALS: Rule[] = [{ pattern: /第(?<number>0?2)(?![\d.])/g, spell: () => '第二' }];
+
+const SEPARATED_THOUSANDS: Rule = {
+  pattern: /(?<![\d.,])(?<number>\d{1,3}(?:,\d{3})+(?:\.\d+)?)(?![\d,]*\d)(?=\s?(?<percent>%)?)/g,
+  spell: ({ number, percent }, { after }) => {
+    const plain = number!.replaceAll(',', '');
+    return percent || new RegExp(`^\\s?${UNIT_PATTERN}${END}`).test(after) ? plain : price(plain);
+  },
+};
+
+const TEMPERATURE = '°C|℃|°c|摄氏度|°F|度';
+
+const UNITS: Rule[] = [
+  {
+    pattern: new RegExp(
+      `${NOT_IN_SUM}(?<sign>-?)(?<first>${NUMBER})\\s?(?<unit1>${TEMPERATURE})?\\s?[-~](?<sign2>-?)(?<second>${NUMBER})\\s?(?<unit>${TEMPERATURE})`,
+      'g',
+    ),
+    spell: ({ sign, first, unit1, sign2, second, unit }, { match }) => {
+      if (match.includes('-') && !match.includes('~') && !sign && !sign2 && !ascends(first!, second!)) return undefined;
+      const name = degrees(unit!);
+      return `${below(sign)}${decimal(plain(first!))}${unit1 ? name : ''}到${below(sign2)}${decimal(plain(second!))}${name}`;
+    },
+  },
+  {
+    pattern: new RegExp(`(?<sign>(?<![\\d.A-Za-z)℃%])-)?${FREE}(?<number>${NUMBER})\\s?(?<unit>°C|℃|°c|°F)`, 'g'),
+    spell: ({ sign, number, unit }) => `${below(sign)}${decimal(plain(number!))}${degrees(unit!)}`,
+  },
+  {
+    pattern: new RegExp(
+      `${NOT_IN_SUM}(?<first>${NUMBER})\\s?(?<unit1>${UNIT_PATTERN})?[-~](?<second>${NUMBER})\\s?(?<unit>${UNIT_PATTERN})${END}(?<per>/${UNIT_PATTERN}${END})?`,
+      'g',
+    ),
+    spell: ({ first, unit1, second, unit, per }, { besideEnglish }) =>
+      unit1 && unit1 !== unit
+        ? undefined
+        : `${decimal(plain(first!))}${unit1 ? unitName(unit1, besideEnglish) : ''}到${decimal(plain(second!))}${unitName(unit!, besideEnglish)}${perName(per)}`,
+  },
+  {
+    pattern: new RegExp(`(?<![\\d.A-Za-z])(?<number>${NUMBER})\\s?(?<unit>w|W)(?![A-Za-z\\d])(?<more>\\+)?`, 'g'),
+    spell: ({ number, unit, more }, { after }) => {
+      const people = more || unit === 'w' || /^(?:粉|人|播放|阅读|点赞|元|块|用户|次|条|个|多)/.test(after);
+      return `${two(decimal(plain(number!)))}${people ? `万${more ? '多' : ''}` : '瓦'}`;
+    },
+  },
+  {
+    pattern: new RegExp(
+      `(?<![\\d.A-Za-z])(?<number>${NUMBER})\\s?(?<unit>${UNIT_PATTERN})${END}(?<per>/${UNIT_PATTERN}${END})?`,
+      'g',
+    ),
+    spell: ({ number, unit, per }, { besideEnglish }) =>
+      `${two(decimal(plain(number!)))}${unitName(unit!, besideEnglish)}${perName(per)}`,
+  },
+  {
+    pattern: new RegExp(
+      `(?<=[一二三四五六七八九十百千万亿两几半多每])\\s?(?<unit>${LONG_UNIT_PATTERN})${END}(?<per>/${UNIT_PATTERN}${END})?`,
+      'g',
+    ),
+    spell: ({ unit, per }, { besideEnglish }) => `${unitName(unit!, besideEnglish)}${perName(per)}`,
+  },
+  {
+    pattern: new RegExp(`(?<=[\\u4e00-\\u9fa5])(?<per>/${UNIT_PATTERN}${END})`, 'g'),
+    spell: ({ per }) => perName(per),
+  },
+];
+
+const RANGES: Rule[] = [
+  {
+    pattern: new RegExp(
+      `${NOT_IN_SUM}(?<sign>-?)(?<first>${NUMBER})(?<percent>%)?[-~](?<sign2>-?)(?<second>${NUMBER})%`,
+      'g',
+    ),
+    spell: ({ sign, first, percent, sign2, second }, { match }) => {
+      if (!percent && !match.includes('~') && !ascends(first!, second!)) return undefined;
+      return `${sign ? '负' : ''}百分之${decimal(plain(first!))}到${sign2 ? '负' : ''}百分之${decimal(plain(second!))}`;
+    },
+  },
+  {
+    pattern: new RegExp(
+      `${NOT_IN_SUM}(?<sign>-?)(?<first>${NUMBER})(?<multiplier>${MULTIPLIER})?-(?<second>${NUMBER})(?=${QUANTITY})`,
+      'g',
+    ),
+    spell: ({ sign, first, multiplier, second }) =>
+      multiplier || ascends(first!, second!)
+        ? `${sign ? '负' : ''}${two(decimal(plain(first!)))}${multiplier ?? ''}到${two(decimal(plain(second!)))}`
+        : undefined,
+  },
+];
+
+const PLAIN_NUMBERS: Rule[] = [
+  { pattern: /(?<=\d)\^(?<power>\d+)/g, spell: ({ power }) => `的${cardinal(power!)}次方` },
+  {
+    pattern: /(?<![\d.A-Za-z)%℃-])-(?<number>\d+\.\d+)(?![\d.%])/g,
+    spell: ({ number }, { after }) => (/^[~+×÷=/-]/.test(after) ? undefined : `负${decimal(number!)}`),
+  },
+  {
+    // upstream takes the fraction of 3.1415926 for a telephone number
+    pattern: /(?<![\d.])(?<number>\d+\.\d{7,})(?![\d.%])/g,
+    spell: ({ number }) => decimal(number!),
+  },
+  {
+    // … and an amount of seven or eight digits
+    pattern: new RegExp(`(?<![\\d.A-Za-z-])(?<number>[1-9]\\d{6,7})(?=[多余]?(?:${COUNTED}))`, 'g'),
+    spell: ({ number }) => cardinal(number!),
+  },
+  {
+    pattern: new RegExp(`(?<![\\d.A-Za-z/:-])(?<number>[1-9]\\d{2,})(?=[多余]?(?:${MORE_COUNTED}))`, 'g'),
+    spell: ({ number }) => cardinal(number!),
+  },
+  { pattern: new RegExp(`(?<![\\d.A-Za-z/:-])2(?=(?:${TWO_COUNTED}))`, 'g'), spell: () => '两' },
+  {
+    pattern: /(?<![\d.A-Za-z/:+×÷=-])(?<number>[1-9]\d?0{3,}|[1-9]00)(?![\d.A-Za-z/:+×÷=~%-])/g,
+    spell: ({ number }, { before, after }) => {
+      const isCode =
+        number === '2000' ||
+        /^[年室房]/.test(after) ||
+        /(?:编[码号]|号码?|代码|密码|[证件]码|尾号|电话|热线|拨打|致电|型号|频道|邮编|[长按]|暗号)(?:[是为:：,，]|输入)?$/.test(
+          before,
+        ) ||
+        (/^[48]00$/.test(number!) && /^(?:电话|热线|客服)/.test(after));
+      return isCode ? undefined : cardinal(number!);
+    },
+  },
+];
+
+const PER_UNIT =
+  /^(?:[天日周月季年时分秒人次斤克吨升米平件个台套张瓶盒箱袋支只条份位户亩股度辆间晚夜门节页本杯]|小时|公斤|千克|毫升|毫克|立方|公里|千米|课时)/;
+const AMOUNT_END = /[元块角分钱币刀镑克升米里吨次个件人台瓦卡焦步条一二三四五六七八九十百千万亿零两\d]$/;
+
+const SLASHES: Rule[] = [
+  { pattern: /(?<=[A-Za-z])\s?\/\s?(?=[A-Za-z])/g, spell: () => ' ' },
+  { pattern: /和\/或/g, spell: () => '和或' },
+  {
+    pattern: /(?<=[\u4e00-\u9fa5])\s?\/\s?(?=[\u4e00-\u9fa5])/g,
+    spell: (_, { before, after }) => (PER_UNIT.test(after) && AMOUNT_END.test(before) ? undefined : '、'),
+  },
+];
+
+const HYPHENS: Rule[] = [
+  { pattern: /(?<=[A-Za-z]{2})-(?=[A-Za-z\d])|(?<=\d)-(?=[A-Za-z]{2})/g, spell: () => ' ' },
+  { pattern: /(?<=[\u4e00-\u9fa5])-(?=[\u4e00-\u9fa5])/g, spell: () => '、' },
+];
+
+const ZEROS: Rule[] = [
+  { pattern: /〇/g, spell: () => '零' },
+  { pattern: /(?<=[一二三四五六七八九十百千零])○+/g, spell: (_, { match }) => '零'.repeat(match.length) },
+];
+
+const MIXED_RULES: readonly Rule[] = [...TIMES_AND_RATIOS.slice(0, 2), ...MONEY, ...UNITS];
+const ALL_RULES: readonly Rule[] = [
+  ...DATES,
+  ...TIMES_AND_RATIOS,
+  ...TELEPHONES,
+  ...MONEY,
+  ...ORDINALS,
+  SEPARATED_THOUSANDS,
+  ...UNITS,
+  ...RANGES,
+  ...PLAIN_NUMBERS,
+  ...SLASHES,
+  ...HYPHENS,
+  ...ZEROS,
+];
+
+function plain(number: string): string {
+  return number.replaceAll(',', '');
+}
+
+/** An amount: as a decimal, but without a fraction of zeros only. */
+function price(number: string): string {
+  return decimal(plain(number).replace(/\.0+$/, ''));
+}
+
+/** Before a measure word a lone 二 is 两. */
+function two(read: string): string {
+  return read === '二' ? '两' : read;
+}
+
+function ascends(first: string, second: string): boolean {
+  return Number(plain(first)) < Number(plain(second));
+}
+
+function below(sign: string | undefined): string {
+  return sign ? '零下' : '';
+}
+
+function degrees(unit: string): string {
+  return unit === '°F' ? '华氏度' : '度';
+}
+
+function unitName(unit: string, besideEnglish: boolean): string {
+  return besideEnglish && LETTER_UNITS.has(unit) ? unit : UNIT_NAMES.get(unit)!;
+}
+
+function perName(per: string | undefined): string {
+  return per ? `每${UNIT_NAMES.get(per.slice(1))}` : '';
+}
