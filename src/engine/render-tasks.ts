@@ -48,7 +48,8 @@ export function renderTasks(store: ComponentStore, runtime: Runtime): TaskMethod
           phonemeIds: call.phonemeIds,
           globalEmbedding: call.globalEmbedding,
           speed: call.speed,
-          noise: ([channels, frames]) => frameNoise(channels, frames, call.key),
+          // Noise belongs to the frame: the same frame has the same noise however the audio is cut.
+          noise: (frame, out) => fillNormal(out, call.key, frame, RANDOM_STREAM.waveform),
         });
         for (const samples of windows) yield new Transfer(samples, [samples.buffer as ArrayBuffer]);
       } finally {
@@ -56,16 +57,4 @@ export function renderTasks(store: ComponentStore, runtime: Runtime): TaskMethod
       }
     },
   };
-}
-
-/** Noise (channels, frames) that belongs to the frame: the same frame has the same noise however audio is cut. */
-function frameNoise(channels: number, frames: number, key: RandomKey): Float32Array {
-  const noise = new Float32Array(channels * frames);
-  const frameValues = new Float32Array(channels);
-  for (let frame = 0; frame < frames; frame++) {
-    fillNormal(frameValues, key, frame, RANDOM_STREAM.waveform);
-    for (let channel = 0; channel < channels; channel++)
-      noise[channel * frames + frame] = frameValues[channel] as number;
-  }
-  return noise;
 }
