@@ -17,8 +17,8 @@ export function resample(samples: Float32Array, fromHz: number, toHz: number): F
 }
 
 /**
- * Resamples with a long linear-phase filter: flat to 0.913 of the lower Nyquist frequency, 125 dB down at it, like
- * soxr's HQ. Within 1e-4 of `librosa.load(sr=…)` on the reference recordings. Gives ceil(length × to / from) samples.
+ * Resamples with a long linear-phase filter: flat to 0.914 of the lower Nyquist frequency, 126 dB down at it, like
+ * soxr's HQ. Within 5e-5 of `librosa.load(sr=…)` on the reference recordings. Gives ceil(length × to / from) samples.
  */
 export function resampleHighQuality(samples: Float32Array, fromHz: number, toHz: number): Float32Array {
   return convolvePhases(samples, fromHz, toHz, kaiserSinc);
@@ -96,20 +96,24 @@ function hannSinc(from: number, to: number): Filter {
   };
 }
 
+// Found by fitting to librosa's output at 24, 32 and 44.1 → 16 kHz: 1.5e-5 at most, where 0.915 gives 1.5e-4.
+const HQ_PASSBAND = 0.91364;
+const HQ_KAISER_BETA = 13.1;
+/** Half the length of a Kaiser filter of that beta, times half its transition. */
+const HQ_HALF_LENGTH = 4.17;
+
 function kaiserSinc(from: number, to: number): Filter {
-  const attenuationDb = 125;
-  const passband = 0.913;
   const lower = Math.min(from, to) / from;
-  const cutoff = (lower * (1 + passband)) / 2;
-  // Kaiser's estimate of the length; the transition in radians a sample is π × lower × (1 − passband).
-  const halfWidth = (attenuationDb - 8) / (2.285 * Math.PI * lower * (1 - passband)) / 2;
-  const beta = 0.1102 * (attenuationDb - 8.7);
-  const scale = cutoff / besselI0(beta);
+  const halfTransition = (lower * (1 - HQ_PASSBAND)) / 2;
+  const cutoff = lower - halfTransition;
+  const halfWidth = HQ_HALF_LENGTH / halfTransition + 0.5;
+  const scale = cutoff / besselI0(HQ_KAISER_BETA);
   return {
     halfWidth,
     at: (time) => {
       const position = time / halfWidth;
-      return sinc(time * cutoff) * besselI0(beta * Math.sqrt(Math.max(0, 1 - position * position))) * scale;
+      const window = besselI0(HQ_KAISER_BETA * Math.sqrt(Math.max(0, 1 - position * position)));
+      return sinc(time * cutoff) * window * scale;
     },
   };
 }
