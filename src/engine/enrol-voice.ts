@@ -112,7 +112,7 @@ export async function enrolVoice(
 }
 
 /** Spectrogram at the model's rate, and the speaker vector where the model takes one, through the style encoder → ge. */
-async function encodeStyle(
+export async function encodeStyle(
   recording: Pick<ReferenceRecording, 'samples' | 'sampleRateHz'>,
   networks: EnrolmentNetworks,
   signal?: AbortSignal,
@@ -146,7 +146,7 @@ async function encodeStyle(
 }
 
 /** Semantic tokens, phonemes and text features of the prompt; null where the model has no HuBERT. */
-async function encodePrompt(
+export async function encodePrompt(
   recording: Pick<ReferenceRecording, 'samples' | 'sampleRateHz'>,
   sentence: PhonemeSentence,
   networks: EnrolmentNetworks,

@@ -51,7 +51,7 @@ function fragmentPlaces(tensors: Map<string, CaseTensor>): [number, number][] {
 }
 
 /** numpy's cast, which wraps where the product clamps (`pcm16`). */
-function int16Wrapping(samples: Float32Array): Int16Array {
+export function int16Wrapping(samples: Float32Array): Int16Array {
   return Int16Array.from(samples, (value) => Math.trunc(value * 32768));
 }
 
