@@ -1,11 +1,34 @@
-import { availableParallelism } from 'node:os';
-import { Worker } from 'node:worker_threads';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { AppError } from '../errors.js';
+import type { BertSpec } from '../models/bert.js';
+import { bertFeatures } from '../models/bert-features.js';
+import { type BertTokenizer, createBertTokenizer } from '../models/bert-tokenizer.js';
+import type { ModelSpec } from '../models/model-spec.js';
+import type { Text2SemanticSettings } from '../models/text2semantic.js';
 import type { PhonemeSentence, SymbolVersion } from '../text/language.js';
+import type {
+  BertCall,
+  EnrolmentComponents,
+  GlobalEmbeddingCall,
+  SemanticTokensCall,
+  SpeakerVectorCall,
+} from './analysis-tasks.js';
+import type { ComponentManifest } from './component-store.js';
+import type { DecodeCall } from './decode-tasks.js';
 import type { SamplingOptions } from './engine-types.js';
-import type { StoredModel } from './model-store.js';
-import { TaskThread } from './thread-tasks.js';
+import type { EnrolmentNetworks } from './enrol-voice.js';
+import type { InferenceThreads } from './inference-threads.js';
+import type { ModelStore, StoredModel } from './model-store.js';
+import type { RenderCall } from './render-tasks.js';
 import type { VoiceProfile } from './voice-profile.js';
+
+/** Sampling where neither the request nor the model says otherwise (upstream: api_v2.py). */
+const DEFAULT_SAMPLING: SamplingOptions = { topK: 15, topP: 1, temperature: 1, repetitionPenalty: 1.35 };
+
+/** Tokens a phoneme may take at most before the sentence counts as run away: 0.4 s, with 2 s for pauses. */
+const MAX_TOKENS_PER_PHONEME = 10;
+const MAX_PAUSE_TOKENS = 50;
 
 /** One sentence for text-to-semantic. */
 export interface SemanticInput {
@@ -27,14 +50,160 @@ export interface WaveformInput {
   readonly sentenceIndex: number;
 }
 
-/** A loaded model: the steps of the main path between phonemes and samples, each of which can be cancelled. */
+/** A model on the inference threads: the steps between phonemes and samples, each of which can be cancelled. */
 export interface SpeechModel {
   readonly name: string;
+  readonly digest: string;
   readonly sampleRateHz: number;
   readonly symbols: SymbolVersion;
-  /** Text features of a sentence, or null where the model has no BERT. */
+  /** What enrolling a voice runs. */
+  readonly enrolment: EnrolmentNetworks;
+  /** Loads what speaking needs, so that the first request does not wait for it. */
+  load(): Promise<void>;
+  /** Text features of a sentence (phonemes, width), or null where the model has no BERT. */
   bertFeatures(phonemes: PhonemeSentence, signal?: AbortSignal): Promise<Float32Array | null>;
   semanticTokens(input: SemanticInput, signal?: AbortSignal): Promise<Int32Array>;
   /** Samples in [-1, 1], window by window without gap or overlap. */
   waveform(input: WaveformInput, signal?: AbortSignal): AsyncGenerator<Float32Array, void, undefined>;
+}
+
+/** Opens a stored model; its networks are loaded by the threads when first used. */
+export function openSpeechModel(model: StoredModel, store: ModelStore, threads: InferenceThreads): SpeechModel {
+  const t2s = manifestOf(model, 'text2semantic');
+  const sovits = manifestOf(model, 'sovits');
+  const { bert } = model.manifests;
+  const spec = sovits.settings as ModelSpec;
+  const { bertWidth } = t2s.settings as Text2SemanticSettings;
+  const textFeatures = bert ? bertOf(bert, store, threads) : null;
+
+  const features = async (sentence: PhonemeSentence, signal?: AbortSignal): Promise<Float32Array | null> => {
+    if (!textFeatures) return null;
+    const rows = new Float32Array(sentence.phonemeIds.length * bertWidth);
+    let phoneme = 0;
+    for (const segment of sentence.segments) {
+      if (segment.word2ph)
+        rows.set(await textFeatures(segment.normalizedText, segment.word2ph, signal), phoneme * bertWidth);
+      phoneme += segment.phonemeIds.length;
+    }
+    return rows;
+  };
+
+  return {
+    name: model.name,
+    digest: model.digest,
+    sampleRateHz: spec.sampleRateHz,
+    symbols: spec.symbolTable,
+    enrolment: { spec, bertFeatures: features, ...enrolmentOf(model, sovits.digest, threads) },
+
+    async load() {
+      await Promise.all([
+        threads.decode.call('load', { component: t2s.digest }),
+        threads.render.call('load', { component: sovits.digest }),
+        ...(bert ? [threads.analyse.call('load', { component: bert.digest })] : []),
+      ]);
+    },
+
+    bertFeatures: features,
+
+    async semanticTokens({ voice, phonemes, bertFeatures, sampling, seed, sentenceIndex }, signal) {
+      const { prompt } = voice;
+      const call: DecodeCall = {
+        component: t2s.digest,
+        phonemeIds: prompt ? [...prompt.phonemeIds, ...phonemes.phonemeIds] : phonemes.phonemeIds,
+        bertFeatures: withPrompt(bertFeatures, voice, bertWidth),
+        promptSemantic: prompt?.semanticTokens ?? null,
+        sampling: sampling ?? model.sampling ?? DEFAULT_SAMPLING,
+        seed,
+        sentenceKey: sentenceIndex,
+        maxNewTokens: MAX_PAUSE_TOKENS + MAX_TOKENS_PER_PHONEME * phonemes.phonemeIds.length,
+      };
+      for await (const tokens of threads.decode.stream<Int32Array, void>('decode', call, { signal })) return tokens;
+      throw new AppError('SYNTHESIS_FAILED', 'text-to-semantic gave no tokens');
+    },
+
+    async *waveform({ voice, phonemes, semanticTokens, speed, seed, sentenceIndex }, signal) {
+      const call: RenderCall = {
+        component: sovits.digest,
+        semanticTokens,
+        phonemeIds: phonemes.phonemeIds,
+        globalEmbedding: voice.globalEmbedding,
+        speed,
+        key: { seed, sentence: sentenceIndex },
+      };
+      yield* threads.render.stream<Float32Array, void>('render', call, { signal });
+    },
+  };
+}
+
+/** The features of the prompt's phonemes, then the sentence's; null where neither has any. */
+function withPrompt(sentence: Float32Array | null, voice: VoiceProfile, width: number): Float32Array | null {
+  const { prompt } = voice;
+  if (!sentence || !prompt) return sentence;
+  const rows = new Float32Array(prompt.phonemeIds.length * width + sentence.length);
+  if (prompt.bertFeatures) rows.set(prompt.bertFeatures);
+  rows.set(sentence, prompt.phonemeIds.length * width);
+  return rows;
+}
+
+function bertOf(
+  manifest: ComponentManifest,
+  store: ModelStore,
+  threads: InferenceThreads,
+): (text: string, word2ph: readonly number[], signal?: AbortSignal) => Promise<Float32Array> {
+  const { width, maxTokens } = manifest.settings as BertSpec;
+  const folder = store.components.folderOf(manifest.digest);
+  let tokenizer: BertTokenizer | null = null;
+  return (text, word2ph, signal) => {
+    tokenizer ??= createBertTokenizer({
+      ...textFile(folder, 'tokenizer.json', 'tokenizerJson'),
+      ...textFile(folder, 'vocab.txt', 'vocabulary'),
+      ...textFile(folder, 'tokenizer_config.json', 'tokenizerConfig'),
+    });
+    const run = (ids: readonly number[]): Promise<Float32Array> =>
+      threads.analyse.call<Float32Array>('bert', { component: manifest.digest, ids } satisfies BertCall, { signal });
+    return bertFeatures(text, word2ph, { tokenizer, width, maxTokens, run });
+  };
+}
+
+function enrolmentOf(
+  model: StoredModel,
+  sovits: string,
+  threads: InferenceThreads,
+): Omit<EnrolmentNetworks, 'spec' | 'bertFeatures'> {
+  const components: EnrolmentComponents = {
+    sovits,
+    hubert: model.manifests.hubert?.digest ?? null,
+    speaker: model.manifests['speaker-encoder']?.digest ?? null,
+  };
+  const { analyse } = threads;
+  return {
+    semanticTokens: components.hubert
+      ? (wave16k) => analyse.call<Int32Array>('semanticTokens', { components, wave16k } satisfies SemanticTokensCall)
+      : null,
+    globalEmbedding: (spectrogram, frames, speakerVector) =>
+      analyse.call<Float32Array>('globalEmbedding', {
+        components,
+        spectrogram,
+        frames,
+        speakerVector,
+      } satisfies GlobalEmbeddingCall),
+    speakerVector: components.speaker
+      ? (fbank, frames) =>
+          analyse.call<Float32Array>('speakerVector', { components, fbank, frames } satisfies SpeakerVectorCall)
+      : null,
+  };
+}
+
+function manifestOf(model: StoredModel, kind: 'text2semantic' | 'sovits'): ComponentManifest {
+  const manifest = model.manifests[kind];
+  if (!manifest) {
+    throw new AppError('MODEL_STORE_CORRUPT', `model "${model.name}" lacks its ${kind} component; import it again`);
+  }
+  return manifest;
+}
+
+/** The text of a file under `key`, or nothing where there is no such file. */
+function textFile<K extends string>(folder: string, name: string, key: K): { readonly [key in K]?: string } {
+  const path = join(folder, name);
+  return existsSync(path) ? ({ [key]: readFileSync(path, 'utf8') } as { readonly [key in K]: string }) : {};
 }

@@ -1,0 +1,109 @@
+import type { ComponentStore } from './component-store.js';
+import { type EnrolmentSessions, enrolmentNetworks, type SessionNetworks } from './enrolment-networks.js';
+import { LoadedCache } from './loaded-cache.js';
+import { output, type Runtime, type Session, tensor } from './onnxruntime.js';
+import type { TaskMethods } from './thread-tasks.js';
+
+/** BERTs that stay loaded on the analysis thread; most installations have one. */
+const MAX_LOADED_BERTS = 2;
+
+/** The components that enrolment needs, by digest; null where the model has no such network. */
+export interface EnrolmentComponents {
+  readonly sovits: string;
+  readonly hubert: string | null;
+  readonly speaker: string | null;
+}
+
+/** Token ids for BERT. */
+export interface BertCall {
+  readonly component: string;
+  readonly ids: readonly number[];
+}
+
+export interface SemanticTokensCall {
+  readonly components: EnrolmentComponents;
+  readonly wave16k: Float32Array;
+}
+
+export interface GlobalEmbeddingCall {
+  readonly components: EnrolmentComponents;
+  readonly spectrogram: Float32Array;
+  readonly frames: number;
+  readonly speakerVector: Float32Array | null;
+}
+
+export interface SpeakerVectorCall {
+  readonly components: EnrolmentComponents;
+  readonly fbank: Float32Array;
+  readonly frames: number;
+}
+
+/**
+ * What the analysis thread does: `bert` for text features, and the networks of enrolment, of which one model's stay
+ * loaded, as voices are enrolled rarely and in series.
+ */
+export function analysisTasks(store: ComponentStore, runtime: Runtime): TaskMethods {
+  const berts = new LoadedCache<Session>(MAX_LOADED_BERTS, (session) => session.close());
+  const enrolments = new LoadedCache<Enrolment>(1, ({ sessions }) => {
+    for (const session of Object.values(sessions)) session?.close();
+  });
+
+  function bertSession(component: string): { readonly value: Session; readonly release: () => void } {
+    return berts.acquire(component, () => store.createSession(store.load(component), 'bert', runtime));
+  }
+
+  function withNetworks<T>(components: EnrolmentComponents, use: (networks: SessionNetworks) => T): T {
+    const key = JSON.stringify(components);
+    const { value, release } = enrolments.acquire(key, () => {
+      const open = (digest: string | null, graph: string): Session | null =>
+        digest === null ? null : store.createSession(store.load(digest), graph, runtime);
+      const sovits = store.load(components.sovits);
+      const sessions: EnrolmentSessions = {
+        hubert: open(components.hubert, 'hubert'),
+        quantizer: store.createSession(sovits, 'quantizer', runtime),
+        style: store.createSession(sovits, 'style', runtime),
+        speaker: open(components.speaker, 'speaker'),
+      };
+      return { sessions, networks: enrolmentNetworks(sessions) };
+    });
+    try {
+      return use(value.networks);
+    } finally {
+      release();
+    }
+  }
+
+  return {
+    load({ component }: { readonly component: string }): void {
+      bertSession(component).release();
+    },
+
+    /** Hidden states (tokens, width). */
+    bert({ component, ids }: BertCall): Float32Array {
+      const { value, release } = bertSession(component);
+      try {
+        const feeds = { input_ids: tensor('int64', [ids.length], BigInt64Array.from(ids, BigInt)) };
+        return output(value.run(feeds), 'hidden_minus3', 'float32').data;
+      } finally {
+        release();
+      }
+    },
+
+    semanticTokens({ components, wave16k }: SemanticTokensCall): Int32Array | null {
+      return withNetworks(components, (networks) => networks.semanticTokens?.(wave16k) ?? null);
+    },
+
+    globalEmbedding({ components, spectrogram, frames, speakerVector }: GlobalEmbeddingCall): Float32Array {
+      return withNetworks(components, (networks) => networks.globalEmbedding(spectrogram, frames, speakerVector));
+    },
+
+    speakerVector({ components, fbank, frames }: SpeakerVectorCall): Float32Array | null {
+      return withNetworks(components, (networks) => networks.speakerVector?.(fbank, frames) ?? null);
+    },
+  };
+}
+
+interface Enrolment {
+  readonly sessions: EnrolmentSessions;
+  readonly networks: SessionNetworks;
+}

@@ -1,0 +1,244 @@
+import { randomUUID } from 'node:crypto';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { readAudioFile } from '../audio/decode.js';
+import { AppError } from '../errors.js';
+import { COMPILER_VERSION } from './component-store.js';
+import { DEMO_MODEL, DEMO_VOICE, demoVoiceFolder, ensureDemoVoice } from './demo-voice.js';
+import type {
+  Cancellable,
+  Engine,
+  EngineInfo,
+  EngineOptions,
+  EnrolRequest,
+  Finding,
+  ImportModelRequest,
+  ImportProgress,
+  RecordingSource,
+  SynthesisRequest,
+} from './engine-types.js';
+import { enrolVoice } from './enrol-voice.js';
+import { importModel } from './import-model.js';
+import { type InferenceThreads, startInferenceThreads } from './inference-threads.js';
+import { ModelStore } from './model-store.js';
+import { openRuntime, type Runtime } from './onnxruntime.js';
+import { openSpeechModel, type SpeechModel } from './speech-model.js';
+import { synthesize } from './synthesize.js';
+import type { VoiceProfile } from './voice-profile.js';
+import { VoiceStore, voiceSummary } from './voice-store.js';
+
+/** More compute threads than this gain nothing at the batch sizes of speech. */
+const MAX_THREADS = 8;
+
+/**
+ * Opens the engine over a data folder: checks the runtime, starts the inference threads, imports the embedded demo model
+ * on the first use of the folder, and loads the default model.
+ *
+ * @throws AppError `ENGINE_RUNTIME` where ONNX Runtime cannot be used here, `CONFIG_INVALID` where the folder cannot.
+ */
+export async function createEngine(options: EngineOptions): Promise<Engine> {
+  const { dataDir } = options;
+  makeDataFolder(dataDir);
+  const count = options.threads ?? Math.min(availableParallelism(), MAX_THREADS);
+  const runtime = openRuntime({ threads: count });
+  runtime.selfCheck();
+  const threads = await startInferenceThreads(dataDir, count);
+  const engine = new LocalEngine(dataDir, runtime, threads);
+  try {
+    const demo = options.importDemo === false ? null : demoVoiceFolder();
+    if (demo && !engine.hasCurrent(DEMO_MODEL)) await ensureDemoVoice(engine, demo, options.onProgress);
+    await engine.loadDefault();
+    return engine;
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
+}
+
+class LocalEngine implements Engine {
+  readonly #models: ModelStore;
+  readonly #voices: VoiceStore;
+  readonly #runtime: Runtime;
+  readonly #threads: InferenceThreads;
+  /** Opened models by digest: a model that is imported again under its name is another one. */
+  readonly #opened = new Map<string, SpeechModel>();
+
+  constructor(dataDir: string, runtime: Runtime, threads: InferenceThreads) {
+    this.#models = new ModelStore(dataDir);
+    this.#voices = new VoiceStore(dataDir);
+    this.#runtime = runtime;
+    this.#threads = threads;
+  }
+
+  get info(): EngineInfo {
+    const models = this.#models.names();
+    const voices = this.#voices.names();
+    return {
+      runtime: `onnxruntime ${this.#runtime.version} (C API)`,
+      threads: this.#runtime.threads,
+      defaultModel: models.includes(DEMO_MODEL) ? DEMO_MODEL : (models[0] ?? null),
+      defaultVoice: voices.includes(DEMO_VOICE) ? DEMO_VOICE : (voices[0] ?? null),
+    };
+  }
+
+  /** Whether the store has a model of this name that this release can run. */
+  hasCurrent(name: string): boolean {
+    if (!this.#models.has(name)) return false;
+    try {
+      this.#models.load(name);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  async loadDefault(): Promise<void> {
+    const { defaultModel } = this.info;
+    if (defaultModel) await this.#model(defaultModel).load();
+  }
+
+  async *synthesize(request: SynthesisRequest, { signal }: Cancellable = {}) {
+    signal?.throwIfAborted();
+    const voice = await this.#voices.load(request.voice);
+    yield* synthesize(request, voice, this.#modelOf(voice), signal);
+  }
+
+  async enrolVoice(request: EnrolRequest, { signal }: Cancellable = {}) {
+    this.#voices.checkFree(request.name, request.replace ?? false);
+    const name = request.model ?? this.info.defaultModel;
+    if (!name) throw new AppError('MODEL_NOT_FOUND', 'there is no model to enrol a voice with; import one first');
+    const { version } = this.#models.record(name);
+    const model = this.#model(name);
+    const recordings = await Promise.all(request.recordings.map(readRecording));
+    const profile = await enrolVoice(
+      {
+        name: request.name,
+        recordings,
+        transcript: request.transcript,
+        language: request.language,
+        model: { name, digest: model.digest, version },
+      },
+      model.enrolment,
+      { signal },
+    );
+    await this.#voices.save(profile, request.replace ?? false);
+    return voiceSummary(profile);
+  }
+
+  async listVoices() {
+    return Promise.all(this.#voices.names().map(async (name) => voiceSummary(await this.#voices.load(name))));
+  }
+
+  removeVoice(name: string): Promise<void> {
+    return this.#voices.remove(name);
+  }
+
+  async listModels() {
+    return this.#models.names().map((name) => this.#models.summary(this.#models.load(name)));
+  }
+
+  async importModel(
+    request: ImportModelRequest,
+    options: Cancellable & { readonly onProgress?: (progress: ImportProgress) => void } = {},
+  ) {
+    importModel(request, this.#models, this.#runtime, options);
+    return this.#models.summary(this.#models.load(request.name));
+  }
+
+  async inspectModel(name: string) {
+    return this.#models.details(this.#models.load(name));
+  }
+
+  async verify({ signal }: Cancellable = {}): Promise<readonly Finding[]> {
+    const findings: Finding[] = [];
+    this.#runtime.selfCheck();
+    findings.push({
+      level: 'ok',
+      subject: 'runtime',
+      message: `${this.info.runtime} computes the test graph`,
+      advice: null,
+    });
+    for (const name of this.#models.names()) {
+      signal?.throwIfAborted();
+      findings.push(this.#verifyModel(name));
+    }
+    for (const name of this.#voices.names()) {
+      signal?.throwIfAborted();
+      findings.push(await this.#verifyVoice(name));
+    }
+    return findings;
+  }
+
+  async close(): Promise<void> {
+    await this.#threads.close();
+  }
+
+  #verifyModel(name: string): Finding {
+    const subject = `model ${name}`;
+    const advice = `import it again: timbre model import FILES --name ${name} --replace`;
+    try {
+      const model = this.#models.load(name);
+      const problems = Object.values(model.manifests).flatMap((manifest) => this.#models.components.verify(manifest));
+      if (problems.length > 0) return { level: 'error', subject, message: problems.join('; '), advice };
+      return { level: 'ok', subject, message: `${model.version}, all files as imported`, advice: null };
+    } catch (error) {
+      return { level: 'error', subject, message: error instanceof Error ? error.message : String(error), advice };
+    }
+  }
+
+  async #verifyVoice(name: string): Promise<Finding> {
+    const subject = `voice ${name}`;
+    try {
+      const voice = await this.#voices.load(name);
+      this.#modelOf(voice);
+      return { level: 'ok', subject, message: `speaks with model ${voice.model}`, advice: null };
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      return { level: 'error', subject, message, advice: `enrol it again: timbre voice add ${name} RECORDING` };
+    }
+  }
+
+  /** The model a voice was enrolled with; throws `VOICE_INVALID` where that is gone or was replaced. */
+  #modelOf(voice: VoiceProfile): SpeechModel {
+    const opened = this.#opened.get(voice.modelDigest);
+    if (opened) return opened;
+    const problem = !this.#models.has(voice.model)
+      ? 'which is no longer there'
+      : this.#models.record(voice.model).digest !== voice.modelDigest
+        ? 'which has been replaced since'
+        : null;
+    if (problem === null) return this.#model(voice.model);
+    throw new AppError(
+      'VOICE_INVALID',
+      `voice "${voice.name}" was enrolled with model "${voice.model}", ${problem}; enrol it again from its recording`,
+    );
+  }
+
+  #model(name: string): SpeechModel {
+    const stored = this.#models.load(name);
+    let model = this.#opened.get(stored.digest);
+    if (!model) {
+      model = openSpeechModel(stored, this.#models, this.#threads);
+      this.#opened.set(stored.digest, model);
+    }
+    return model;
+  }
+}
+
+async function readRecording(source: RecordingSource): Promise<Uint8Array> {
+  return 'bytes' in source ? source.bytes : readAudioFile(source.path);
+}
+
+function makeDataFolder(dataDir: string): void {
+  const probe = join(dataDir, `.probe-${randomUUID()}`);
+  try {
+    mkdirSync(dataDir, { recursive: true });
+    writeFileSync(probe, `${COMPILER_VERSION}`);
+    rmSync(probe);
+  } catch (cause) {
+    throw new AppError('CONFIG_INVALID', `the data folder "${dataDir}" cannot be written; choose another with --data`, {
+      cause,
+    });
+  }
+}

@@ -1,0 +1,37 @@
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { analysisTasks } from './analysis-tasks.js';
+import { ComponentStore } from './component-store.js';
+import { decodeTasks } from './decode-tasks.js';
+import { openRuntime } from './onnxruntime.js';
+import { renderTasks } from './render-tasks.js';
+import { serveTasks } from './thread-tasks.js';
+
+/**
+ * Entry of an inference thread. Network runs are synchronous, so each kind of work has a thread of its own, over one
+ * pool of compute threads: `decode` steps text-to-semantic for all sentences at once, `render` makes waveforms, and
+ * `analyse` runs what comes before (text features) or once a voice (enrolment).
+ */
+export interface InferenceThreadData {
+  readonly role: 'decode' | 'render' | 'analyse';
+  readonly dataDir: string;
+  readonly threads: number;
+}
+
+const { role, dataDir, threads } = workerData as InferenceThreadData;
+const port = parentPort as MessagePort; // this module only runs as a worker
+const store = new ComponentStore(dataDir);
+const runtime = openRuntime({ threads });
+
+switch (role) {
+  case 'decode': {
+    const { methods, step } = decodeTasks(store, runtime);
+    await serveTasks(port, methods, step);
+    break;
+  }
+  case 'render':
+    await serveTasks(port, renderTasks(store, runtime));
+    break;
+  case 'analyse':
+    await serveTasks(port, analysisTasks(store, runtime));
+    break;
+}

@@ -1,0 +1,48 @@
+import { createRequire } from 'node:module';
+import { pathToFileURL } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import type { InferenceThreadData } from './inference-thread.js';
+import { TaskThread } from './thread-tasks.js';
+
+/** The three threads that run networks; see `inference-thread.ts` for what each does. */
+export interface InferenceThreads {
+  readonly decode: TaskThread;
+  readonly render: TaskThread;
+  readonly analyse: TaskThread;
+  close(): Promise<void>;
+}
+
+/** Starts the inference threads over the components of a data folder, with `threads` compute threads for all. */
+export async function startInferenceThreads(dataDir: string, threads: number): Promise<InferenceThreads> {
+  const start = (role: InferenceThreadData['role']): Promise<TaskThread> => {
+    const worker = new Worker(threadEntry(), {
+      workerData: { role, dataDir, threads } satisfies InferenceThreadData,
+    });
+    return TaskThread.start(worker);
+  };
+  const [decode, render, analyse] = await Promise.all([start('decode'), start('render'), start('analyse')]);
+  return {
+    decode,
+    render,
+    analyse,
+    async close() {
+      await Promise.all([decode.close(), render.close(), analyse.close()]);
+    },
+  };
+}
+
+/**
+ * The thread's module. From source (tests, development) a thread needs the TypeScript loader first: on Node 20 a worker
+ * does not take `--import` for it.
+ */
+function threadEntry(): URL {
+  if (!import.meta.url.endsWith('.ts')) return new URL('./inference-thread.js', import.meta.url);
+  const loader = pathToFileURL(
+    createRequire(import.meta.url)
+      .resolve('tsx/esm/api')
+      .replace(/\.cjs$/, '.mjs'),
+  ).href;
+  const entry = new URL('./inference-thread.ts', import.meta.url).href;
+  const code = `import { register } from ${JSON.stringify(loader)}; register(); await import(${JSON.stringify(entry)});`;
+  return new URL(`data:text/javascript,${encodeURIComponent(code)}`);
+}

@@ -1,0 +1,282 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import type { Checkpoint, CheckpointTensor } from '../checkpoint/checkpoint.js';
+import { buildText2Semantic, readText2SemanticSettings } from '../models/text2semantic.js';
+import { encodeModel } from '../onnx/model-file.js';
+import { openRuntime } from './onnxruntime.js';
+import { fillNormal, RANDOM_STREAM } from './random.js';
+import type { SamplingParameters } from './sampler.js';
+import { type RowEvent, type RowRequest, SemanticDecoder, type SemanticDecoderOptions } from './semantic-decoder.js';
+
+const SAMPLING: SamplingParameters = { topK: 15, topP: 0.95, temperature: 1, repetitionPenalty: 1.35 };
+
+const open: SemanticDecoder[] = [];
+afterEach(() => {
+  for (const decoder of open.splice(0)) decoder.close();
+});
+
+/** A network with random weights; wide enough by default that the kernels are those of a real one. */
+function buildDecoder(
+  options: SemanticDecoderOptions & { width?: number; heads?: number; layers?: number; endBias?: number } = {},
+): SemanticDecoder {
+  const checkpoint = randomCheckpoint(
+    options.width ?? 256,
+    options.heads ?? 8,
+    options.layers ?? 2,
+    options.endBias ?? 0,
+  );
+  const settings = readText2SemanticSettings(checkpoint, { positions: 512 });
+  const session = openRuntime().createSession(encodeModel(buildText2Semantic(checkpoint, settings), null));
+  const decoder = new SemanticDecoder(session, settings, { maxLength: 400, ...options });
+  open.push(decoder);
+  return decoder;
+}
+
+/** `endBias` makes the end token likelier: its row of the last matrix follows the mean hidden state. */
+function randomCheckpoint(width: number, heads: number, layers: number, endBias: number): Checkpoint {
+  const tensors = new Map<string, CheckpointTensor>();
+  const add = (name: string, shape: readonly number[], scale: number, offset = 0): void => {
+    const length = shape.reduce((product, dim) => product * dim, 1);
+    const index = tensors.size;
+    const readFloat32 = () => {
+      const values = new Float32Array(length);
+      fillNormal(values, { seed: 1, sentence: index }, 0, RANDOM_STREAM.waveform);
+      return values.map((value) => value * scale + offset);
+    };
+    tensors.set(`model.${name}`, { name, dtype: 'F32', shape, length, readFloat32, readInt32: () => new Int32Array() });
+  };
+  add('ar_text_embedding.word_embeddings.weight', [40, width], 1);
+  add('ar_audio_embedding.word_embeddings.weight', [129, width], 1);
+  add('bert_proj.weight', [width, 32], 0.2);
+  add('bert_proj.bias', [width], 0.1);
+  add('ar_text_position.alpha', [1], 0, 1);
+  add('ar_audio_position.alpha', [1], 0, 1.5);
+  for (let layer = 0; layer < layers; layer++) {
+    const prefix = `h.layers.${layer}`;
+    add(`${prefix}.self_attn.in_proj_weight`, [3 * width, width], 2 / Math.sqrt(width));
+    add(`${prefix}.self_attn.in_proj_bias`, [3 * width], 0.1);
+    add(`${prefix}.self_attn.out_proj.weight`, [width, width], 1 / Math.sqrt(width));
+    add(`${prefix}.self_attn.out_proj.bias`, [width], 0.1);
+    add(`${prefix}.linear1.weight`, [4 * width, width], 1 / Math.sqrt(width));
+    add(`${prefix}.linear1.bias`, [4 * width], 0.1);
+    add(`${prefix}.linear2.weight`, [width, 4 * width], 1 / Math.sqrt(width));
+    add(`${prefix}.linear2.bias`, [width], 0.1);
+    for (const norm of ['norm1', 'norm2']) {
+      add(`${prefix}.${norm}.weight`, [width], 0.1, 1);
+      add(`${prefix}.${norm}.bias`, [width], 0.1, endBias > 0 ? 0.5 : 0);
+    }
+  }
+  add('ar_predict_layer.weight', [129, width], 2 / Math.sqrt(width));
+  const head = tensors.get('model.ar_predict_layer.weight');
+  if (head && endBias > 0) {
+    const readFloat32 = () => {
+      const values = head.readFloat32();
+      return values.map((value, index) => value + (index >= 128 * width ? endBias / width : 0));
+    };
+    tensors.set('model.ar_predict_layer.weight', { ...head, readFloat32 });
+  }
+  return {
+    path: 'random.ckpt',
+    format: 'torch-zip',
+    header: 'PK',
+    tensors,
+    data: { config: { model: { head: heads, n_layer: layers }, data: { max_sec: 54 } } },
+    close: () => {},
+  };
+}
+
+function request(index: number, changes: Partial<RowRequest> = {}): RowRequest {
+  const phonemes = 12 + 9 * (index % 4);
+  const bertFeatures = new Float32Array(phonemes * 32);
+  fillNormal(bertFeatures, { seed: 2, sentence: index }, 0, RANDOM_STREAM.waveform);
+  return {
+    phonemeIds: Array.from({ length: phonemes }, (_, position) => (position * 7 + index * 3) % 40),
+    bertFeatures: index % 3 === 2 ? null : bertFeatures,
+    promptSemantic:
+      index % 4 === 3 ? null : Array.from({ length: 10 + 17 * (index % 3) }, (_, at) => (at * 5 + index) % 128),
+    sampling: SAMPLING,
+    seed: 1000 + index,
+    sentenceKey: index,
+    maxNewTokens: 30,
+    ...changes,
+  };
+}
+
+/** The row's tokens when it is decoded alone. */
+function decodeAlone(decoder: SemanticDecoder, row: RowRequest): number[] {
+  const tokens: number[] = [];
+  let event: RowEvent | undefined = decoder.addRow(row);
+  while (event) {
+    if (event.token !== null) tokens.push(event.token);
+    event = event.finished ? undefined : decoder.step()[0];
+  }
+  return tokens;
+}
+
+describe('rows in a batch', () => {
+  it('get the same tokens as alone, whatever their neighbours, lengths and places', () => {
+    const decoder = buildDecoder();
+    const requests = Array.from({ length: 12 }, (_, index) => request(index, { maxNewTokens: 15 + 4 * (index % 5) }));
+    const alone = requests.map((row) => decodeAlone(decoder, row));
+    expect(new Set(alone.flat()).size).toBeGreaterThan(40);
+
+    // Rows join while others are in the middle of a sentence, and leave at different steps, so that rows move.
+    const tokens = new Map<number, number[]>();
+    const take = (event: RowEvent) => {
+      if (event.token !== null) tokens.set(event.row, [...(tokens.get(event.row) ?? []), event.token]);
+    };
+    const waiting = [...requests];
+    const order: number[] = [];
+    let widest = 0;
+    do {
+      for (let joining = 0; joining < 2 && decoder.size < decoder.capacity; joining++) {
+        const next = waiting.shift();
+        if (!next) break;
+        const event = decoder.addRow(next);
+        order.push(event.row);
+        take(event);
+      }
+      widest = Math.max(widest, decoder.size);
+      for (const event of decoder.step()) take(event);
+    } while (decoder.size > 0 || waiting.length > 0);
+    expect(widest).toBe(8);
+    expect(order.map((row) => tokens.get(row))).toEqual(alone);
+  });
+
+  it('leave at once when removed, which makes room and disturbs nobody', () => {
+    const decoder = buildDecoder({ rows: 2 });
+    const expected = decodeAlone(decoder, request(1));
+    const doomed = decoder.addRow(request(0));
+    const kept: RowEvent[] = [decoder.addRow(request(1))];
+    const take = (events: RowEvent[]) => kept.push(...events.filter((event) => event.row === kept[0]?.row));
+    take(decoder.step());
+    expect(() => decoder.addRow(request(2))).toThrow(/all 2 rows/);
+    decoder.removeRow(doomed.row);
+    decoder.removeRow(doomed.row);
+    expect(decoder.size).toBe(1);
+    decoder.addRow(request(2));
+    while (decoder.size > 0) take(decoder.step());
+    expect(kept.map((event) => event.token)).toEqual(expected);
+  });
+
+  it('give the same tokens again for the same seed, and others for another', () => {
+    const decoder = buildDecoder();
+    const first = decodeAlone(decoder, request(0));
+    expect(decodeAlone(decoder, request(0))).toEqual(first);
+    expect(decodeAlone(decoder, request(0, { seed: 77 }))).not.toEqual(first);
+    expect(decodeAlone(decoder, request(0, { sentenceKey: 9 }))).not.toEqual(first);
+  });
+
+  it('keep keys and values that a longer prefill of the same tokens would compute', () => {
+    const decoder = buildDecoder();
+    const base = request(0, { maxNewTokens: 40 });
+    const events = [decoder.addRow(base)];
+    const row = events[0]?.row ?? 0;
+    for (let step = 0; step < 12; step++) events.push(...decoder.step());
+    const stepped = decoder.readCache(row, 1);
+    const tokens = events.slice(0, -1).map((event) => event.token ?? -1);
+    decoder.removeRow(row);
+    const prompt = [...Array.from(base.promptSemantic ?? []), ...tokens];
+    const again = decoder.addRow({ ...base, promptSemantic: prompt });
+    const prefilled = decoder.readCache(again.row, 1);
+    expect(stepped.keys.length).toBe(prefilled.keys.length);
+    for (const name of ['keys', 'values'] as const) {
+      for (const [index, value] of stepped[name].entries()) {
+        expect(Math.abs(value - (prefilled[name][index] ?? Number.NaN))).toBeLessThan(2e-5);
+      }
+    }
+    expect(() => decoder.readCache(999, 0)).toThrow('no row 999');
+  });
+});
+
+describe('the end of a row', () => {
+  it('comes with the end token, but never in the first 11 steps', () => {
+    const decoder = buildDecoder({ endBias: 40 });
+    const tokens = decodeAlone(decoder, request(0));
+    expect(tokens.length).toBe(11);
+    expect(tokens).not.toContain(128);
+    expect(decoder.size).toBe(0);
+  });
+
+  it('comes one token after the limit, and says so', () => {
+    const decoder = buildDecoder();
+    const events = [decoder.addRow(request(0, { maxNewTokens: 3 }))];
+    while (decoder.size > 0) events.push(...decoder.step());
+    expect(events.map((event) => event.finished)).toEqual([null, null, null, 'limit']);
+    expect(events.every((event) => event.token !== null)).toBe(true);
+  });
+
+  it('comes before the cache is full', () => {
+    const decoder = buildDecoder({ maxLength: 100 });
+    const row = request(0, { maxNewTokens: 1000 });
+    const tokens = decodeAlone(decoder, row);
+    const length = row.phonemeIds.length + (row.promptSemantic?.length ?? 0);
+    expect(tokens.length).toBe(100 - length);
+  });
+});
+
+describe('what a decoder refuses', () => {
+  it('names what does not fit, and stays usable', () => {
+    const decoder = buildDecoder({ maxLength: 80 });
+    const refuse = (changes: Partial<RowRequest>) => expect(() => decoder.addRow(request(0, changes)));
+    refuse({ phonemeIds: [] }).toThrow(expect.objectContaining({ code: 'TEXT_EMPTY' }));
+    refuse({ phonemeIds: new Int32Array(60), bertFeatures: null }).toThrow(
+      expect.objectContaining({ code: 'TEXT_TOO_LONG', message: expect.stringContaining('60 phonemes') }),
+    );
+    refuse({ phonemeIds: [1, 40], bertFeatures: null }).toThrow("phoneme 40 is outside the model's table of 40");
+    refuse({ phonemeIds: [1, -1], bertFeatures: null }).toThrow('phoneme -1');
+    refuse({ promptSemantic: [500] }).toThrow('prompt token 500');
+    refuse({ bertFeatures: new Float32Array(5) }).toThrow(
+      '5 BERT feature values for 12 phonemes; expected 32 for each',
+    );
+    expect(decoder.size).toBe(0);
+    expect(decodeAlone(decoder, request(0)).length).toBeGreaterThan(10);
+  });
+
+  it('does nothing without rows, and nothing at all once closed', () => {
+    const decoder = buildDecoder();
+    expect(decoder.step()).toEqual([]);
+    decoder.close();
+    expect(() => decoder.step()).toThrow(/closed/);
+    expect(() => decoder.addRow(request(0))).toThrow(/closed/);
+  });
+});
+
+describe('settings of a checkpoint', () => {
+  it('follow its tensors and config', () => {
+    const settings = readText2SemanticSettings(randomCheckpoint(64, 4, 3, 0));
+    expect(settings).toEqual({
+      layers: 3,
+      heads: 4,
+      headWidth: 16,
+      width: 64,
+      feedForwardWidth: 256,
+      vocabulary: 129,
+      endToken: 128,
+      phonemeCount: 40,
+      bertWidth: 32,
+      positions: 2560,
+      earlyStopTokens: 2700,
+    });
+  });
+
+  it('are refused where they contradict each other', () => {
+    const checkpoint = randomCheckpoint(64, 4, 2, 0);
+    const config = (model: Record<string, number>) => ({ ...checkpoint, data: { config: { model } } });
+    expect(() => readText2SemanticSettings(config({ head: 5 }))).toThrow('5 attention heads do not fit a width of 64');
+    expect(() => readText2SemanticSettings(config({ head: 16 }))).toThrow('multiple of 8');
+    expect(() => readText2SemanticSettings(config({ head: 4, n_layer: 9 }))).toThrow('declares 9 layers, but holds 2');
+    const without = new Map(checkpoint.tensors);
+    without.delete('model.h.layers.1.norm2.bias');
+    const damaged = { ...checkpoint, tensors: without };
+    expect(() => buildText2Semantic(damaged, readText2SemanticSettings(damaged))).toThrow(
+      'random.ckpt has no tensor "model.h.layers.1.norm2.bias"',
+    );
+    const narrow = new Map(checkpoint.tensors);
+    const stored = narrow.get('model.bert_proj.weight');
+    if (stored) narrow.set('model.ar_predict_layer.weight', stored);
+    const misshapen = { ...checkpoint, tensors: narrow };
+    expect(() => buildText2Semantic(misshapen, readText2SemanticSettings(misshapen))).toThrow(
+      'has shape [64, 32], expected [129, 64]',
+    );
+  });
+});

@@ -1,0 +1,94 @@
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { AppError } from '../errors.js';
+import type { VoiceSummary } from './engine-types.js';
+import { checkName } from './model-store.js';
+import { loadVoiceProfile, saveVoiceProfile, type VoiceProfile } from './voice-profile.js';
+
+const SUFFIX = '.voice.safetensors';
+
+/** Voices of a data folder: one file each, `voices/<name>.voice.safetensors`, read once and kept in memory. */
+export class VoiceStore {
+  readonly #folder: string;
+  readonly #loaded = new Map<string, VoiceProfile>();
+
+  constructor(dataDir: string) {
+    this.#folder = join(dataDir, 'voices');
+    mkdirSync(this.#folder, { recursive: true });
+  }
+
+  has(name: string): boolean {
+    checkName('voice', name);
+    return existsSync(this.#path(name));
+  }
+
+  names(): string[] {
+    return readdirSync(this.#folder)
+      .filter((file) => file.endsWith(SUFFIX))
+      .map((file) => file.slice(0, -SUFFIX.length))
+      .sort();
+  }
+
+  /** Throws `VOICE_NOT_FOUND` naming the voices there are, `VOICE_INVALID` for a damaged file. */
+  async load(name: string): Promise<VoiceProfile> {
+    const loaded = this.#loaded.get(name);
+    // The file is looked for each time: another process may have removed the voice.
+    if (this.#exists(name)) {
+      if (loaded) return loaded;
+      const profile = await loadVoiceProfile(this.#path(name));
+      this.#loaded.set(name, profile);
+      return profile;
+    }
+    this.#loaded.delete(name);
+    const known = this.names();
+    const shown = known.slice(0, 20).join(', ') + (known.length > 20 ? ', …' : '');
+    throw new AppError(
+      'VOICE_NOT_FOUND',
+      `there is no voice "${name.slice(0, 80)}"; ${known.length > 0 ? `there are: ${shown}` : 'enrol one with: timbre voice add'}`,
+    );
+  }
+
+  /** Throws `VOICE_EXISTS` unless `replace`. */
+  async save(profile: VoiceProfile, replace: boolean): Promise<void> {
+    this.checkFree(profile.name, replace);
+    await saveVoiceProfile(this.#path(profile.name), profile);
+    this.#loaded.delete(profile.name);
+  }
+
+  checkFree(name: string, replace: boolean): void {
+    if (!this.has(name) || replace) return;
+    throw new AppError('VOICE_EXISTS', `there is a voice "${name}" already; choose another name, or replace it`);
+  }
+
+  async remove(name: string): Promise<void> {
+    await this.load(name);
+    rmSync(this.#path(name), { force: true });
+    this.#loaded.delete(name);
+  }
+
+  #exists(name: string): boolean {
+    try {
+      return this.has(name);
+    } catch {
+      // What cannot be a voice's name is not a voice.
+      return false;
+    }
+  }
+
+  #path(name: string): string {
+    return join(this.#folder, `${name}${SUFFIX}`);
+  }
+}
+
+/** What callers see of a voice. */
+export function voiceSummary(profile: VoiceProfile): VoiceSummary {
+  return {
+    name: profile.name,
+    language: profile.language,
+    transcript: profile.transcript,
+    model: profile.model,
+    durationMs: profile.recordings.reduce((sum, recording) => sum + recording.durationMs, 0),
+    createdAt: profile.createdAt,
+    warnings: profile.warnings,
+  };
+}
