@@ -39,7 +39,7 @@ export const T2S_INPUTS = ['phonemes', 'bert', 'tokens', 'token_positions', 'vis
 /**
  * Reads the sizes from a checkpoint's tensors and config (`config.model.head`, `config.data.max_sec`, …).
  *
- * @throws `MODEL_INVALID` when a tensor is missing, sizes contradict each other, or a size cannot be compiled.
+ * @throws `CHECKPOINT_UNSUPPORTED` when a tensor is missing, sizes contradict each other, or a size cannot be compiled.
  */
 export function readText2SemanticSettings(
   checkpoint: Checkpoint,
@@ -57,13 +57,13 @@ export function readText2SemanticSettings(
   const heads = number(model, 'head') ?? 16;
   if (!Number.isInteger(heads) || heads < 1 || width % heads !== 0 || (width / heads) % 8 !== 0) {
     throw new AppError(
-      'MODEL_INVALID',
+      'CHECKPOINT_UNSUPPORTED',
       `${checkpoint.path}: ${heads} attention heads do not fit a width of ${width}; expected a divisor that leaves heads of a multiple of 8`,
     );
   }
   const declared = number(model, 'n_layer');
   if (declared !== null && declared !== layers) {
-    throw new AppError('MODEL_INVALID', `${checkpoint.path} declares ${declared} layers, but holds ${layers}`);
+    throw new AppError('CHECKPOINT_UNSUPPORTED', `${checkpoint.path} declares ${declared} layers, but holds ${layers}`);
   }
   return {
     layers,
@@ -286,7 +286,7 @@ class CheckpointWeights {
     const found = this.#find(name);
     if (found === undefined) {
       throw new AppError(
-        'MODEL_INVALID',
+        'CHECKPOINT_UNSUPPORTED',
         `${this.#checkpoint.path} has no tensor "model.${name}"; expected a GPT-SoVITS text-to-semantic checkpoint (.ckpt)`,
       );
     }
@@ -295,7 +295,7 @@ class CheckpointWeights {
 
   #unfit(name: string, shape: readonly number[], expected: string): AppError {
     return new AppError(
-      'MODEL_INVALID',
+      'CHECKPOINT_UNSUPPORTED',
       `${this.#checkpoint.path}: "model.${name}" has shape [${shape.join(', ')}], expected ${expected}`,
     );
   }
