@@ -18,6 +18,23 @@ const ALLOWED: Record<string, readonly string[]> = {
   store: ['api', 'config', 'errors', 'log'],
   worker: ['engine', 'jobs', 'store', 'api', 'audio', 'config', 'errors', 'log', 'metrics', 'shutdown'],
   gateway: ['jobs', 'store', 'api', 'audio', 'config', 'errors', 'log', 'metrics', 'shutdown'],
+  cli: [
+    'engine',
+    'gateway',
+    'jobs',
+    'worker',
+    'store',
+    'api',
+    'audio',
+    'text',
+    'checkpoint',
+    'models',
+    'config',
+    'errors',
+    'log',
+    'metrics',
+    'shutdown',
+  ],
 };
 
 /** Packages that only one file or folder may import. */

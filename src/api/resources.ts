@@ -1,0 +1,51 @@
+/** The wire form of what a server tells about itself: errors, health, voices, models. */
+import { type Static, Type } from 'typebox';
+
+export const ErrorAnswer = Type.Object({
+  error: Type.Object({
+    code: Type.String({ description: 'One of docs/ERRORS.md; stable.' }),
+    message: Type.String({ description: 'For people; may change.' }),
+    request_id: Type.String(),
+  }),
+});
+export type ErrorAnswer = Static<typeof ErrorAnswer>;
+
+export const Voice = Type.Object({
+  name: Type.String(),
+  language: Type.String(),
+  transcript: Type.Union([Type.Null(), Type.String()]),
+  model: Type.String(),
+  duration_ms: Type.Number(),
+  created_at: Type.String(),
+  warnings: Type.Array(Type.String()),
+});
+export type Voice = Static<typeof Voice>;
+
+export const VoicesAnswer = Type.Object({
+  default_voice: Type.Union([Type.Null(), Type.String()]),
+  voices: Type.Array(Voice),
+});
+export type VoicesAnswer = Static<typeof VoicesAnswer>;
+
+export const Model = Type.Object({
+  name: Type.String(),
+  version: Type.String(),
+  sample_rate_hz: Type.Integer(),
+  size_bytes: Type.Integer(),
+  digest: Type.String(),
+  precision: Type.String(),
+  has_bert: Type.Boolean(),
+  created_at: Type.String(),
+  warnings: Type.Array(Type.String()),
+});
+export type Model = Static<typeof Model>;
+
+export const ModelsAnswer = Type.Object({ models: Type.Array(Model) });
+export type ModelsAnswer = Static<typeof ModelsAnswer>;
+
+export const ReadyAnswer = Type.Object({
+  status: Type.Enum(['ready', 'not_ready']),
+  engine: Type.String(),
+  reason: Type.Union([Type.Null(), Type.String()]),
+});
+export type ReadyAnswer = Static<typeof ReadyAnswer>;

@@ -1,0 +1,61 @@
+/** The wire form of a synthesis: what a caller sends, and what comes back when the audio is to be fetched. */
+import { type Static, Type } from 'typebox';
+
+export const SPEECH_LANGUAGES = ['auto', 'zh', 'en', 'all_zh'] as const;
+export const AUDIO_FORMATS = ['wav', 'pcm'] as const;
+export const SPLIT_METHODS = ['chunk30', 'cut0', 'cut1', 'cut2', 'cut3', 'cut4', 'cut5'] as const;
+
+export type AudioFormat = (typeof AUDIO_FORMATS)[number];
+
+const UINT32_MAX = 4_294_967_295;
+
+/** Every field may come in the JSON body or in the query; the body wins where both have one. */
+export const SynthesizeFields = Type.Object(
+  {
+    text: Type.Optional(Type.String({ description: 'What to say.' })),
+    speaker_id: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 64,
+        description: "Name of a voice; by default the server's default voice.",
+      }),
+    ),
+    language: Type.Optional(
+      Type.Enum([...SPEECH_LANGUAGES], {
+        description: 'auto and zh mix Chinese and English, en is English only, all_zh reads everything as Chinese.',
+      }),
+    ),
+    speed: Type.Optional(Type.Number({ minimum: 0.5, maximum: 2, description: '2 is twice as fast.' })),
+    seed: Type.Optional(
+      Type.Integer({ minimum: 0, maximum: UINT32_MAX, description: 'Same seed, same audio; by default drawn anew.' }),
+    ),
+    format: Type.Optional(
+      Type.Enum([...AUDIO_FORMATS], { description: 'wav, or pcm: 16-bit little-endian mono samples.' }),
+    ),
+    stream: Type.Optional(
+      Type.Boolean({ description: 'true: answer with the audio itself, sentence by sentence as it is made.' }),
+    ),
+    top_k: Type.Optional(Type.Integer({ minimum: 1, maximum: 1025 })),
+    top_p: Type.Optional(Type.Number({ minimum: 0.01, maximum: 1 })),
+    temperature: Type.Optional(Type.Number({ minimum: 0.01, maximum: 2 })),
+    repetition_penalty: Type.Optional(Type.Number({ minimum: 1, maximum: 5 })),
+    text_split_method: Type.Optional(
+      Type.Enum([...SPLIT_METHODS], { description: 'How the text is cut into sentences.' }),
+    ),
+    sentence_pause_ms: Type.Optional(
+      Type.Integer({ minimum: 0, maximum: 5000, description: 'Silence between sentences.' }),
+    ),
+  },
+  { additionalProperties: false },
+);
+export type SynthesizeFields = Static<typeof SynthesizeFields>;
+
+export const SynthesizeAnswer = Type.Object({
+  audio_url: Type.String(),
+  duration_ms: Type.Integer(),
+  request_id: Type.String(),
+});
+export type SynthesizeAnswer = Static<typeof SynthesizeAnswer>;
+
+/** Upstream's sampling defaults, which a request that sets only some of the four is completed with. */
+export const SAMPLING_DEFAULTS = { topK: 15, topP: 1, temperature: 1, repetitionPenalty: 1.35 } as const;

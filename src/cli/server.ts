@@ -1,0 +1,151 @@
+import { join } from 'node:path';
+import type { Config } from '../config.js';
+import type { ImportProgress } from '../engine/engine-types.js';
+import { EnginePool } from '../engine/pool.js';
+import { AppError } from '../errors.js';
+import { buildGateway } from '../gateway/app.js';
+import { AudioStore } from '../gateway/audio-store.js';
+import type { EngineCatalog } from '../jobs/engine-catalog.js';
+import { InProcessSpeechQueue } from '../jobs/in-process-speech-queue.js';
+import type { Logger } from '../log.js';
+import { createTimbreMetrics } from '../metrics.js';
+import { createShutdown, type Shutdown } from '../shutdown.js';
+import { runSpeechWorker } from '../worker/speech-worker.js';
+
+export interface ServerOptions {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly version: string;
+  /** File URL of another engine than ours. */
+  readonly engineModule?: string;
+  readonly onProgress?: (progress: ImportProgress) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface Server {
+  /** `http://127.0.0.1:9880`, with the port that was taken. */
+  readonly url: string;
+  readonly shutdown: Shutdown;
+  readonly pool: EnginePool;
+}
+
+/**
+ * The whole server in one process and its engine process: gateway → queue → worker → pool. It listens as soon as the
+ * engine is ready; `shutdown.run` ends it in order.
+ *
+ * Throws the engine's error when it does not start, `CONFIG_INVALID` when the address cannot be listened on.
+ */
+export async function startServer(options: ServerOptions): Promise<Server> {
+  const { config, log } = options;
+  const metrics = createTimbreMetrics();
+  metrics.buildInfo.set(1, { version: options.version, node: process.version });
+  const shutdown = createShutdown({ graceMs: config.shutdownGraceMs, log });
+  const draining = new AbortController();
+  const stopClaiming = new AbortController();
+  shutdown.add({ phase: 'refuse', name: 'gateway', run: () => draining.abort() });
+
+  try {
+    const audioStore = await AudioStore.open({
+      folder: join(config.dataDir, 'audio'),
+      ttlMs: config.audioTtlMs,
+      maxBytes: config.audioMaxBytes,
+    });
+    shutdown.add({ phase: 'close', name: 'audio store', run: () => audioStore.close() });
+
+    const pool = await EnginePool.start(
+      {
+        engine: {
+          dataDir: config.dataDir,
+          ...(config.threads === null ? {} : { threads: config.threads }),
+          ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
+        },
+        ...(options.engineModule === undefined ? {} : { engineModule: options.engineModule }),
+        maxRunning: config.maxRunning,
+        pingTimeoutMs: config.pingTimeoutMs,
+        startTimeoutMs: config.startTimeoutMs,
+        log,
+        metrics,
+      },
+      options.signal === undefined ? {} : { signal: options.signal },
+    );
+    const queue = new InProcessSpeechQueue({ maxWaiting: config.maxWaiting });
+    const worker = runSpeechWorker({
+      source: queue,
+      engine: pool,
+      concurrency: config.maxRunning,
+      log,
+      signal: stopClaiming.signal,
+    });
+    shutdown.add({ phase: 'drain', name: 'speech queue', run: (signal) => queue.idle({ signal }) });
+    shutdown.add({
+      phase: 'abort',
+      name: 'speech worker',
+      run: () => {
+        queue.close();
+        stopClaiming.abort();
+      },
+    });
+    shutdown.add({
+      phase: 'close',
+      name: 'engine',
+      run: async () => {
+        await pool.close();
+        await worker;
+      },
+    });
+
+    const app = buildGateway({
+      config,
+      queue,
+      catalog: catalogOf(pool),
+      audioStore,
+      metrics,
+      log,
+      draining: draining.signal,
+    });
+    shutdown.add({ phase: 'close', name: 'gateway', run: () => closeGateway(app) });
+    const url = await listen(app, config);
+    return { url, shutdown, pool };
+  } catch (error) {
+    await shutdown.run('the start failed');
+    throw error;
+  }
+}
+
+function catalogOf(pool: EnginePool): EngineCatalog {
+  return {
+    defaultVoice: pool.info.defaultVoice,
+    listVoices: (options) => pool.listVoices(options),
+    listModels: (options) => pool.listModels(options),
+    status() {
+      const { state, lastFailure, engineRssBytes } = pool.status;
+      return { state, reason: lastFailure, rssBytes: engineRssBytes };
+    },
+  };
+}
+
+/** Answers that are done may still be on their way to slow callers: they get a moment, then their connections end. */
+async function closeGateway(app: ReturnType<typeof buildGateway>): Promise<void> {
+  const timer = setTimeout(() => app.server.closeAllConnections(), FLUSH_MS);
+  await app.close();
+  clearTimeout(timer);
+}
+
+const FLUSH_MS = 2000;
+
+async function listen(app: ReturnType<typeof buildGateway>, { host, port }: Config): Promise<string> {
+  try {
+    return await app.listen({ host, port });
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    const problem = LISTEN_PROBLEMS[code] ?? `it cannot be listened on (${code || String(error)})`;
+    throw new AppError('CONFIG_INVALID', `address ${host}, port ${port}: ${problem}`, { cause: error });
+  }
+}
+
+const LISTEN_PROBLEMS: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another program listens there; choose another port with --port, or stop it',
+  EACCES: 'this user may not listen there; choose a port from 1024 up with --port',
+  EADDRNOTAVAIL: 'this machine has no such address; choose one with --host (0.0.0.0 is all of them)',
+  ENOTFOUND: 'this host name is unknown; choose an address with --host',
+};

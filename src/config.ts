@@ -1,0 +1,207 @@
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { type Static, type TSchema, Type } from 'typebox';
+import { Value } from 'typebox/value';
+import { AppError } from './errors.js';
+
+interface Setting<Schema extends TSchema> {
+  /** The environment variable; its flag, where the command has one, has the same name in kebab-case. */
+  readonly env: string;
+  readonly schema: Schema;
+  /** As one would write it in the environment; null: no value. */
+  readonly fallback: string | null;
+  readonly description: string;
+}
+
+function setting<Schema extends TSchema>(
+  env: string,
+  schema: Schema,
+  fallback: string | null,
+  description: string,
+): Setting<Schema> {
+  return { env, schema, fallback, description };
+}
+
+const milliseconds = Type.Integer({ minimum: 1, maximum: 86_400_000 });
+
+/** Every setting there is. docs/OPERATIONS.md holds the same table; a test compares them. */
+export const SETTINGS = {
+  dataDir: setting('TIMBRE_DATA', Type.String({ minLength: 1 }), null, 'Folder of models, voices and audio.'),
+  host: setting('TIMBRE_HOST', Type.String({ minLength: 1 }), '127.0.0.1', 'Address to listen on.'),
+  port: setting(
+    'TIMBRE_PORT',
+    Type.Integer({ minimum: 0, maximum: 65535 }),
+    '9880',
+    'Port to listen on; 0 takes a free one.',
+  ),
+  publicUrl: setting(
+    'TIMBRE_PUBLIC_URL',
+    Type.Union([Type.Null(), Type.String({ pattern: '^https?://[^/]+' })]),
+    null,
+    'Base of the audio URLs in answers; by default the address the caller used.',
+  ),
+  trustProxy: setting(
+    'TIMBRE_TRUST_PROXY',
+    Type.Boolean(),
+    'false',
+    'Believe X-Forwarded-Proto, -Host and -For; only behind a proxy that sets them.',
+  ),
+  defaultVoice: setting(
+    'TIMBRE_DEFAULT_VOICE',
+    Type.Union([Type.Null(), Type.String({ minLength: 1, maxLength: 64 })]),
+    null,
+    "Voice of requests that name none; by default the engine's own.",
+  ),
+  maxTextCharacters: setting(
+    'TIMBRE_MAX_TEXT_CHARACTERS',
+    Type.Integer({ minimum: 1, maximum: 1_000_000 }),
+    '5000',
+    'Longest text of one request.',
+  ),
+  threads: setting(
+    'TIMBRE_THREADS',
+    Type.Union([Type.Null(), Type.Integer({ minimum: 1, maximum: 256 })]),
+    null,
+    'Threads of the inference pool; by default one a core, at most 8.',
+  ),
+  maxRunning: setting(
+    'TIMBRE_MAX_RUNNING',
+    Type.Integer({ minimum: 1, maximum: 256 }),
+    '4',
+    'Syntheses that run in the engine at once.',
+  ),
+  maxWaiting: setting(
+    'TIMBRE_MAX_WAITING',
+    Type.Integer({ minimum: 0, maximum: 100_000 }),
+    '64',
+    'Syntheses that may wait for a place; more get ENGINE_OVERLOADED.',
+  ),
+  requestTimeoutMs: setting(
+    'TIMBRE_REQUEST_TIMEOUT_MS',
+    milliseconds,
+    '600000',
+    'Longest time from a request to its last audio; then REQUEST_TIMEOUT.',
+  ),
+  readerTimeoutMs: setting(
+    'TIMBRE_READER_TIMEOUT_MS',
+    milliseconds,
+    '30000',
+    'A caller who takes nothing of a stream for so long is disconnected.',
+  ),
+  audioTtlMs: setting('TIMBRE_AUDIO_TTL_MS', milliseconds, '3600000', 'How long /audio keeps a file.'),
+  audioMaxBytes: setting(
+    'TIMBRE_AUDIO_MAX_BYTES',
+    Type.Integer({ minimum: 1_000_000 }),
+    '1073741824',
+    'Size of all files under /audio; the oldest go first.',
+  ),
+  startTimeoutMs: setting(
+    'TIMBRE_START_TIMEOUT_MS',
+    milliseconds,
+    '180000',
+    'Longest start of the engine process, first import included.',
+  ),
+  pingTimeoutMs: setting(
+    'TIMBRE_PING_TIMEOUT_MS',
+    milliseconds,
+    '20000',
+    'An engine process that is silent for so long is replaced.',
+  ),
+  shutdownGraceMs: setting(
+    'TIMBRE_SHUTDOWN_GRACE_MS',
+    Type.Integer({ minimum: 0, maximum: 86_400_000 }),
+    '20000',
+    'How long running requests may take to finish after SIGTERM.',
+  ),
+  logLevel: setting(
+    'TIMBRE_LOG_LEVEL',
+    Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
+    'info',
+    'Least level that is logged.',
+  ),
+  logFormat: setting(
+    'TIMBRE_LOG_FORMAT',
+    Type.Enum(['auto', 'json', 'text']),
+    'auto',
+    'json, text, or auto: text on a terminal, JSON elsewhere.',
+  ),
+} as const;
+
+export type SettingName = keyof typeof SETTINGS;
+export type Config = { readonly [Name in SettingName]: Static<(typeof SETTINGS)[Name]['schema']> };
+
+/**
+ * The configuration from flags (first), the environment, and defaults, validated as a whole.
+ *
+ * Throws `CONFIG_INVALID` naming the setting, its value, and what it should be.
+ */
+export function loadConfig(
+  flags: Readonly<Partial<Record<SettingName, string | undefined>>> = {},
+  env: NodeJS.ProcessEnv = process.env,
+): Config {
+  const values: Record<string, unknown> = {};
+  for (const [name, { env: variable, schema, fallback }] of Object.entries(SETTINGS)) {
+    // An empty variable is an unset one: that is what `VAR= command` and empty lines in env files mean.
+    const fromEnv = env[variable] === '' ? undefined : env[variable];
+    const flag = flags[name as SettingName];
+    const text = flag ?? fromEnv ?? (name === 'dataDir' ? defaultDataDir(env) : fallback);
+    const value = text === null ? null : parse(schema, text);
+    if (!Value.Check(schema, value)) {
+      const source = flag === undefined ? variable : `--${kebabCase(name)}`;
+      throw new AppError('CONFIG_INVALID', `${source} is ${JSON.stringify(text)}; expected ${describe(schema)}`);
+    }
+    values[name] = name === 'dataDir' ? resolve(String(value)) : value;
+  }
+  // Each value was checked against the schema that its type comes from.
+  return values as Config;
+}
+
+/** Where data go by default: what the platform says programs should use. */
+export function defaultDataDir(env: NodeJS.ProcessEnv, platform: NodeJS.Platform = process.platform): string {
+  if (platform === 'win32') return join(env['LOCALAPPDATA'] || join(homedir(), 'AppData', 'Local'), 'timbre');
+  if (platform === 'darwin') return join(homedir(), 'Library', 'Application Support', 'timbre');
+  return join(env['XDG_DATA_HOME'] || join(homedir(), '.local', 'share'), 'timbre');
+}
+
+export function kebabCase(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/** The one reading of the text that the schema could accept; what does not read stays text and fails its check. */
+function parse(schema: TSchema, text: string): unknown {
+  const kinds = schemaTypes(schema);
+  if (kinds.has('boolean')) {
+    if (/^(true|1|yes|on)$/i.test(text)) return true;
+    if (/^(false|0|no|off)$/i.test(text)) return false;
+  }
+  if (kinds.has('integer') && /^\d+$/.test(text)) return Number(text);
+  return text;
+}
+
+interface SchemaFacts {
+  readonly type?: string;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly minLength?: number;
+  readonly maxLength?: number;
+  readonly pattern?: string;
+  readonly enum?: readonly string[];
+  readonly anyOf?: readonly SchemaFacts[];
+}
+
+function schemaTypes(schema: SchemaFacts): ReadonlySet<string | undefined> {
+  return new Set([schema.type, ...(schema.anyOf ?? []).map((option) => option.type)]);
+}
+
+function describe(schema: SchemaFacts): string {
+  const facts = schema.anyOf?.find((option) => option.type !== 'null') ?? schema;
+  if (facts.enum !== undefined) return `one of ${facts.enum.join(', ')}`;
+  if (facts.type === 'boolean') return 'true or false';
+  if (facts.type === 'integer') {
+    return facts.maximum === undefined
+      ? `a whole number of at least ${facts.minimum}`
+      : `a whole number from ${facts.minimum} to ${facts.maximum}`;
+  }
+  if (facts.pattern !== undefined) return 'a URL such as https://voice.example.com';
+  return 'a text that is not empty';
+}

@@ -1,0 +1,110 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+} from 'fastify';
+import type { Config } from '../config.js';
+import { ERROR_CODES } from '../errors.js';
+import type { EngineCatalog } from '../jobs/engine-catalog.js';
+import type { SpeechQueue } from '../jobs/speech-queue.js';
+import type { Logger } from '../log.js';
+import type { TimbreMetrics } from '../metrics.js';
+import type { AudioStore } from './audio-store.js';
+import { answerClientError, answerNotFound, handleError } from './error-answers.js';
+import { registerAudioRoutes } from './routes/audio.js';
+import { registerCatalogRoutes } from './routes/catalog.js';
+import { registerHealthRoutes } from './routes/health.js';
+import { registerSynthesizeRoutes } from './routes/synthesize.js';
+
+export interface GatewayOptions {
+  readonly config: Pick<
+    Config,
+    'publicUrl' | 'trustProxy' | 'defaultVoice' | 'maxTextCharacters' | 'requestTimeoutMs' | 'readerTimeoutMs'
+  >;
+  readonly queue: SpeechQueue;
+  readonly catalog: EngineCatalog;
+  readonly audioStore: AudioStore;
+  readonly metrics: TimbreMetrics;
+  readonly log: Logger;
+  /** Aborted when the server refuses new work: `/readyz` says so, syntheses get `SHUTTING_DOWN`. */
+  readonly draining: AbortSignal;
+}
+
+/** 100,000 characters escaped in JSON are 600 kB: they get an answer about their text, not about their size. */
+const BODY_LIMIT_BYTES = 4 * 1024 * 1024;
+/** A text of 5,000 Chinese characters in a query is 45 kB. */
+const MAX_HEADER_BYTES = 128 * 1024;
+const RECEIVE_TIMEOUT_MS = 60_000;
+const CLIENT_CLOSED_REQUEST = ERROR_CODES.REQUEST_CANCELLED.status;
+/** Polled by machines every few seconds. */
+const QUIET_ROUTES: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/metrics']);
+const REQUEST_ID = /^[A-Za-z0-9._:/+=-]{1,128}$/;
+
+/** Builds the HTTP server; it holds no state but `audioStore`, and knows engines only as a queue and a catalog. */
+export function buildGateway(options: GatewayOptions): FastifyInstance {
+  const { metrics, config } = options;
+  // Typed as Fastify's own logger: a narrower one would make every route's type carry it.
+  const loggerInstance: FastifyBaseLogger = options.log;
+  const app = fastify({
+    loggerInstance,
+    // Our own line per request: Fastify's has the URL, which may hold a customer's text.
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
+    bodyLimit: BODY_LIMIT_BYTES,
+    requestTimeout: RECEIVE_TIMEOUT_MS,
+    trustProxy: config.trustProxy,
+    genReqId: requestId,
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    http: { maxHeaderSize: MAX_HEADER_BYTES },
+    clientErrorHandler: answerClientError,
+    frameworkErrors: (error, request, reply) => void handleError(error, request, reply),
+    ajv: { customOptions: { coerceTypes: false } },
+  });
+
+  const defaultJsonParser = app.getDefaultJsonParser('error', 'error');
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+    // `POST /synthesize?text=…` with a JSON content type and no body is a query.
+    if (body === '') done(null, undefined);
+    // With `parseAs: 'string'` the body is one.
+    else defaultJsonParser(request, body as string, done);
+  });
+
+  app.setErrorHandler(handleError);
+  app.setNotFoundHandler(answerNotFound);
+
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id);
+    reply.header('x-content-type-options', 'nosniff');
+    if (options.draining.aborted) reply.header('connection', 'close');
+  });
+  const finishRequest = (request: FastifyRequest, reply: FastifyReply, status: number) => {
+    const route = request.routeOptions.url ?? 'none';
+    metrics.requests.inc({ route, method: request.method, status: String(status) });
+    metrics.requestSeconds.observe(reply.elapsedTime / 1000, { route });
+    const level = QUIET_ROUTES.has(route) ? 'debug' : 'info';
+    request.log[level]({ method: request.method, route, status, ms: Math.round(reply.elapsedTime) }, 'request');
+  };
+  // `onResponse` is for answers that reached their end; the others only close.
+  app.addHook('onResponse', async (request, reply) => finishRequest(request, reply, reply.statusCode));
+  app.addHook('onRequest', async (request, reply) => {
+    reply.raw.once('close', () => {
+      if (!reply.raw.writableFinished) finishRequest(request, reply, CLIENT_CLOSED_REQUEST);
+    });
+  });
+
+  registerHealthRoutes(app, options);
+  registerCatalogRoutes(app, options);
+  registerAudioRoutes(app, options);
+  registerSynthesizeRoutes(app, options);
+  return app;
+}
+
+/** The caller's own id where it is a plain one, so that both sides' logs meet; else a new one. */
+function requestId(request: IncomingMessage): string {
+  const given = request.headers['x-request-id'];
+  return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
+}

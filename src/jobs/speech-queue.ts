@@ -1,0 +1,72 @@
+/**
+ * The queue between those who want speech (gateways) and those who make it (workers). `in-process-speech-queue.ts` is
+ * the one for a single server; one over a message bus has the same two sides, so everything here is plain data.
+ */
+
+export interface SpeechRequest {
+  readonly text: string;
+  readonly voice: string;
+  readonly language: 'auto' | 'zh' | 'en' | 'all_zh';
+  /** 0.5–2. */
+  readonly speed: number;
+  /** uint32. */
+  readonly seed: number;
+  readonly sampling?: {
+    readonly topK: number;
+    readonly topP: number;
+    readonly temperature: number;
+    readonly repetitionPenalty: number;
+  };
+  readonly splitMethod?: 'cut0' | 'cut1' | 'cut2' | 'cut3' | 'cut4' | 'cut5' | 'chunk30';
+  readonly sentencePauseMs?: number;
+}
+
+export interface SpeechJob {
+  /** The request id of the caller: for logs, not an identity. */
+  readonly id: string;
+  readonly request: SpeechRequest;
+}
+
+/** What becomes of a job, in order: `started` once, then audio; the end of the iteration is its success. */
+export type SpeechEvent =
+  | { readonly type: 'started' }
+  | {
+      readonly type: 'audio';
+      /** Mono, within [-1, 1]. */
+      readonly samples: Float32Array;
+      readonly sampleRateHz: number;
+      readonly sentenceIndex: number;
+      readonly sentenceCount: number;
+    };
+
+export interface QueueDepth {
+  readonly waiting: number;
+  readonly running: number;
+}
+
+/** The gateway's side. */
+export interface SpeechQueue {
+  /**
+   * Queues a job on the first `next` and yields what becomes of it. Leaving the iteration, or aborting, cancels the job wherever it
+   * is. Throws what the worker failed with, `ENGINE_OVERLOADED` when the queue is full, `SHUTTING_DOWN` after `close`.
+   */
+  submit(job: SpeechJob, options?: { readonly signal?: AbortSignal }): AsyncGenerator<SpeechEvent, void, undefined>;
+  readonly depth: QueueDepth;
+}
+
+/** A job in the hands of a worker, who ends it with exactly one `finish` or `fail`. */
+export interface ClaimedSpeechJob {
+  readonly job: SpeechJob;
+  /** Aborts when nobody wants the audio any more. */
+  readonly signal: AbortSignal;
+  /** Resolves when the caller is ready for more; rejects with the signal's reason when it left. */
+  publish(event: SpeechEvent): Promise<void>;
+  finish(): void;
+  fail(error: unknown): void;
+}
+
+/** The worker's side. */
+export interface SpeechJobSource {
+  /** The next job, in order of arrival; throws the signal's reason, or `SHUTTING_DOWN` after `close`. */
+  claim(options: { readonly signal: AbortSignal }): Promise<ClaimedSpeechJob>;
+}
