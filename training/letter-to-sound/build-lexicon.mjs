@@ -64,7 +64,8 @@ const packed = brotliCompressSync(Buffer.from(text), {
 writeFileSync(join(out, 'lexicon.br'), packed);
 console.log(lexicon.size, 'words', names.length, 'names', text.length, 'bytes', packed.length, 'compressed');
 
-// "word pronunciation-if-tagged|other pronunciation|tag", with the two corrections upstream makes.
+// "word|pronunciation if tagged|other pronunciation|tag", with the two corrections upstream makes, and two rows of the
+// source (object, rebel) whose pronunciations stand in the wrong order.
 const rows = readFileSync(homographs, 'utf8')
   .split('\n')
   .filter((line) => line.includes('|') && !line.startsWith('#'))
@@ -72,6 +73,8 @@ const rows = readFileSync(homographs, 'utf8')
   .map(([word, first, second, tag]) => [word.toLowerCase(), first, second, tag]);
 const table = new Map(rows.map(([word, ...rest]) => [word, rest]));
 table.set('read', ['R IY1 D', 'R EH1 D', 'VBP']);
+table.set('object', ['AH0 B JH EH1 K T', 'AA1 B JH EH0 K T', 'V']);
+table.set('rebel', ['R IH0 B EH1 L', 'R EH1 B AH0 L', 'V']);
 table.set('complex', ['K AH0 M P L EH1 K S', 'K AA1 M P L EH0 K S', 'JJ']);
 writeFileSync(
   join(out, 'homographs.txt'),

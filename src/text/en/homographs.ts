@@ -12,7 +12,7 @@ export function homographPhones(word: string, tokens: readonly string[], index: 
   if (entry === undefined) return [];
   const tag = partOfSpeech(tokens, index);
   // A shorter tag ("VB" for "VBP", as in "read") counts as well.
-  return tag.startsWith(entry.tag) || entry.tag.startsWith(tag) ? entry.tagged : entry.other;
+  return tag.startsWith(entry.tag) || (entry.tag === 'VBP' && tag === 'VB') ? entry.tagged : entry.other;
 }
 
 interface Homograph {

@@ -30,6 +30,9 @@ export function cardinal(digits: string): string {
     const group = rest % 1000;
     if (group > 0) groups.unshift(`${underThousand(group, '')}${scale > 0 ? ` ${SCALES[scale]}` : ''}`);
   }
+  // "eight thousand eighty": no pause before a last group under a hundred.
+  const last = value % 1000;
+  if (groups.length > 1 && last > 0 && last < 100) groups.push(`${groups.splice(-2).join(' ')}`);
   return groups.join(', ');
 }
 

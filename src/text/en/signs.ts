@@ -1,0 +1,80 @@
+/**
+ * Brings typographic variants to the plain characters that the later passes know: full-width forms, Chinese marks,
+ * curly apostrophes, dashes, ellipses, brackets, quotation marks, line breaks, fractions and superscripts.
+ */
+export function unifyCharacters(text: string): string {
+  return text
+    .replace(/[\uff01-\uff60\uffe0-\uffe6]/g, (mark) => mark.normalize('NFKC'))
+    .replace(/[’‘ʼ`´′]/g, "'")
+    .replace(
+      /(^|[^\p{L}\p{N}])'(?=[^']{1,80}?[\p{L}.,!?]'(?!\p{L}))(?!(?:n|tis|twas|em|til|cause|bout|round)\b)/giu,
+      '$1\u0001',
+    )
+    .replace(/\u0001([^'\u0001]{1,80}?)'(?!\p{L})/gu, '$1')
+    .replace(/\u0001/g, "'")
+    .replace(/[“”„‟"«»‹›「」『』《》〈〉]/g, '')
+    .replace(/(?<=[\p{L}\p{N}])[([{【〔](?=\S)/gu, ' ')
+    .replace(/[)\]}】〕](?=[\p{L}\p{N}])/gu, ' ')
+    .replace(/[()[\]{}【】〔〕]/g, '')
+    .replace(/[。｡]/g, '. ')
+    .replace(/、/g, ', ')
+    .replace(/…+/g, '...')
+    .replace(/[‒–](?=\s?[\d$€£¥])/g, '-')
+    .replace(/\s*(?:[—―–]+|--+)\s*/g, ', ')
+    .replace(/[\u2010\u2011]/g, '-')
+    .replace(/−/g, '-')
+    .replace(/\s*[\r\n\u2028\u2029]+\s*/g, (_, at: number, whole: string) =>
+      /[,.?!;:]/.test(whole[at - 1] ?? '.') ? ' ' : '. ',
+    )
+    .replace(/[\t\u00a0\u2000-\u200a\u202f\u3000]/g, ' ')
+    .replace(/[\u200b-\u200f\u2060\ufeff\u00ad]/g, '')
+    .replace(/(\d?)([¼-¾⅐-⅞])/g, (_, whole: string, sign: string) => {
+      const plain = sign.normalize('NFKC').replace('\u2044', '/');
+      return whole === '' ? plain : `${whole} and ${plain}`;
+    })
+    .replace(/[₀-₉]/g, (digit) => digit.normalize('NFKC'));
+}
+
+const SIGNS: readonly (readonly [RegExp, string])[] = [
+  [/:(?=[\\/])/g, ' '],
+  [/[;:]/g, ','],
+  [/\s*&\s*/g, ' and '],
+  [/\s*±\s*/g, ' plus or minus '],
+  [/\s*(?:≈|≃)\s*/g, ' is about '],
+  [/\s*≠\s*/g, ' does not equal '],
+  [/\s*(?:≥|>=)\s*/g, ' is at least '],
+  [/\s*(?:≤|<=)\s*/g, ' is at most '],
+  [/\s*[-=]+>\s*|\s*→\s*/g, ', '],
+  [/\s*=\s*/g, ' equals '],
+  [/\s*×\s*/g, ' times '],
+  [/\s*÷\s*/g, ' divided by '],
+  [/(?<=[a-z\d²³]) ?\+ ?(?=[a-z\d])/gi, ' plus '],
+  [/(?<=[A-Za-z])\+\+/g, ' plus plus'],
+  [/(?<=[A-Za-z])\+/g, ' plus'],
+  [/\+(?=[a-z])/gi, 'plus '],
+  [/(?<=\w) ?> ?(?=\w)/g, ' is greater than '],
+  [/(?<=\w) ?< ?(?=\w)/g, ' is less than '],
+  [/²/g, ' squared'],
+  [/³/g, ' cubed'],
+  [/ ?%/g, ' percent'],
+  [/ ?‰/g, ' per mille'],
+  [/ ?°/g, ' degrees'],
+  [/\b@(?=\w)/g, ' at '],
+  [/[@#*^|_~\\/]/g, ' '],
+];
+
+const GREEK =
+  'alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma sigma tau upsilon phi chi psi omega'.split(
+    ' ',
+  );
+
+/** Reads the signs that are left when numbers are words: ";" as a pause, "&" as "and", "%" as "percent", Greek letters… */
+export function expandSigns(text: string): string {
+  const signed = SIGNS.reduce((current, [pattern, words]) => current.replace(pattern, words), text);
+  return signed
+    .replace(/[\u0391-\u03a9\u03b1-\u03c9]/g, (letter) => {
+      const name = GREEK[letter.toLowerCase().charCodeAt(0) - 0x3b1];
+      return name === undefined ? '' : ` ${name} `;
+    })
+    .replace(/µ/g, ' micro ');
+}
