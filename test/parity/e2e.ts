@@ -332,7 +332,7 @@ function readInputs(inputs: Readonly<Record<string, unknown>>): RunInputs {
 }
 
 /** Sentences of similar length together. upstream: to_batch with split_bucket */
-function buckets(lengths: readonly number[], batchSize: number, threshold: number): number[][] {
+export function buckets(lengths: readonly number[], batchSize: number, threshold: number): number[][] {
   const order = [...lengths.keys()].sort((a, b) => (lengths[a] ?? 0) - (lengths[b] ?? 0));
   const batches: number[][] = [];
   let start = 0;
@@ -349,7 +349,7 @@ function buckets(lengths: readonly number[], batchSize: number, threshold: numbe
   return batches;
 }
 
-function inBatches<T>(items: readonly T[], size: number): T[][] {
+export function inBatches<T>(items: readonly T[], size: number): T[][] {
   const batches: T[][] = [];
   for (let start = 0; start < items.length; start += size) batches.push(items.slice(start, start + size));
   return batches;

@@ -1,14 +1,44 @@
+import { readFileSync } from 'node:fs';
 import { concatenate, joinOverlapping } from '../../src/audio/crossfade.js';
 import { finishSentence } from '../../src/audio/postprocess.js';
+import { buckets, inBatches } from './e2e.js';
 import { type Comparison, compare } from './harness.js';
 import type { CaseTensor, ManifestCase, ReferenceData } from './reference.js';
 
 /** Cases `post/*`: joining fragments, and what is done to a finished sentence. */
 export async function runPostCase(testCase: ManifestCase, reference: ReferenceData): Promise<Comparison[]> {
+  if (testCase.name === 'post/to_batch') return runToBatch(testCase, reference);
   const tensors = reference.load(testCase);
   if (testCase.name === 'post/sola') return runSola(testCase, tensors);
   if (testCase.name === 'post/audio_postprocess') return runAudioPostprocess(testCase, tensors);
   throw new Error(`no runner for ${testCase.name}`);
+}
+
+/**
+ * How upstream puts sentences into batches. The product has no batches of sentences (rows join a running batch one by
+ * one), but the `e2e/*` cases are joined by them, so what those runs do is held here.
+ */
+function runToBatch(testCase: ManifestCase, reference: ReferenceData): Comparison[] {
+  const { cases } = JSON.parse(readFileSync(reference.path(testCase.file), 'utf8')) as { cases: ToBatchCase[] };
+  return cases.map(({ norm_text_len, batch_size, threshold, split_bucket, batch_index_list }, index) => {
+    const batches = split_bucket
+      ? buckets(norm_text_len, batch_size, threshold)
+      : inBatches([...norm_text_len.keys()], batch_size);
+    return compare(testCase, `${index}.batch_index_list`, numbered(batches), numbered(batch_index_list), 0);
+  });
+}
+
+interface ToBatchCase {
+  readonly norm_text_len: readonly number[];
+  readonly batch_size: number;
+  readonly threshold: number;
+  readonly split_bucket: boolean;
+  readonly batch_index_list: readonly (readonly number[])[];
+}
+
+/** Lists as one list: each as its length and its entries. */
+function numbered(lists: readonly (readonly number[])[]): number[] {
+  return lists.flatMap((list) => [list.length, ...list]);
 }
 
 function runSola(testCase: ManifestCase, tensors: Map<string, CaseTensor>): Comparison[] {
