@@ -201,17 +201,15 @@ class LocalEngine implements Engine {
 
   /** The model a voice was enrolled with; throws `VOICE_INVALID` where that is gone or was replaced. */
   #modelOf(voice: VoiceProfile): SpeechModel {
-    const opened = this.#opened.get(voice.modelDigest);
-    if (opened) return opened;
-    const problem = !this.#models.has(voice.model)
-      ? 'which is no longer there'
-      : this.#models.record(voice.model).digest !== voice.modelDigest
-        ? 'which has been replaced since'
-        : null;
-    if (problem === null) return this.#model(voice.model);
+    const holds = (name: string): boolean => this.#models.record(name).digest === voice.modelDigest;
+    const exists = this.#models.has(voice.model);
+    if (exists && holds(voice.model)) return this.#model(voice.model);
+    // The same networks under another name compute the same.
+    const twin = this.#models.names().find(holds);
+    if (twin) return this.#model(twin);
     throw new AppError(
       'VOICE_INVALID',
-      `voice "${voice.name}" was enrolled with model "${voice.model}", ${problem}; enrol it again from its recording`,
+      `voice "${voice.name}" was enrolled with model "${voice.model}", which ${exists ? 'has been replaced since' : 'is no longer there'}; enrol it again from its recording`,
     );
   }
 

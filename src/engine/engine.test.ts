@@ -1,0 +1,224 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { encodeWav } from '../audio/wav.js';
+import { createEngine } from './engine.js';
+import type { AudioChunk, Engine, SynthesisRequest } from './engine-types.js';
+
+const DEMO = join(import.meta.dirname, '../../demo-voice');
+
+describe('the engine on the demo model', () => {
+  const dataDir = mkdtempSync(join(tmpdir(), 'timbre-engine-'));
+  let engine: Engine;
+
+  beforeAll(async () => {
+    engine = await createEngine({ dataDir, threads: 2 });
+  });
+
+  afterAll(async () => {
+    await engine.close();
+    rmSync(dataDir, { recursive: true, force: true });
+  });
+
+  it('has the demo model and its two voices after the first start', async () => {
+    expect((await engine.listModels()).map(({ name, version, hasBert }) => ({ name, version, hasBert }))).toEqual([
+      { name: 'demo', version: 'v2', hasBert: false },
+    ]);
+    expect((await engine.listVoices()).map((voice) => [voice.name, voice.language])).toEqual([
+      ['demo', 'zh'],
+      ['demo-en', 'en'],
+    ]);
+    expect(engine.info).toMatchObject({ defaultVoice: 'demo', defaultModel: 'demo' });
+  });
+
+  it.each([
+    ['今天天气很好。', 'demo', 'zh'],
+    ['The weather is very good today.', 'demo-en', 'en'],
+    ['我在Apple公司上班。', 'demo', 'auto'],
+  ] as const)('speaks %s for a plausible time, neither silent nor clipped', async (text, voice, language) => {
+    const samples = await speak({ text, voice, language });
+    expect(samples.length / 16_000).toBeGreaterThan(0.5);
+    expect(samples.length / 16_000).toBeLessThan(10);
+    const rms = Math.sqrt(samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length);
+    expect(rms).toBeGreaterThan(0.005);
+    expect(samples.every((sample) => Math.abs(sample) <= 1)).toBe(true);
+  });
+
+  it('gives the same audio for the same seed, alone or among others, and other audio for another seed', async () => {
+    const request = { text: '您好，欢迎致电客户服务中心。', seed: 7 };
+    const alone = await speak(request);
+    const neighbours = Array.from({ length: 9 }, (_, index) => speak({ text: '请您稍等。', seed: index }));
+    const [among] = await Promise.all([speak(request), ...neighbours]);
+    expect(sameSamples(among, alone)).toBe(true);
+    expect(sameSamples(await speak({ ...request, seed: 8 }), alone)).toBe(false);
+  });
+
+  it('speaks faster and slower as asked', async () => {
+    const text = '今天天气很好。';
+    const normal = await speak({ text });
+    expect((await speak({ text, speed: 2 })).length / normal.length).toBeCloseTo(0.5, 1);
+    expect((await speak({ text, speed: 0.5 })).length / normal.length).toBeCloseTo(2, 0);
+  });
+
+  it('yields the first sentence before the last is made, and passes over one that cannot be spoken', async () => {
+    const chunks: AudioChunk[] = [];
+    for await (const chunk of engine.synthesize(
+      request({ text: '今天天气很好。😀😀。请您稍等。', splitMethod: 'cut5' }),
+    )) {
+      chunks.push(chunk);
+    }
+    const sentences = [...new Set(chunks.map((chunk) => chunk.sentenceIndex))];
+    expect(sentences[0]).toBe(0);
+    expect(sentences.at(-1)).toBeGreaterThan(0);
+    expect(chunks[0]!.samples.length).toBeLessThan(chunks.reduce((sum, chunk) => sum + chunk.samples.length, 0) / 2);
+  });
+
+  it('puts the pause that was asked for between sentences', async () => {
+    const text = '今天天气很好。您好，欢迎致电客户服务中心。';
+    const long = await speak({ text, splitMethod: 'cut3', sentencePauseMs: 1000 });
+    const none = await speak({ text, splitMethod: 'cut3', sentencePauseMs: 0 });
+    expect(long.length - none.length).toBe(16_000);
+  });
+
+  it('stops when the caller aborts, and serves the next one', async () => {
+    const abort = new AbortController();
+    const chunks = engine.synthesize(request({ text: '今天天气很好。'.repeat(40) }), { signal: abort.signal });
+    await chunks.next();
+    abort.abort(new Error('the caller left'));
+    await expect(drain(chunks)).rejects.toThrow('the caller left');
+    await expect(speak({ text: '请您稍等。' })).resolves.toBeDefined();
+  });
+
+  it('ends the work of a caller who leaves the loop', async () => {
+    for await (const _ of engine.synthesize(request({ text: '今天天气很好。'.repeat(40) }))) break;
+    const started = performance.now();
+    await speak({ text: '请您稍等。' });
+    // 40 sentences would take many seconds; a slot is free within a step or a window.
+    expect(performance.now() - started).toBeLessThan(20_000);
+  });
+
+  it.each([
+    [{ text: '' }, 'TEXT_EMPTY'],
+    [{ text: '  \n ' }, 'TEXT_EMPTY'],
+    [{ text: '😀😀😀' }, 'TEXT_UNREADABLE'],
+    [{ voice: 'nobody' }, 'VOICE_NOT_FOUND'],
+    [{ voice: '../../etc/passwd' }, 'VOICE_NOT_FOUND'],
+  ] as const)('refuses %j with %s', async (overrides, code) => {
+    await expect(speak(overrides)).rejects.toMatchObject({ code });
+  });
+
+  it('enrols a voice from bytes with its transcript, speaks with it, refuses the name twice, removes it', async () => {
+    const bytes = readFileSync(join(DEMO, 'ref_en.wav'));
+    const request = {
+      name: 'kathleen',
+      recordings: [{ bytes, fileName: 'ref_en.wav' }],
+      transcript: 'Their forces were already moving into the north country.',
+      language: 'en',
+    } as const;
+    const summary = await engine.enrolVoice(request);
+    expect(summary).toMatchObject({ name: 'kathleen', model: 'demo', language: 'en', warnings: [] });
+    expect(summary.durationMs).toBeGreaterThan(3000);
+    expect((await speak({ text: 'Good morning to you.', voice: 'kathleen', language: 'en' })).length).toBeGreaterThan(
+      8000,
+    );
+    await expect(engine.enrolVoice(request)).rejects.toMatchObject({ code: 'VOICE_EXISTS' });
+    await expect(engine.enrolVoice({ ...request, replace: true })).resolves.toMatchObject({ name: 'kathleen' });
+    await engine.removeVoice('kathleen');
+    await expect(speak({ voice: 'kathleen' })).rejects.toMatchObject({ code: 'VOICE_NOT_FOUND' });
+    await expect(engine.removeVoice('kathleen')).rejects.toMatchObject({ code: 'VOICE_NOT_FOUND' });
+  });
+
+  it('averages the style of several recordings', async () => {
+    const recordings = ['ref_zh.wav', 'ref_en.wav'].map((name) => ({ path: join(DEMO, name) }));
+    const summary = await engine.enrolVoice({ name: 'both', recordings, transcript: null, language: 'zh' });
+    expect(summary.durationMs).toBeGreaterThan(6000);
+    expect(sameSamples(await speak({ voice: 'both' }), await speak({ voice: 'demo' }))).toBe(false);
+    await engine.removeVoice('both');
+  });
+
+  it.each([
+    ['no bytes', new Uint8Array(0), 'AUDIO_EMPTY'],
+    ['text', new TextEncoder().encode('this is no audio, whatever its name says'), 'AUDIO_UNREADABLE'],
+    ['silence', encodeWav(new Float32Array(16_000 * 4), 16_000), 'AUDIO_SILENT'],
+  ] as const)('refuses a recording of %s', async (_, bytes, code) => {
+    const recordings = [{ bytes, fileName: 'reference.wav' }];
+    await expect(
+      engine.enrolVoice({ name: 'bad', recordings, transcript: null, language: 'zh' }),
+    ).rejects.toMatchObject({ code });
+  });
+
+  it('says which model and which name are wrong', async () => {
+    const recordings = [{ path: join(DEMO, 'ref_zh.wav') }];
+    const enrol = (overrides: object) =>
+      engine.enrolVoice({ name: 'x', recordings, transcript: null, language: 'zh', ...overrides });
+    await expect(enrol({ model: 'missing' })).rejects.toMatchObject({ code: 'MODEL_NOT_FOUND' });
+    await expect(enrol({ name: '../x' })).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
+    await expect(enrol({ recordings: [{ path: join(DEMO, 'missing.wav') }] })).rejects.toMatchObject({
+      code: 'AUDIO_NOT_FOUND',
+    });
+    await expect(engine.inspectModel('missing')).rejects.toMatchObject({ code: 'MODEL_NOT_FOUND' });
+  });
+
+  it('takes a model apart for people', async () => {
+    const details = await engine.inspectModel('demo');
+    expect(details.networks.map((network) => network.name).sort()).toEqual(['hubert', 'sovits', 'text2semantic']);
+    expect(details.settings['sovits.sampleRateHz']).toBe(16_000);
+  });
+
+  it('finds a damaged file of the store', async () => {
+    expect((await engine.verify()).every((finding) => finding.level === 'ok')).toBe(true);
+    const components = join(dataDir, 'components');
+    const weights = join(components, readdirSync(components)[0]!, 'weights.safetensors');
+    const original = readFileSync(weights);
+    const damaged = Buffer.from(original);
+    damaged.writeUInt8(damaged.readUInt8(damaged.length - 1) ^ 1, damaged.length - 1);
+    writeFileSync(weights, damaged);
+    const findings = await engine.verify();
+    expect(findings.find((finding) => finding.subject === 'model demo')).toMatchObject({ level: 'error' });
+    writeFileSync(weights, original);
+  });
+
+  it('starts again from the same folder without importing anything', async () => {
+    const steps: string[] = [];
+    const second = await createEngine({ dataDir, threads: 2, onProgress: ({ step }) => steps.push(step) });
+    expect(steps).toEqual([]);
+    expect(sameSamples(await drain(second.synthesize(request({ seed: 3 }))), await speak({ seed: 3 }))).toBe(true);
+    await second.close();
+  });
+
+  it('tells a voice whose model was replaced to be enrolled again', async () => {
+    const record = join(dataDir, 'models/demo.json');
+    const original = readFileSync(record, 'utf8');
+    writeFileSync(record, original.replace(/"digest": "\w{8}/, '"digest": "00000000'));
+    await expect(speak({})).rejects.toMatchObject({ code: 'VOICE_INVALID' });
+    expect((await engine.verify()).find((finding) => finding.subject === 'voice demo')).toMatchObject({
+      level: 'error',
+    });
+    writeFileSync(record, original);
+    expect((await speak({})).length).toBeGreaterThan(0);
+  });
+
+  function request(overrides: Partial<SynthesisRequest>): SynthesisRequest {
+    return { text: '今天天气很好。', voice: 'demo', language: 'zh', speed: 1, seed: 1, ...overrides };
+  }
+
+  function speak(overrides: Partial<SynthesisRequest>): Promise<Float32Array> {
+    return drain(engine.synthesize(request(overrides)));
+  }
+});
+
+it('refuses a data folder that cannot be written', async () => {
+  const dataDir = join(import.meta.filename, 'inside-a-file');
+  await expect(createEngine({ dataDir })).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+});
+
+function sameSamples(a: Float32Array, b: Float32Array): boolean {
+  return Buffer.from(a.buffer).equals(Buffer.from(b.buffer));
+}
+
+async function drain(chunks: AsyncIterable<AudioChunk>): Promise<Float32Array> {
+  const parts: number[] = [];
+  for await (const chunk of chunks) for (const sample of chunk.samples) parts.push(sample);
+  return Float32Array.from(parts);
+}

@@ -1,0 +1,133 @@
+import { copyFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openReference } from '../../test/parity/reference.js';
+import type { ImportModelRequest } from './engine-types.js';
+import { importModel } from './import-model.js';
+import { ModelStore } from './model-store.js';
+import { openRuntime } from './onnxruntime.js';
+
+const reference = openReference();
+const file = (name: string): string => reference.path(`checkpoints/${name}`);
+const DEMO = join(import.meta.dirname, '../../demo-voice');
+
+describe('importing a model', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'timbre-import-'));
+  const runtime = openRuntime({ threads: 2 });
+  let store: ModelStore;
+
+  beforeAll(() => {
+    store = new ModelStore(folder);
+  });
+
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  const run = (request: Partial<ImportModelRequest> & { paths: string[] }) =>
+    importModel({ name: 'model', replace: true, ...request }, store, runtime);
+
+  it.each([
+    ['v1', 's2_v1.pth', 's1_v1.ckpt', 512],
+    ['v2', 's2_v2.pth', 's1_e2e.ckpt', 732],
+    ['v2Pro', 's2_v2Pro.pth', 's1_e2e.ckpt', 732],
+    ['v2ProPlus', 's2_v2ProPlus.pth', 's1_e2e.ckpt', 732],
+  ])('recognises %s from its contents', (version, sovits, t2s) => {
+    const record = run({ paths: [file(sovits), file(t2s), file('hubert')] });
+    expect(record.version).toBe(version);
+    expect(store.load('model').manifests.hubert).toBeDefined();
+  });
+
+  it('takes every container and order of files, and finds the same components again', () => {
+    const first = run({ paths: [file('s2_v2.pth'), file('s1_e2e.ckpt'), file('hubert'), file('roberta')] });
+    const count = readdirSync(join(folder, 'components')).length;
+    const again = run({
+      name: 'again',
+      paths: [file('roberta'), file('hubert'), file('s1_e2e.ckpt'), file('s2_v2.pth')],
+    });
+    expect(again.digest).toBe(first.digest);
+    expect(readdirSync(join(folder, 'components'))).toHaveLength(count);
+    expect(store.load('model').manifests.bert?.files).toHaveProperty('tokenizer.json');
+    expect(store.summary(store.load('model'))).toMatchObject({ hasBert: true, warnings: [] });
+  });
+
+  it('takes encoders that fit from the store when they are not given', () => {
+    run({ name: 'first', paths: [file('s2_v2.pth'), file('s1_e2e.ckpt'), file('hubert'), file('roberta')] });
+    const record = run({ name: 'second', paths: [file('s2_v2ProPlus.pth'), file('s1_e2e.ckpt')] });
+    expect(Object.keys(record.components).sort()).toEqual(['bert', 'hubert', 'sovits', 'text2semantic']);
+    expect(record.warnings).toEqual(['no speaker encoder, which v2ProPlus needs to enrol a voice']);
+  });
+
+  it('drops components that no model names any more', () => {
+    const own = new ModelStore(mkdtempSync(join(folder, 'own-')));
+    importModel({ name: 'a', paths: [file('s2_v2.pth'), file('s1_e2e.ckpt'), file('hubert')] }, own, runtime);
+    importModel({ name: 'b', paths: [file('s2_v2Pro.pth'), file('s1_e2e.ckpt'), file('hubert')] }, own, runtime);
+    expect(own.components.list()).toHaveLength(4);
+    own.remove('a');
+    expect(
+      own.components
+        .list()
+        .map((manifest) => manifest.kind)
+        .sort(),
+    ).toEqual(['hubert', 'sovits', 'text2semantic']);
+    expect(() => own.load('a')).toThrow(expect.objectContaining({ code: 'MODEL_NOT_FOUND' }));
+  });
+
+  it.each([
+    ['a missing SoVITS', ['s1_v2.ckpt'], 'MODEL_INVALID', /lacks a SoVITS/],
+    ['a missing text-to-semantic', ['s2_v2.pth'], 'MODEL_INVALID', /lacks a text-to-semantic/],
+    ['two of a kind', ['s1_v2.ckpt', 's1_e2e.ckpt', 's2_v2.pth'], 'MODEL_INVALID', /are both/],
+    ['a phoneme table that is too small', ['s1_v1.ckpt', 's2_v2.pth'], 'MODEL_INVALID', /512 phonemes/],
+    ['a BERT of another width', ['s1_v2.ckpt', 's2_v2.pth', 'roberta'], 'MODEL_INVALID', /1024/],
+    ['a v3 model', ['s1_v2.ckpt', 's2_v3.pth'], 'CHECKPOINT_UNSUPPORTED', /v3/],
+    ['a vocoder', ['s1_v2.ckpt', 'vocoder_v4/vocoder.pth'], 'CHECKPOINT_UNSUPPORTED', /vocoder/],
+    ['no such file', ['missing.pth'], 'CHECKPOINT_NOT_FOUND', /missing\.pth/],
+  ])('refuses %s', (_, names, code, message) => {
+    const attempt = () => run({ name: 'refused', paths: names.map(file) });
+    expect(attempt).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) }));
+    expect(store.has('refused')).toBe(false);
+  });
+
+  it('refuses a token encoder of another width, a folder without weights and a model without its config', () => {
+    const misfit = () => run({ paths: [file('s1_v2.ckpt'), file('s2_v2.pth'), join(DEMO, 'token-encoder')] });
+    expect(misfit).toThrow(expect.objectContaining({ code: 'MODEL_INVALID' }));
+    expect(() => run({ paths: [folder] })).toThrow(expect.objectContaining({ code: 'CHECKPOINT_NOT_FOUND' }));
+    const bare = mkdtempSync(join(folder, 'bare-'));
+    copyFileSync(file('hubert/pytorch_model.bin'), join(bare, 'pytorch_model.bin'));
+    expect(() => run({ paths: [bare] })).toThrow(expect.objectContaining({ code: 'CHECKPOINT_UNSUPPORTED' }));
+    writeFileSync(join(bare, 'config.json'), '{');
+    expect(() => run({ paths: [bare] })).toThrow(expect.objectContaining({ code: 'CHECKPOINT_CORRUPT' }));
+  });
+
+  it('refuses a name twice and names that are no names', () => {
+    const paths = [file('s2_v2.pth'), file('s1_e2e.ckpt'), file('hubert')];
+    run({ name: 'taken', paths });
+    expect(() => run({ name: 'taken', paths, replace: false })).toThrow(
+      expect.objectContaining({ code: 'MODEL_EXISTS' }),
+    );
+    expect(() => run({ name: 'a/b', paths })).toThrow(expect.objectContaining({ code: 'REQUEST_INVALID' }));
+  });
+
+  it('leaves nothing behind when it is aborted', () => {
+    const abort = new AbortController();
+    const own = new ModelStore(mkdtempSync(join(folder, 'aborted-')));
+    const attempt = () =>
+      importModel({ name: 'x', paths: [file('s2_v2.pth'), file('s1_e2e.ckpt')] }, own, runtime, {
+        signal: abort.signal,
+        onProgress: ({ step }) => {
+          if (step.startsWith('compiling')) abort.abort(new Error('enough'));
+        },
+      });
+    expect(attempt).toThrow('enough');
+    expect(own.names()).toEqual([]);
+  });
+
+  it('asks to import again what an earlier compiler made', () => {
+    run({ name: 'old', paths: [file('s2_v1.pth'), file('s1_v1.ckpt'), file('hubert')] });
+    const digest = store.load('old').components.sovits!;
+    const path = join(store.components.folderOf(digest), 'component.json');
+    writeFileSync(path, JSON.stringify({ ...store.components.load(digest), compilerVersion: 0 }));
+    expect(() => store.load('old')).toThrow(expect.objectContaining({ code: 'MODEL_STORE_CORRUPT' }));
+    writeFileSync(path, '{');
+    expect(() => store.load('old')).toThrow(expect.objectContaining({ code: 'MODEL_STORE_CORRUPT' }));
+  });
+});
