@@ -1,4 +1,5 @@
 import { open } from 'node:fs/promises';
+import { setImmediate } from 'node:timers/promises';
 import { FLACDecoder } from '@wasm-audio-decoders/flac';
 import { OggVorbisDecoder } from '@wasm-audio-decoders/ogg-vorbis';
 import { MPEGDecoder } from 'mpg123-decoder';
@@ -27,11 +28,7 @@ export async function decodeAudio(bytes: Uint8Array, limits: AudioLimits = {}): 
   checkSize(bytes.length, limits);
   const maxDurationSeconds = limits.maxDurationSeconds ?? DEFAULT_MAX_DURATION_SECONDS;
   const format = sniff(bytes);
-  if (format === 'wav') {
-    const clip = decodeWav(bytes);
-    checkDuration(clip.channels[0]?.length ?? 0, clip.sampleRateHz, maxDurationSeconds);
-    return clip;
-  }
+  if (format === 'wav') return decodeWav(bytes, maxDurationSeconds);
   return decodeCompressed(format, bytes, maxDurationSeconds);
 }
 
@@ -107,6 +104,8 @@ async function decodeCompressed(
     await decoder.ready;
     for (let offset = 0; offset < bytes.length; offset += PIECE_SIZE_BYTES) {
       take(await decoder.decode(bytes.subarray(offset, offset + PIECE_SIZE_BYTES)));
+      // The decoders compute in this thread; others get their turn between two pieces.
+      await setImmediate();
     }
     if (decoder.flush) take(await decoder.flush());
   } catch (error) {

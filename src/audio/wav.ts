@@ -26,14 +26,19 @@ const FORMAT_EXTENSIBLE = 0xfffe;
  * were never filled in (a stream: 0 or 0xFFFFFFFF) is read to the end of the bytes; a file that ends early gives what
  * it has with `truncated`.
  *
- * @throws AppError `AUDIO_UNREADABLE` (not WAV, damaged, or an encoding we do not read) or `AUDIO_EMPTY` (no samples).
+ * @param maxDurationSeconds longer sound is refused before it is decoded
+ * @throws AppError `AUDIO_UNREADABLE` (not WAV, damaged, or an encoding we do not read), `AUDIO_EMPTY` (no samples) or
+ * `AUDIO_TOO_LONG`.
  */
-export function decodeWav(bytes: Uint8Array): AudioClip {
+export function decodeWav(bytes: Uint8Array, maxDurationSeconds = Number.POSITIVE_INFINITY): AudioClip {
   const { format, dataStart, dataEnd, truncated } = parseChunks(bytes);
   const { encoding, channelCount, sampleRateHz, bytesPerSample } = format;
   const frameCount = Math.floor((dataEnd - dataStart) / (bytesPerSample * channelCount));
   if (frameCount === 0) {
     throw new AppError('AUDIO_EMPTY', 'the WAV file holds no samples; record something and send it again');
+  }
+  if (frameCount > maxDurationSeconds * sampleRateHz) {
+    throw new AppError('AUDIO_TOO_LONG', `the recording is longer than the ${maxDurationSeconds} s allowed; cut it`);
   }
   const decode = sampleDecoder(encoding, bytesPerSample);
   // A copy, so that typed arrays of any width are aligned (slice would not copy a Buffer).

@@ -24,7 +24,7 @@ const RECOMMENDED_SECONDS = [3, 10] as const;
 
 const MAX_SIZE_BYTES = 50 * 2 ** 20;
 /** Decoded at most, so that one much too long can be told from one that is a little. */
-const MAX_DECODED_SECONDS = 600;
+const MAX_DECODED_SECONDS = 120;
 /** At least this much of the recording must not be silence. */
 const MIN_ACTIVE_SECONDS = 0.5;
 const QUIET_DB = -45;
