@@ -1,0 +1,207 @@
+import { randomBytes, randomInt } from 'node:crypto';
+import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { Value } from 'typebox/value';
+import { SPEECH_LANGUAGES, SynthesizeFields } from '../api/synthesis.js';
+import { pcm16, wavStreamHeader } from '../audio/wav.js';
+import type { AudioChunk, SynthesisRequest } from '../engine/engine-types.js';
+import { AppError } from '../errors.js';
+import { wavFileHeader } from '../gateway/audio-store.js';
+import { type CliContext, isTerminal, printJson } from './context.js';
+import { createProgressLine } from './progress.js';
+import { addEngineFlags, configFromFlags, type EngineFlags, withEngine } from './with-engine.js';
+
+interface SayFlags extends EngineFlags {
+  readonly voice?: string;
+  readonly lang: string;
+  readonly speed: string;
+  readonly seed?: string;
+  readonly output: string;
+  readonly json?: boolean;
+}
+
+interface SayResult {
+  readonly output: string;
+  readonly voice: string;
+  readonly seed: number;
+  readonly sample_rate_hz: number;
+  readonly duration_ms: number;
+  readonly elapsed_ms: number;
+  readonly first_audio_ms: number;
+  readonly real_time_factor: number;
+}
+
+/** `timbre say "…"`: synthesises into a WAV file, or to standard output as it is made. */
+export function addSayCommand(program: Command, context: CliContext): void {
+  const command = program
+    .command('say')
+    .description('say a text into a WAV file')
+    .argument('[text...]', 'what to say; "-" or nothing reads standard input')
+    .option('-v, --voice <name>', 'voice to say it with; by default the default voice')
+    .option('-l, --lang <language>', `language of the text: ${SPEECH_LANGUAGES.join(', ')}`, 'auto')
+    .option('-s, --speed <factor>', '0.5 (slow) to 2 (fast)', '1')
+    .option('--seed <n>', 'same seed, same audio; by default drawn anew')
+    .option('-o, --output <file>', 'WAV file to write; "-" streams to standard output', 'out.wav')
+    .option('--json', 'print what was made as JSON');
+  addEngineFlags(command).action((words: string[], flags: SayFlags) => say(context, words, flags));
+}
+
+async function say(context: CliContext, words: readonly string[], flags: SayFlags): Promise<void> {
+  const config = configFromFlags(context, flags, { defaultVoice: flags.voice });
+  const text = await readText(context, words);
+  const speed = readFlag('speed', flags.speed);
+  const seed = flags.seed === undefined ? randomInt(0, 2 ** 32) : readFlag('seed', flags.seed);
+  const language = SPEECH_LANGUAGES.find((known) => known === flags.lang);
+  if (language === undefined) {
+    const known = SPEECH_LANGUAGES.join(', ');
+    throw new AppError('LANGUAGE_UNSUPPORTED', `--lang is ${JSON.stringify(flags.lang)}; expected one of ${known}`);
+  }
+
+  const result = await withEngine(context, config, async (engine): Promise<SayResult> => {
+    const voice = config.defaultVoice ?? engine.info.defaultVoice;
+    if (voice === null)
+      throw new AppError('VOICE_NOT_FOUND', 'there is no voice yet; enrol one with "timbre voice add"');
+    const request: SynthesisRequest = { text, voice, language, speed, seed };
+    const output = flags.output === '-' ? streamOutput(context) : await fileOutput(flags.output);
+    const line = createProgressLine(context.stderr);
+    const askedMs = performance.now();
+    let firstAudioMs = 0;
+    let lengthSamples = 0;
+    let sampleRateHz = 0;
+    try {
+      line.update('synthesising');
+      for await (const chunk of engine.synthesize(request, { signal: context.signal })) {
+        if (lengthSamples === 0) firstAudioMs = performance.now() - askedMs;
+        lengthSamples += chunk.samples.length;
+        sampleRateHz = chunk.sampleRateHz;
+        await output.append(chunk);
+        line.update('synthesising', describeProgress(chunk, lengthSamples, performance.now() - askedMs));
+      }
+      if (lengthSamples === 0) throw new AppError('SYNTHESIS_FAILED', 'the engine made no audio for this text');
+      await output.finish();
+    } catch (error) {
+      await output.discard();
+      throw error;
+    } finally {
+      line.clear();
+    }
+    const elapsedMs = performance.now() - askedMs;
+    const durationMs = (lengthSamples / sampleRateHz) * 1000;
+    return {
+      output: output.path,
+      voice,
+      seed,
+      sample_rate_hz: sampleRateHz,
+      duration_ms: Math.round(durationMs),
+      elapsed_ms: Math.round(elapsedMs),
+      first_audio_ms: Math.round(firstAudioMs),
+      real_time_factor: Number((elapsedMs / durationMs).toFixed(3)),
+    };
+  });
+
+  if (flags.json && flags.output !== '-') printJson(context, result);
+  else {
+    const { duration_ms, elapsed_ms, real_time_factor, first_audio_ms } = result;
+    const summary = `${result.output}: ${seconds(duration_ms)} of speech in ${seconds(elapsed_ms)} (real-time factor ${real_time_factor}, first audio after ${seconds(first_audio_ms)}, voice ${result.voice}, seed ${seed})\n`;
+    (flags.output === '-' ? context.stderr : context.stdout).write(summary);
+  }
+}
+
+function describeProgress(chunk: AudioChunk, lengthSamples: number, elapsedMs: number): string {
+  const audioMs = (lengthSamples / chunk.sampleRateHz) * 1000;
+  const sentence = `sentence ${chunk.sentenceIndex + 1}/${chunk.sentenceCount}`;
+  return `${sentence}, ${seconds(audioMs)} of speech, real-time factor ${(elapsedMs / audioMs).toFixed(2)}`;
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(2)} s`;
+}
+
+async function readText(context: CliContext, words: readonly string[]): Promise<string> {
+  if (words.length > 0 && !(words.length === 1 && words[0] === '-')) return words.join(' ');
+  if (words.length === 0 && context.stdin.isTTY) {
+    throw new AppError('TEXT_EMPTY', 'there is no text; write it as in: timbre say "你好，世界。"');
+  }
+  const parts: Uint8Array[] = [];
+  for await (const part of context.stdin) parts.push(part);
+  return Buffer.concat(parts).toString('utf8');
+}
+
+/** A number within the bounds that the HTTP API has for the same field. */
+function readFlag(name: 'speed' | 'seed', text: string): number {
+  const schema = SynthesizeFields.properties[name];
+  const value = text.trim() === '' ? Number.NaN : Number(text);
+  if (!Value.Check(schema, value)) {
+    const kind = name === 'seed' ? 'a whole number from 0 to 4294967295' : 'a number from 0.5 to 2';
+    throw new AppError('REQUEST_INVALID', `--${name} is ${JSON.stringify(text)}; expected ${kind}`);
+  }
+  return value;
+}
+
+interface Output {
+  readonly path: string;
+  append(chunk: AudioChunk): Promise<void>;
+  finish(): Promise<void>;
+  discard(): Promise<void>;
+}
+
+/** A WAV file that appears under its name when it is whole. */
+async function fileOutput(output: string): Promise<Output> {
+  const path = resolve(output);
+  const partPath = `${path}.${randomBytes(4).toString('hex')}.part`;
+  let file: FileHandle;
+  try {
+    file = await open(partPath, 'wx');
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new AppError('CONFIG_INVALID', `cannot write ${output}: ${reason}; choose another file with -o`, {
+      cause: error,
+    });
+  }
+  let sizeBytes = 0;
+  let sampleRateHz = 0;
+  return {
+    path: output,
+    async append(chunk) {
+      if (sampleRateHz === 0) {
+        sampleRateHz = chunk.sampleRateHz;
+        await file.appendFile(wavStreamHeader(sampleRateHz));
+      }
+      const bytes = pcm16(chunk.samples);
+      sizeBytes += bytes.length;
+      await file.appendFile(bytes);
+    },
+    async finish() {
+      await file.write(wavFileHeader(sampleRateHz, sizeBytes), 0, undefined, 0);
+      await file.close();
+      await rename(partPath, path);
+    },
+    async discard() {
+      await file.close().catch(() => {});
+      await rm(partPath, { force: true });
+    },
+  };
+}
+
+/** A WAV stream on standard output, for a player: `timbre say … -o - | aplay`. */
+function streamOutput({ stdout }: CliContext): Output {
+  if (isTerminal(stdout)) {
+    throw new AppError(
+      'CONFIG_INVALID',
+      'standard output is a terminal; pipe it into a player, or write a file with -o',
+    );
+  }
+  let begun = false;
+  return {
+    path: '-',
+    async append(chunk) {
+      if (!begun) stdout.write(wavStreamHeader(chunk.sampleRateHz));
+      begun = true;
+      const ready = stdout.write(pcm16(chunk.samples));
+      if (!ready) await new Promise<void>((drained) => stdout.once('drain', drained));
+    },
+    finish: async () => {},
+    discard: async () => {},
+  };
+}
