@@ -139,7 +139,7 @@ export class WaveformDecoder {
 
   /**
    * The generator in windows with as much context on either side as its convolutions reach, so that the seams are
-   * those of one run. The head is computed a few windows ahead.
+   * those of one run. The head is computed a window or two ahead.
    */
   *generate(
     z: LatentWave,
@@ -156,7 +156,8 @@ export class WaveformDecoder {
       const neededFrames = Math.ceil(Math.max(...rows.map((row) => row.inputEnd)) / rate);
       while (headFrames < neededFrames) {
         signal?.throwIfAborted();
-        const next = Math.min(headFrames + HEAD_WINDOW_FRAMES, z.frames);
+        // At first only what the first window needs, so that it comes soon.
+        const next = headFrames === 0 ? neededFrames : Math.min(headFrames + HEAD_WINDOW_FRAMES, z.frames);
         this.#runHead(z, globalEmbedding, headFrames, next, hidden);
         headFrames = next;
       }

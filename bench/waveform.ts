@@ -1,0 +1,217 @@
+/**
+ * Measures SoVITS at full size, with random weights or a checkpoint of one's own:
+ *
+ *     npx tsx bench/waveform.ts [CHECKPOINT | v2 | v2ProPlus …] [--threads N] [--rounds N] [--window FRAMES] [--json]
+ *
+ * A sentence has 60 phonemes and 150 tokens (6 s). Prints node counts, load times (as built, and as ONNX Runtime rewrote
+ * them), and for each part the wall and the processor time, medians of rounds that take turns, since the machine is
+ * seldom alone; processor time is the steadier of the two. The generator is measured whole, in both forms of
+ * convolution, and in windows of one and two rows.
+ */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import type { Checkpoint, CheckpointTensor } from '../src/checkpoint/checkpoint.js';
+import { widenHalf } from '../src/checkpoint/float-conversion.js';
+import { openCheckpoint } from '../src/checkpoint/open-checkpoint.js';
+import { openRuntime, output, type Session, tensor } from '../src/engine/onnxruntime.js';
+import { WaveformDecoder, type WaveformSessions } from '../src/engine/waveform-decoder.js';
+import { type ModelSpec, readModelSpec } from '../src/models/model-spec.js';
+import { frameMap } from '../src/models/sovits/flow.js';
+import { buildGenerator } from '../src/models/sovits/generator.js';
+import { buildSovits, SPEAKING_GRAPHS } from '../src/models/sovits/sovits.js';
+import type { GraphModel } from '../src/onnx/graph.js';
+import { writeModelFile } from '../src/onnx/model-file.js';
+import { writeWeightsFile } from '../src/onnx/weights-file.js';
+import { type FullSizeVersion, sovitsSizes, sovitsWeights, UPSAMPLE_RATES } from './full-size-models.js';
+import { RandomWeights } from './random-weights.js';
+
+const PHONEMES = 60;
+const TOKENS = 150;
+
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    threads: { type: 'string', default: '2' },
+    rounds: { type: 'string', default: '5' },
+    window: { type: 'string', default: '50' },
+    json: { type: 'boolean', default: false },
+  },
+});
+
+type Figures = Record<string, number | string>;
+
+for (const model of positionals.length > 0 ? positionals : ['v2', 'v2ProPlus']) {
+  const folder = mkdtempSync(join(tmpdir(), 'timbre-bench-waveform-'));
+  try {
+    const figures = { model, ...measure(folder, model) };
+    if (flags.json) process.stdout.write(`${JSON.stringify(figures)}\n`);
+    else for (const [name, value] of Object.entries(figures)) process.stdout.write(`${name.padEnd(34)} ${value}\n`);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function measure(folder: string, model: string): Figures {
+  const checkpoint = isFullSize(model) ? randomCheckpoint(model) : openCheckpoint(model);
+  const spec = readModelSpec(checkpoint);
+  const figures: Figures = {};
+  const runtime = openRuntime({ threads: Number(flags.threads) });
+
+  const start = performance.now();
+  const graphs: Record<string, GraphModel> = { ...buildSovits(checkpoint, spec) };
+  const weights = writeWeightsFile(join(folder, 'weights.safetensors'), Object.values(graphs));
+  for (const graph of Object.values(graphs)) writeModelFile(join(folder, `${graph.name}.onnx`), graph, weights);
+  figures['compile ms'] = round(performance.now() - start);
+  figures['weights MB'] = round(weights.sizeBytes / 1e6, 1);
+
+  const before = residentBytes();
+  const sessions: Record<string, Session> = {};
+  let raw = 0;
+  let rewritten = 0;
+  for (const name of SPEAKING_GRAPHS) {
+    const graph = graphs[name] as GraphModel; // a graph for every name
+    const path = join(folder, `${graph.name}.onnx`);
+    const optimizedModelPath = join(folder, `${graph.name}.optimized.onnx`);
+    runtime.createSession(path, { optimizedModelPath }).close();
+    const [rawMs, session] = timed(() => runtime.createSession(path));
+    const [rewrittenMs, again] = timed(() => runtime.createSession(optimizedModelPath, { optimization: 'none' }));
+    again.close();
+    sessions[name] = session;
+    figures[`${name} nodes`] = graph.nodes.length;
+    figures[`${name} load ms (rewritten)`] = `${round(rawMs)} (${round(rewrittenMs)})`;
+    raw += rawMs;
+    rewritten += rewrittenMs;
+  }
+  figures['all load ms (rewritten)'] = `${round(raw)} (${round(rewritten)})`;
+  figures['resident MB after load'] = round((residentBytes() - before) / 1e6);
+
+  const whole = { '1d': wholeGenerator('1d'), '2d': wholeGenerator('2d') };
+  function wholeGenerator(convolution: '1d' | '2d'): Session {
+    const graph = buildGenerator(checkpoint, spec, 'whole', { convolution });
+    const own = writeWeightsFile(join(folder, `whole${convolution}.safetensors`), [graph]);
+    const path = join(folder, `whole${convolution}.onnx`);
+    writeModelFile(path, graph, own);
+    return runtime.createSession(path);
+  }
+  checkpoint.close();
+
+  Object.assign(figures, measureParts(spec, sessions as unknown as WaveformSessions, whole)); // one for each graph
+  for (const session of [...Object.values(sessions), ...Object.values(whole)]) session.close();
+  return figures;
+}
+
+function measureParts(spec: ModelSpec, sessions: WaveformSessions, whole: Record<'1d' | '2d', Session>): Figures {
+  const windowFrames = Number(flags.window);
+  const decoderOf = (rows: number): WaveformDecoder => new WaveformDecoder(spec, sessions, { windowFrames, rows });
+  const [single, double] = [decoderOf(1), decoderOf(2)];
+  const phonemeIds = Array.from({ length: PHONEMES }, (_, index) => (index * 11) % spec.symbolCount);
+  const semanticTokens = Array.from({ length: TOKENS }, (_, index) => (index * 37) % spec.codebookSize);
+  const globalEmbedding = Float32Array.from({ length: spec.globalEmbeddingWidth }, (_, index) => Math.sin(index));
+  const noise = (_frame: number, out: Float32Array): void => {
+    for (let index = 0; index < out.length; index++) out[index] = 3.4 * (Math.random() - 0.5);
+  };
+  const text = double.encodeText(phonemeIds);
+  const latent = double.encodeTokens(semanticTokens, text, globalEmbedding);
+  const map = frameMap(latent.frames, 1);
+  const silence = new Float32Array(latent.frames * spec.interChannels);
+  const z = double.flow(latent, map, globalEmbedding, silence);
+  const runWhole = (session: Session): void => {
+    const results = session.run({
+      z: tensor('float32', [1, spec.interChannels, z.frames], z.data),
+      ge: tensor('float32', [1, spec.globalEmbeddingWidth, 1], globalEmbedding),
+    });
+    output(results, 'wave', 'float32');
+  };
+  const seconds = (z.frames * spec.hopSamples) / spec.sampleRateHz;
+
+  const parts: Record<string, () => void> = {
+    text: () => void double.encodeText(phonemeIds),
+    tokens: () => void double.encodeTokens(semanticTokens, text, globalEmbedding),
+    flow: () => void double.flow(latent, map, globalEmbedding, silence),
+    'generator whole, 1d': () => runWhole(whole['1d']),
+    'generator whole, 2d': () => runWhole(whole['2d']),
+    'generator windows, 1 row': () => drain(single.generate(z, globalEmbedding)),
+    'generator windows, 2 rows': () => drain(double.generate(z, globalEmbedding)),
+    'first window': () => void double.generate(z, globalEmbedding).next(),
+    'whole sentence': () =>
+      drain(double.decodeSentence({ semanticTokens, phonemeIds, globalEmbedding, noise, noiseScale: 0.5 })),
+  };
+  const wall = new Map<string, number[]>();
+  const processor = new Map<string, number[]>();
+  for (let round = 0; round <= Number(flags.rounds); round++) {
+    for (const [name, part] of Object.entries(parts)) {
+      const used = process.cpuUsage();
+      const [ms] = timed(part);
+      const { user, system } = process.cpuUsage(used);
+      if (round === 0) continue; // warms up
+      wall.set(name, [...(wall.get(name) ?? []), ms]);
+      processor.set(name, [...(processor.get(name) ?? []), (user + system) / 1000]);
+    }
+  }
+  const figures: Figures = { 'audio s': round(seconds, 2) };
+  for (const name of Object.keys(parts)) {
+    figures[`${name} ms (processor)`] = `${round(median(wall.get(name)))} (${round(median(processor.get(name)))})`;
+  }
+  figures['real-time factor'] = round(median(wall.get('whole sentence')) / 1000 / seconds, 3);
+  figures['best real-time factor'] = round(Math.min(...(wall.get('whole sentence') ?? [])) / 1000 / seconds, 3);
+  return figures;
+}
+
+function isFullSize(model: string): model is FullSizeVersion {
+  return ['v1', 'v2', 'v2Pro', 'v2ProPlus'].includes(model);
+}
+
+/** Official sizes, random weights. */
+function randomCheckpoint(version: FullSizeVersion): Checkpoint {
+  const tensors = new Map<string, CheckpointTensor>();
+  for (const [name, stored] of sovitsWeights(new RandomWeights(1), version)) {
+    const length = stored.shape.reduce((product, size) => product * size, 1);
+    const readFloat32 = (): Float32Array => {
+      const values = new Float32Array(length);
+      widenHalf(stored.load() as Uint16Array, new Uint32Array(values.buffer), 0); // sovitsWeights makes float16
+      return values;
+    };
+    const readInt32 = (): Int32Array => new Int32Array(length);
+    tensors.set(name, { name, dtype: 'F32', shape: stored.shape, length, readFloat32, readInt32 });
+  }
+  const dilations = [1, 3, 5];
+  const config = {
+    data: { sampling_rate: 32000, filter_length: 2048, hop_length: 640, win_length: 2048 },
+    model: {
+      version,
+      n_heads: 2,
+      resblock: '1',
+      resblock_kernel_sizes: [3, 7, 11],
+      resblock_dilation_sizes: [dilations, dilations, dilations],
+      upsample_rates: [...UPSAMPLE_RATES],
+      upsample_kernel_sizes: [...sovitsSizes(version).kernels],
+    },
+  };
+  return { path: `random ${version}`, format: 'torch-zip', header: 'PK', tensors, data: { config }, close: () => {} };
+}
+
+function drain(windows: Iterable<Float32Array>): void {
+  for (const window of windows) if (window.length === 0) throw new Error('an empty window');
+}
+
+function timed<T>(work: () => T): [number, T] {
+  const start = performance.now();
+  const result = work();
+  return [performance.now() - start, result];
+}
+
+function residentBytes(): number {
+  return process.platform === 'linux'
+    ? 1024 * Number(/^Rss:\s+(\d+)/m.exec(readFileSync('/proc/self/smaps_rollup', 'utf8'))?.[1] ?? 0)
+    : process.memoryUsage().rss;
+}
+
+function median(values: readonly number[] = []): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+}
+
+function round(value: number, digits = 0): number {
+  return Number(value.toFixed(digits));
+}
