@@ -10,6 +10,7 @@ import { int16Wrapping } from './post.js';
 import type { CaseArray, CaseTensor, ManifestCase, ReferenceData } from './reference.js';
 import { joinWindows, recordedNoise } from './sovits-under-test.js';
 import { decodeStreaming, lastFrames } from './streaming-decode.js';
+import { buckets, inBatches } from './to-batch.js';
 
 /**
  * From a recording and sentences to 16-bit audio, the way upstream batches, streams and joins; the noise is that which
@@ -204,18 +205,11 @@ class EndToEndRun {
       });
       const audio: Float32Array =
         lacking > 0 ? last(decoded.wave, Math.trunc((overlapTokens + chunk.length) * samplesPerToken)) : decoded.wave;
-      this.#outputs.push(finishSentence(this.#sent(previous?.audio ?? null, audio, overlapSamples, isFinal), 0));
-      previous = { latent: decoded.latent, audio };
+      const { sent, kept } = faded(previous?.audio ?? null, audio, overlapSamples, isFinal);
+      this.#outputs.push(finishSentence(sent, 0));
+      previous = { latent: decoded.latent, audio: kept };
     }
     this.#outputs.push(new Float32Array(Math.trunc(spec.sampleRateHz * fragmentInterval)));
-  }
-
-  /** What is sent of a chunk: all but the overlap, which the next one fades from; the final one is sent whole. */
-  #sent(before: Float32Array | null, audio: Float32Array, overlapSamples: number, isFinal: boolean): Float32Array {
-    if (isFinal) return audio;
-    if (!before) return audio.subarray(0, audio.length - overlapSamples);
-    const joined = joinOverlapping([before, audio], overlapSamples);
-    return joined.subarray(before.length - overlapSamples, joined.length - overlapSamples);
   }
 
   *#chunks(request: RowRequest): Generator<{ chunk: Int32Array | null; isFinal: boolean }> {
@@ -236,7 +230,10 @@ class EndToEndRun {
 
   async #request(sentence: GivenSentence): Promise<RowRequest> {
     const parts = this.#prompt ? [this.#prompt, sentence] : [sentence];
-    const features = await Promise.all(parts.map((part) => this.#model.features(part)));
+    const { text_lang, prompt_lang } = this.#testCase.params['inputs'] as Record<string, unknown>;
+    const features = await Promise.all(
+      parts.map((part) => this.#model.features(part, part === this.#prompt ? prompt_lang : text_lang)),
+    );
     const maxSeconds = this.#testCase.params['max_sec'];
     return {
       phonemeIds: parts.flatMap((part) => part.phones),
@@ -331,28 +328,21 @@ function readInputs(inputs: Readonly<Record<string, unknown>>): RunInputs {
   };
 }
 
-/** Sentences of similar length together. upstream: to_batch with split_bucket */
-export function buckets(lengths: readonly number[], batchSize: number, threshold: number): number[][] {
-  const order = [...lengths.keys()].sort((a, b) => (lengths[a] ?? 0) - (lengths[b] ?? 0));
-  const batches: number[][] = [];
-  let start = 0;
-  while (start < order.length) {
-    let end = Math.min(start + batchSize, order.length);
-    for (; end - start > 1; end--) {
-      const sizes = order.slice(start, end).map((index) => lengths[index] ?? 0);
-      const mean = Math.fround(sizes.reduce((sum, size) => sum + size, 0) / sizes.length);
-      if ((sizes[Math.floor(sizes.length / 2)] ?? 0) / Math.fround(mean + 1e-8) >= threshold) break;
-    }
-    batches.push(order.slice(start, end));
-    start = end;
-  }
-  return batches;
-}
-
-export function inBatches<T>(items: readonly T[], size: number): T[][] {
-  const batches: T[][] = [];
-  for (let start = 0; start < items.length; start += size) batches.push(items.slice(start, start + size));
-  return batches;
+/**
+ * What is sent of a chunk, and what of it the next one fades from. All but the overlap is sent, the final chunk whole and
+ * without a fade. Upstream fades in place, so the next chunk sees what the fade has made of this one.
+ */
+function faded(
+  before: Float32Array | null,
+  audio: Float32Array,
+  overlapSamples: number,
+  isFinal: boolean,
+): { sent: Float32Array; kept: Float32Array } {
+  if (isFinal) return { sent: audio, kept: audio };
+  if (!before) return { sent: audio.subarray(0, audio.length - overlapSamples), kept: audio };
+  const joined = joinOverlapping([before, audio], overlapSamples).subarray(before.length - overlapSamples);
+  const kept = concatenate([audio.subarray(0, audio.length - joined.length), joined]);
+  return { sent: joined.subarray(0, joined.length - overlapSamples), kept };
 }
 
 function first<T>(items: readonly T[]): T {

@@ -32,6 +32,9 @@ export interface EnrolledReference {
 /** Token that means silence, by which streams are cut. upstream: TTS_infer_pack/TTS.py mute_tokens */
 const MUTE_TOKEN = 486;
 
+/** upstream: TTS_infer_pack/TextPreprocessor.py get_bert_inf, which reads only Chinese */
+const WITHOUT_BERT = /^(all_)?(en|ja|ko|yue)$/;
+
 /** All networks of an end-to-end case, composed of the product's pieces. */
 export class EndToEndModel {
   readonly sovits: SovitsUnderTest;
@@ -110,9 +113,10 @@ export class EndToEndModel {
     return { globalEmbedding: mean, promptSemantic };
   }
 
-  /** Text features of a sentence (phonemes, width); zeros where it has no word2ph (languages without BERT). */
-  async features(sentence: GivenSentence): Promise<Float32Array> {
-    if (!sentence.word2ph) return new Float32Array(sentence.phones.length * this.bertWidth);
+  /** Text features of a sentence (phonemes, width); zeros for languages without BERT. */
+  async features(sentence: GivenSentence, language: unknown): Promise<Float32Array> {
+    if (!sentence.word2ph || WITHOUT_BERT.test(String(language)))
+      return new Float32Array(sentence.phones.length * this.bertWidth);
     return this.#features(sentence.text, sentence.word2ph);
   }
 

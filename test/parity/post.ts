@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { concatenate, joinOverlapping } from '../../src/audio/crossfade.js';
 import { finishSentence } from '../../src/audio/postprocess.js';
-import { buckets, inBatches } from './e2e.js';
 import { type Comparison, compare } from './harness.js';
 import type { CaseTensor, ManifestCase, ReferenceData } from './reference.js';
+import { buckets, inBatches } from './to-batch.js';
 
 /** Cases `post/*`: joining fragments, and what is done to a finished sentence. */
 export async function runPostCase(testCase: ManifestCase, reference: ReferenceData): Promise<Comparison[]> {
