@@ -3,7 +3,7 @@ import { type Static, Type } from 'typebox';
 
 export const SPEECH_LANGUAGES = ['auto', 'zh', 'en', 'all_zh'] as const;
 export const AUDIO_FORMATS = ['wav', 'pcm'] as const;
-export const SPLIT_METHODS = ['chunk30', 'cut0', 'cut1', 'cut2', 'cut3', 'cut4', 'cut5'] as const;
+export const SPLIT_METHODS = ['sentence', 'chunk30', 'cut0', 'cut1', 'cut2', 'cut3', 'cut4', 'cut5'] as const;
 
 export type AudioFormat = (typeof AUDIO_FORMATS)[number];
 

@@ -4,9 +4,9 @@
  * (`protocol.ts`); paths are paths of the machine both processes run on and never come from a network caller.
  */
 import type { LanguageMode } from '../text/language.js';
+import type { SplitMethod } from '../text/sentences.js';
 
-/** How a text is cut into sentences: upstream's `cut0`–`cut5`, or our own sentences of at most 30 characters. */
-export type SplitMethod = 'cut0' | 'cut1' | 'cut2' | 'cut3' | 'cut4' | 'cut5' | 'chunk30';
+export type { SplitMethod };
 
 /** Sampling of semantic tokens; upstream's names and order of application (penalty, top-p, temperature, top-k). */
 export interface SamplingOptions {
@@ -27,9 +27,9 @@ export interface SynthesisRequest {
   readonly seed: number;
   /** Absent: the engine's defaults. */
   readonly sampling?: SamplingOptions;
-  /** Absent: `chunk30`. */
+  /** Absent: `sentence`. */
   readonly splitMethod?: SplitMethod;
-  /** Silence after each sentence but the last; absent: the engine's default. */
+  /** Silence after each piece but the last; absent: longer after a sentence than inside one. */
   readonly sentencePauseMs?: number;
 }
 

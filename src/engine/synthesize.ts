@@ -5,8 +5,10 @@ import type { AudioChunk, SynthesisRequest } from './engine-types.js';
 import type { SpeechModel } from './speech-model.js';
 import type { VoiceProfile } from './voice-profile.js';
 
-/** Silence between sentences where the request says nothing (upstream: fragment_interval 0.3 s). */
+/** Silence after a sentence where the request says nothing (upstream: fragment_interval 0.3 s), and inside one. */
 const SENTENCE_PAUSE_MS = 300;
+const PHRASE_PAUSE_MS = 100;
+const SENTENCE_END = /[。！？.!?…~—][”’"'）)】」』》〉\]}]{0,30}$/u;
 
 /** Sentences whose tokens are made while an earlier one is being rendered or played. */
 const SENTENCES_AHEAD = 2;
@@ -27,13 +29,12 @@ export async function* synthesize(
   const left = new AbortController();
   const signal = callerSignal ? AbortSignal.any([callerSignal, left.signal]) : left.signal;
   const sentences = splitSentences(request.text, {
-    method: request.splitMethod ?? 'chunk30',
+    method: request.splitMethod ?? 'sentence',
     language: request.language,
   });
   const { sampleRateHz } = model;
-  const pause = new Float32Array(Math.round(((request.sentencePauseMs ?? SENTENCE_PAUSE_MS) / 1000) * sampleRateHz));
   const sentenceCount = sentences.length;
-  let spoken = 0;
+  let previous: number | null = null;
 
   const speak = async (text: string, sentenceIndex: number): Promise<Utterance | null> => {
     const phonemes = await readableOrNull(text, request, model);
@@ -49,20 +50,21 @@ export async function* synthesize(
   try {
     for await (const { index, result: utterance } of inOrder(sentences, SENTENCES_AHEAD, speak)) {
       if (!utterance) continue;
-      if (spoken > 0 && pause.length > 0) {
-        yield { samples: pause.slice(), sampleRateHz, sentenceIndex: index - 1, sentenceCount };
+      if (previous !== null) {
+        const samples = pauseAfter(sentences[previous] ?? '', request, sampleRateHz);
+        if (samples.length > 0) yield { samples, sampleRateHz, sentenceIndex: previous, sentenceCount };
       }
       const { phonemes, semanticTokens } = utterance;
       const { speed, seed } = request;
       const waveform = model.waveform({ voice, phonemes, semanticTokens, speed, seed, sentenceIndex: index }, signal);
       for await (const samples of waveform) yield { samples, sampleRateHz, sentenceIndex: index, sentenceCount };
-      spoken += 1;
+      previous = index;
     }
   } finally {
     // The caller may leave in the middle: sentences under way must not go on for nobody.
     left.abort();
   }
-  if (spoken === 0) {
+  if (previous === null) {
     throw new AppError(
       'TEXT_UNREADABLE',
       'the text holds nothing that can be spoken: no letters, characters or digits',
@@ -73,6 +75,11 @@ export async function* synthesize(
 interface Utterance {
   readonly phonemes: PhonemeSentence;
   readonly semanticTokens: Int32Array;
+}
+
+function pauseAfter(sentence: string, request: SynthesisRequest, sampleRateHz: number): Float32Array {
+  const ms = request.sentencePauseMs ?? (SENTENCE_END.test(sentence) ? SENTENCE_PAUSE_MS : PHRASE_PAUSE_MS);
+  return new Float32Array(Math.round((ms / 1000) * sampleRateHz));
 }
 
 /** A sentence of nothing but symbols is passed over where others can be spoken. */

@@ -17,7 +17,7 @@ export interface SpeechRequest {
     readonly temperature: number;
     readonly repetitionPenalty: number;
   };
-  readonly splitMethod?: 'cut0' | 'cut1' | 'cut2' | 'cut3' | 'cut4' | 'cut5' | 'chunk30';
+  readonly splitMethod?: 'sentence' | 'chunk30' | 'cut0' | 'cut1' | 'cut2' | 'cut3' | 'cut4' | 'cut5';
   readonly sentencePauseMs?: number;
 }
 

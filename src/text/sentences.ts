@@ -3,13 +3,14 @@ import { chunk30, chunkText } from './chunks.js';
 import type { LanguageMode } from './language.js';
 
 /**
- * How a text is cut into sentences: upstream's six methods, and `chunk30`, which keeps every piece within 30 characters
- * so that streaming starts early. cut0 leaves the text whole, cut1 takes four clauses at a time, cut2 about fifty
+ * How a text is cut into sentences: our own two, and upstream's six. `sentence` cuts at sentence ends, and long sentences
+ * into phrases of a breath's length (30 Chinese characters, about as much in other scripts); `chunk30` keeps every piece
+ * within 30 characters of any script. cut0 leaves the text whole, cut1 takes four clauses at a time, cut2 about fifty
  * characters, cut3 cuts at the Chinese full stop, cut4 at the English one, cut5 at every punctuation mark.
  */
-export type SplitMethod = 'cut0' | 'cut1' | 'cut2' | 'cut3' | 'cut4' | 'cut5' | 'chunk30';
+export const SPLIT_METHODS = ['sentence', 'chunk30', 'cut0', 'cut1', 'cut2', 'cut3', 'cut4', 'cut5'] as const;
 
-export const SPLIT_METHODS: readonly SplitMethod[] = ['cut0', 'cut1', 'cut2', 'cut3', 'cut4', 'cut5', 'chunk30'];
+export type SplitMethod = (typeof SPLIT_METHODS)[number];
 
 /**
  * Cuts a text into the sentences that are synthesised one by one. Repeated marks become one, a very short opening gets
@@ -56,7 +57,8 @@ export function preSegment(
   if (whole === '') return [];
   // A short opening before the first mark ("好，…") is swallowed by the model unless a pause precedes it.
   if (!ENDS.has(firstCharacter(whole)) && characters(openingOf(whole)).length < 4) whole = stop + whole;
-  if (method === 'chunk30') return closeChunks(whole, stop);
+  if (method === 'chunk30') return closeChunks(whole, stop, 30);
+  if (method === 'sentence') return closeChunks(whole, stop, breathLength(whole));
   const pieces = cutText(whole, method)
     .split(/\n+/)
     .filter((piece) => piece !== '' && piece !== ' ');
@@ -87,6 +89,10 @@ export function cutText(text: string, method: SplitMethod): string {
       return cutAtMarks(text);
     case 'chunk30':
       return chunk30(text).join('\n');
+    case 'sentence':
+      return chunkText(text, breathLength(text))
+        .map((chunk) => chunk.text)
+        .join('\n');
   }
 }
 
@@ -139,9 +145,9 @@ export function splitBigText(text: string, maxLength: number): string[] {
  * Streaming pieces with a closing mark each, so that the model ends its breath there: a full stop at a sentence's end,
  * a comma inside one. One character is kept free for that mark.
  */
-function closeChunks(text: string, stop: string): string[] {
+function closeChunks(text: string, stop: string, maxLength: number): string[] {
   const pause = stop === '.' ? ',' : '，';
-  return chunkText(text, 29)
+  return chunkText(text, maxLength - 1)
     .filter((chunk) => READABLE.test(chunk.text))
     .map(({ text: piece, endsSentence }) => {
       const spoken = piece.replace(/[”’"'）)】」』》〉\]}]{1,30}$/u, '');
@@ -149,6 +155,12 @@ function closeChunks(text: string, stop: string): string[] {
       if (ENDS.has(last) || last === '；' || last === ';' || last === '、') return piece;
       return piece + (endsSentence ? stop : pause);
     });
+}
+
+/** Characters that are said in one breath: a Chinese character is a syllable, a syllable of English is about four letters. */
+function breathLength(text: string): number {
+  const han = text.match(/\p{Script=Han}/gu)?.length ?? 0;
+  return han * 5 > characters(text).length ? 30 : 120;
 }
 
 /** What can be spoken at all. upstream drops pieces without word characters (`\W+`), among which it counts `_`. */
