@@ -18,7 +18,7 @@ import type {
   RecordingSource,
   SynthesisRequest,
 } from './engine-types.js';
-import { enrolVoice } from './enrol-voice.js';
+import { checkRecordingCount, enrolVoice } from './enrol-voice.js';
 import { importModel } from './import-model.js';
 import { type InferenceThreads, startInferenceThreads } from './inference-threads.js';
 import { ModelStore } from './model-store.js';
@@ -110,6 +110,7 @@ class LocalEngine implements Engine {
     if (!name) throw new AppError('MODEL_NOT_FOUND', 'there is no model to enrol a voice with; import one first');
     const { version } = this.#models.record(name);
     const model = this.#model(name);
+    checkRecordingCount(request.recordings.length);
     const recordings = await Promise.all(request.recordings.map(readRecording));
     const profile = await enrolVoice(
       {

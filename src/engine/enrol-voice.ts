@@ -163,10 +163,14 @@ export async function encodePrompt(
   return { semanticTokens, phonemeIds: Int32Array.from(sentence.phonemeIds), bertFeatures };
 }
 
+/** Throws `VOICE_INVALID` for a number of recordings that makes no voice. */
+export function checkRecordingCount(count: number): void {
+  if (count >= 1 && count <= MAX_RECORDINGS) return;
+  throw new AppError('VOICE_INVALID', `a voice has 1 to ${MAX_RECORDINGS} recordings, got ${count}`);
+}
+
 async function readRecordings(files: readonly Uint8Array[], signal?: AbortSignal): Promise<ReferenceRecording[]> {
-  if (files.length < 1 || files.length > MAX_RECORDINGS) {
-    throw new AppError('VOICE_INVALID', `a voice has 1 to ${MAX_RECORDINGS} recordings, got ${files.length}`);
-  }
+  checkRecordingCount(files.length);
   const recordings: ReferenceRecording[] = [];
   for (const [index, bytes] of files.entries()) {
     signal?.throwIfAborted();
