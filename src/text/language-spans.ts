@@ -42,7 +42,7 @@ function plainLetters(text: string): string {
 }
 
 const OTHER_LETTER = /[^\P{L}\p{Script=Han}\p{Script=Latin}\p{Script=Common}\p{Script=Inherited}]/u;
-const OTHER_WORD = new RegExp(`${OTHER_LETTER.source}[\\p{L}\\p{M}ー]*`, 'gu');
+const OTHER_WORD = new RegExp(`${OTHER_LETTER.source}(?:${OTHER_LETTER.source}|[\\p{M}ー])*`, 'gu');
 /** Alphabets whose single letters stand in formulas and emoticons. */
 const SYMBOL_LETTER = /^[\p{Script=Greek}\p{Script=Cyrillic}\p{Script=Hiragana}\p{Script=Katakana}]\p{M}*$/u;
 

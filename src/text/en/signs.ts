@@ -4,6 +4,7 @@
  */
 export function unifyCharacters(text: string): string {
   return text
+    .replace(/\s+/g, (space) => (/[\r\n\u2028\u2029]/.test(space) ? '\n' : ' '))
     .replace(/[\uff01-\uff60\uffe0-\uffe6]/g, (mark) => mark.normalize('NFKC'))
     .replace(/[’‘ʼ`´′]/g, "'")
     .replace(
@@ -23,10 +24,7 @@ export function unifyCharacters(text: string): string {
     .replace(/\s*(?:[—―–]+|--+)\s*/g, ', ')
     .replace(/[\u2010\u2011]/g, '-')
     .replace(/−/g, '-')
-    .replace(/\s*[\r\n\u2028\u2029]+\s*/g, (_, at: number, whole: string) =>
-      /[,.?!;:]/.test(whole[at - 1] ?? '.') ? ' ' : '. ',
-    )
-    .replace(/[\t\u00a0\u2000-\u200a\u202f\u3000]/g, ' ')
+    .replace(/ ?\n ?/g, (_, at: number, whole: string) => (/[,.?!;:]/.test(whole[at - 1] ?? '.') ? ' ' : '. '))
     .replace(/[\u200b-\u200f\u2060\ufeff\u00ad]/g, '')
     .replace(/(\d?)([¼-¾⅐-⅞])/g, (_, whole: string, sign: string) => {
       const plain = sign.normalize('NFKC').replace('\u2044', '/');
@@ -38,16 +36,16 @@ export function unifyCharacters(text: string): string {
 const SIGNS: readonly (readonly [RegExp, string])[] = [
   [/:(?=[\\/])/g, ' '],
   [/[;:]/g, ','],
-  [/\s*&\s*/g, ' and '],
-  [/\s*±\s*/g, ' plus or minus '],
-  [/\s*(?:≈|≃)\s*/g, ' is about '],
-  [/\s*≠\s*/g, ' does not equal '],
-  [/\s*(?:≥|>=)\s*/g, ' is at least '],
-  [/\s*(?:≤|<=)\s*/g, ' is at most '],
-  [/\s*[-=]+>\s*|\s*→\s*/g, ', '],
-  [/\s*=\s*/g, ' equals '],
-  [/\s*×\s*/g, ' times '],
-  [/\s*÷\s*/g, ' divided by '],
+  [/ ?& ?/g, ' and '],
+  [/ ?± ?/g, ' plus or minus '],
+  [/ ?(?:≈|≃) ?/g, ' is about '],
+  [/ ?≠ ?/g, ' does not equal '],
+  [/ ?(?:≥|>=) ?/g, ' is at least '],
+  [/ ?(?:≤|<=) ?/g, ' is at most '],
+  [/ ?[-=]{1,3}> ?| ?→ ?/g, ', '],
+  [/ ?= ?/g, ' equals '],
+  [/ ?× ?/g, ' times '],
+  [/ ?÷ ?/g, ' divided by '],
   [/(?<=[a-z\d²³]) ?\+ ?(?=[a-z\d])/gi, ' plus '],
   [/(?<=[A-Za-z])\+\+/g, ' plus plus'],
   [/(?<=[A-Za-z])\+/g, ' plus'],

@@ -4,5 +4,5 @@
  * upstream: nltk.tokenize.TweetTokenizer, as far as this alphabet reaches
  */
 export function tokenize(text: string): string[] {
-  return text.match(/[A-Za-z](?:[A-Za-z]|['-](?=[A-Za-z'-]*[A-Za-z]))+|[A-Za-z]+|\S/g) ?? [];
+  return text.match(/[A-Za-z][A-Za-z'-]+[A-Za-z]|[A-Za-z]+|\S/g) ?? [];
 }

@@ -1,0 +1,59 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { AppError } from '../errors.js';
+import { textToPhonemes } from './frontend.js';
+import type { LanguageMode } from './language.js';
+
+describe('textToPhonemes', () => {
+  it('reads Chinese and English in one sentence, with an alignment for the Chinese', async () => {
+    const sentence = await textToPhonemes('我在Apple公司上班。', { language: 'auto', symbols: 'v2' });
+    expect(sentence.segments.map((segment) => segment.language)).toEqual(['zh', 'en', 'zh']);
+    expect(sentence.phonemes.join(' ')).toBe('w o3 z ai4 AE1 P AH0 L g ong1 s i01 sh ang4 b an1 .');
+    expect(sentence.phonemeIds).toHaveLength(sentence.phonemes.length);
+    for (const { word2ph, phonemes, normalizedText } of sentence.segments) {
+      if (word2ph === null) continue;
+      expect(word2ph).toHaveLength([...normalizedText].length);
+      expect(word2ph.reduce((a, b) => a + b, 0)).toBe(phonemes.length);
+    }
+  });
+
+  it('puts a full stop in front of a text under six phonemes', async () => {
+    const sentence = await textToPhonemes('你好', { language: 'zh', symbols: 'v1' });
+    expect(sentence.phonemes).toEqual(['.', 'n', 'i2', 'h', 'ao3']);
+  });
+
+  it.each([
+    ['', 'TEXT_EMPTY'],
+    ['🎉🎉', 'TEXT_UNREADABLE'],
+    ['\u0007\u0000', 'TEXT_UNREADABLE'],
+    ['ありがとう', 'LANGUAGE_UNSUPPORTED'],
+  ])('refuses %j with %s', async (text, code) => {
+    await expect(textToPhonemes(text, { language: 'auto', symbols: 'v2' })).rejects.toMatchObject({ code });
+  });
+
+  it('never fails otherwise, on any text', async () => {
+    const modes = fc.constantFrom<LanguageMode>('auto', 'zh', 'all_zh', 'en');
+    const text = fc.oneof(
+      fc.string({ unit: 'binary', maxLength: 50 }),
+      fc
+        .array(fc.constantFrom(..."中不一两，。3.50%$km aBTHe'-😂é~".split('')), { maxLength: 40 })
+        .map((p) => p.join('')),
+    );
+    await fc.assert(
+      fc.asyncProperty(text, modes, fc.constantFrom('v1' as const, 'v2' as const), async (input, language, symbols) => {
+        try {
+          const sentence = await textToPhonemes(input, { language, symbols });
+          const size = symbols === 'v1' ? 322 : 732;
+          expect(sentence.phonemeIds.every((id) => id >= 0 && id < size)).toBe(true);
+          for (const { word2ph, phonemes } of sentence.segments) {
+            if (word2ph) expect(word2ph.reduce((a, b) => a + b, 0)).toBe(phonemes.length);
+          }
+        } catch (error) {
+          if (!(error instanceof AppError)) throw error;
+          expect(['TEXT_EMPTY', 'TEXT_UNREADABLE', 'LANGUAGE_UNSUPPORTED']).toContain(error.code);
+        }
+      }),
+      { numRuns: 150 },
+    );
+  });
+});
