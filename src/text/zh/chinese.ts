@@ -1,9 +1,11 @@
 import type { LanguagePhonemes, SymbolVersion } from '../language.js';
 import { applyErhua } from './erhua.js';
 import { normalizeChinese, normalizeWithPauses } from './normalization.js';
+import { resolvePolyphones } from './polyphones.js';
 import { segmentWords } from './segmentation.js';
-import { readWord, symbolsOf } from './syllables.js';
+import { readWord, symbolsOf, toneOf, withTone } from './syllables.js';
 import { applySandhi, mergeForSandhi } from './tone-sandhi.js';
+import { toneOfYi } from './yi-tone.js';
 
 export { normalizeChinese };
 
@@ -18,9 +20,16 @@ export function chinesePhonemes(text: string, options: { readonly symbols: Symbo
   const word2ph: number[] = [];
   // A segment ends after each punctuation mark: words and sandhi do not reach across.
   for (const [segment] of normalizedText.matchAll(/[^!?…,.-]*[!?…,.-]|[^!?…,.-]+$/g)) {
-    for (const { word, tag } of mergeForSandhi(segmentWords(segment))) {
-      let syllables = applySandhi(word, tag, readWord(word));
+    const words = segmentWords(segment);
+    const decided = resolvePolyphones(segment, words);
+    let begin = 0;
+    for (const { word, tag } of mergeForSandhi(words)) {
+      const offset = begin;
+      begin += word.length;
+      const readings = readWord(word).map((reading, i) => decided.get(offset + i) ?? reading);
+      let syllables = applySandhi(word, tag, readings, (i) => decided.has(offset + i));
       if (options.symbols === 'v2') syllables = applyErhua(word, tag, syllables);
+      syllables = syllables.map((syllable, i) => withTone(syllable, toneOfYi(segment, offset + i) ?? toneOf(syllable)));
       for (const syllable of syllables) {
         const symbols = symbolsOf(syllable);
         phonemes.push(...symbols);

@@ -1,5 +1,5 @@
 import { loadSections } from './sections.js';
-import { buildTrie, childOf, type Trie } from './trie.js';
+import { buildTrie, childOf, nodeOf, type Trie } from './trie.js';
 
 /**
  * A syllable is a number: index of its toneless spelling × 8 + tone (1–4, 5 = neutral). A punctuation mark is
@@ -90,6 +90,12 @@ export function readWord(word: string): Syllable[] {
     for (; begin < endOfRun; begin++) syllables.push(readings.characters[word.charCodeAt(begin) - FIRST_HAN]!);
   }
   return syllables;
+}
+
+/** Whether pypinyin's phrase table has exactly this word. */
+export function isPhrase(word: string): boolean {
+  const readings = getReadings();
+  return readings.phraseStart[nodeOf(readings.phrases, word)]! >= 0;
 }
 
 function isHan(code: number): boolean {

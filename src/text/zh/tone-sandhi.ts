@@ -17,14 +17,22 @@ export function mergeForSandhi(words: readonly TaggedWord[]): TaggedWord[] {
 }
 
 /**
- * Changes the tones of one (merged) word: 不, 一, neutral tones, then third tones.
- * upstream: text/tone_sandhi.py ToneSandhi.modified_tone
+ * Changes the tones of one (merged) word: 不, 一, neutral tones, then third tones. Syllables whose context has decided their
+ * reading (`isDecided`, by index) do not become neutral. upstream: text/tone_sandhi.py ToneSandhi.modified_tone
  */
-export function applySandhi(word: string, tag: string, syllables: readonly Syllable[]): Syllable[] {
+export function applySandhi(
+  word: string,
+  tag: string,
+  syllables: readonly Syllable[],
+  isDecided: (index: number) => boolean = () => false,
+): Syllable[] {
   const changed = [...syllables];
   applyBu(word, changed);
   applyYi(word, changed);
   applyNeutral(word, tag, changed);
+  changed.forEach((code, i) => {
+    if (isDecided(i) && toneOf(code) === 5) changed[i] = syllables[i]!;
+  });
   applyThird(word, changed);
   return changed;
 }
@@ -212,6 +220,7 @@ function applyThird(word: string, syllables: Syllable[]): void {
  * upstream: text/tone_sandhi.py ToneSandhi._split_word
  */
 function splitInTwo(word: string): [string, string] {
+  if (word.length === 1) return [word, ''];
   const parts = searchWords(word);
   const shortest = parts.reduce((best, part) => (part.length < best.length ? part : best));
   if (word.startsWith(shortest)) return [shortest, word.slice(shortest.length)];
