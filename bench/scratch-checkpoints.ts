@@ -23,6 +23,10 @@ export class ScratchCheckpoints {
     return path;
   }
 
+  overwrite(path: string, content: Uint8Array): void {
+    writeFileSync(path, content);
+  }
+
   /** A torch zip around any bytes as its pickle, with storages and further members as given. */
   torchZip(
     pickle: Uint8Array | PickleWriter,

@@ -536,13 +536,13 @@ class PickleMachine {
     const text = this.#decode(this.#source.line(this.#limits.stringSizeBytes));
     const match = /^(['"])([\s\S]*)\1$/.exec(text);
     if (match === null || text.length < 2) return this.#refuse.corrupt('a string is not in quotes');
-    return this.#unescape(match[2] ?? '', /\\(x[0-9a-f]{2}|[\\'"nrtabfv0])/gi);
+    return this.#unescape(match[2] ?? '', /\\(x[0-9a-fA-F]{2}|[\\'"nrtabfv0])/g);
   }
 
   /** Protocol 0's "raw-unicode-escape": latin1 in which only \\uXXXX and \\UXXXXXXXX are escapes. */
   #rawUnicode(): string {
     const text = this.#source.line(this.#limits.stringSizeBytes).toString('latin1');
-    return this.#unescape(text, /\\(u[0-9a-f]{4}|U[0-9a-f]{8})/gi);
+    return this.#unescape(text, /\\(u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})/g);
   }
 
   #unescape(text: string, escapes: RegExp): string {

@@ -75,22 +75,26 @@ export class PickleSource {
     return this.#window.subarray(this.#at - length, this.#at);
   }
 
-  /** A line of ASCII or UTF-8 up to `\n`, without it. */
+  /** A line of ASCII or UTF-8 up to `\n`, without it; valid until the next call. */
   line(limitBytes: number): Buffer {
-    let length = 0;
+    let searched = 0;
     for (;;) {
-      if (length >= limitBytes) {
+      const end = this.#window.indexOf(0x0a, this.#at + searched) - this.#at;
+      if (end >= 0 && end <= limitBytes) {
+        this.#at += end + 1;
+        return this.#window.subarray(this.#at - end - 1, this.#at - 1);
+      }
+      searched = this.#window.length - this.#at;
+      if (end >= 0 || searched > limitBytes) {
         throw new AppError(
           'CHECKPOINT_LIMIT',
           `checkpoint "${this.#file.path}" holds a line of more than ${limitBytes} bytes in its pickle`,
         );
       }
-      this.#require(length + 1);
-      if (this.#window[this.#at + length] === 0x0a) break;
-      length++;
+      if (searched >= this.remainingBytes) throw this.#short(searched + 1);
+      // Twice as much each time, so that a long line costs twice its length at most.
+      this.#require(Math.min(this.remainingBytes, Math.max(WINDOW_BYTES, 2 * searched)));
     }
-    this.#at += length + 1;
-    return this.#window.subarray(this.#at - length - 1, this.#at - 1);
   }
 
   #require(length: number): void {
