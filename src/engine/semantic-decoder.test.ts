@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { Checkpoint, CheckpointTensor } from '../checkpoint/checkpoint.js';
 import { buildText2Semantic, readText2SemanticSettings } from '../models/text2semantic.js';
 import { encodeModel } from '../onnx/model-file.js';
-import { openRuntime } from './onnxruntime.js';
+import { openRuntime, Runtime } from './onnxruntime.js';
 import { fillNormal, RANDOM_STREAM } from './random.js';
 import type { SamplingParameters } from './sampler.js';
 import { type RowEvent, type RowRequest, SemanticDecoder, type SemanticDecoderOptions } from './semantic-decoder.js';
@@ -16,7 +16,13 @@ afterEach(() => {
 
 /** A network with random weights; wide enough by default that the kernels are those of a real one. */
 function buildDecoder(
-  options: SemanticDecoderOptions & { width?: number; heads?: number; layers?: number; endBias?: number } = {},
+  options: SemanticDecoderOptions & {
+    width?: number;
+    heads?: number;
+    layers?: number;
+    endBias?: number;
+    runtime?: Runtime;
+  } = {},
 ): SemanticDecoder {
   const checkpoint = randomCheckpoint(
     options.width ?? 256,
@@ -25,7 +31,9 @@ function buildDecoder(
     options.endBias ?? 0,
   );
   const settings = readText2SemanticSettings(checkpoint, { positions: 512 });
-  const session = openRuntime().createSession(encodeModel(buildText2Semantic(checkpoint, settings), null));
+  const session = (options.runtime ?? openRuntime()).createSession(
+    encodeModel(buildText2Semantic(checkpoint, settings), null),
+  );
   const decoder = new SemanticDecoder(session, settings, { maxLength: 400, ...options });
   open.push(decoder);
   return decoder;
@@ -164,6 +172,12 @@ describe('rows in a batch', () => {
     expect(decodeAlone(decoder, request(0))).toEqual(first);
     expect(decodeAlone(decoder, request(0, { seed: 77 }))).not.toEqual(first);
     expect(decodeAlone(decoder, request(0, { sentenceKey: 9 }))).not.toEqual(first);
+  });
+
+  it('get the same tokens through the official binding', () => {
+    const runtime = new Runtime({ binding: 'official', threads: 2 });
+    const tokens = decodeAlone(buildDecoder({ runtime }), request(0));
+    expect(tokens).toEqual(decodeAlone(buildDecoder(), request(0)));
   });
 
   it('keep keys and values that a longer prefill of the same tokens would compute', () => {
