@@ -6,9 +6,9 @@ import { SPLIT_METHODS, splitSentences } from './sentences.js';
 describe('splitSentences', () => {
   it('gives a short opening a pause, joins short pieces and ends each sentence in a mark', () => {
     expect(splitSentences('好，开始。', { method: 'cut0', language: 'zh' })).toEqual(['。好，开始。']);
-    expect(splitSentences('今天天气很好，我们走吧', { method: 'cut5', language: 'zh' })).toEqual([
+    expect(splitSentences('今天天气很好，我们一起走吧', { method: 'cut5', language: 'zh' })).toEqual([
       '今天天气很好，',
-      '我们走吧。',
+      '我们一起走吧。',
     ]);
     expect(splitSentences('Hello there. All is well', { method: 'cut4', language: 'en' })).toEqual([
       'Hello there.',

@@ -73,6 +73,8 @@ def main():
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--exclude", help="file of words (one a line) that are held out as well")
+    parser.add_argument("--rate", type=float, default=2.5e-3)
+    parser.add_argument("--resume", help="model.pt to start from (same split, same chunks)")
     options = parser.parse_args()
     random.seed(1)
     torch.manual_seed(1)
@@ -108,10 +110,16 @@ def main():
     }
     model = LetterToSound(len(LETTERS) + 1, len(chunks))
     print(sum(p.numel() for p in model.parameters()), "parameters", flush=True)
+    if options.resume:
+        earlier = torch.load(options.resume, weights_only=True)
+        assert earlier["chunks"] == chunks, "the resumed model has other phone chunks"
+        model.load_state_dict(earlier["state"])
+    # The served weights are a running average over about a thousand steps.
+    average = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.999))
     steps = sum(-(-len(x) // options.batch) for x, _ in groups.values())
-    optimiser = torch.optim.AdamW(model.parameters(), lr=2.5e-3, weight_decay=0.01)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=options.rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, max_lr=2.5e-3, total_steps=steps * options.epochs, pct_start=0.08, final_div_factor=100
+        optimiser, max_lr=options.rate, total_steps=steps * options.epochs, pct_start=0.08, final_div_factor=100
     )
     loss_of = nn.CrossEntropyLoss(label_smoothing=0.05)
     best = 1.0
@@ -135,15 +143,16 @@ def main():
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
             schedule.step()
+            average.update_parameters(model)
             total += loss.item()
-        rates = error_rates(pronounce(model, dev, chunks, beam=1), truth)
+        rates = error_rates(pronounce(average.module, dev, chunks, beam=1), truth)
         print(
             f"epoch {epoch + 1} loss {total / len(batches):.4f} dev {json.dumps(rates)} {time.time() - started:.0f} s",
             flush=True,
         )
         if rates["stress"]["per"] <= best:
             best = rates["stress"]["per"]
-            torch.save(dict(sizes=model.sizes, state=model.state_dict(), chunks=chunks), options.workdir + "/model.pt")
+            torch.save(dict(sizes=model.sizes, state=average.module.state_dict(), chunks=chunks), options.workdir + "/model.pt")
     saved = torch.load(options.workdir + "/model.pt", weights_only=True)
     model.load_state_dict(saved["state"])
     answers = pronounce(model, test, chunks)

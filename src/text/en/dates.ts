@@ -45,14 +45,17 @@ export function expandDates(text: string): string {
 }
 
 const CLOCK = /(?<![\d:.,])([01]?\d|2[0-4]):([0-5]\d)(?::([0-5]\d))?(?![\d:]|\.\d)(?:\s?([ap])(?:\.\s?m\b\.?|m\b))?/gi;
+const DOTTED_CLOCK = /(?<![\d:.,])(1[0-2]|0?[1-9])\.([0-5]\d)(?=\s?[ap]\.?m\b)/gi;
 const CLOCK_RANGE = /(\d{1,2}:\d\d(?:\s?[ap]\.?m\.?)?)\s?[-~]\s?(?=\d{1,2}:\d\d)/gi;
 const HOUR = /(?<![\d:.,])(1[0-2]|0?[1-9])\s?([ap])(?:\.\s?m\b\.?|m\b)/gi;
-const HOUR_RANGE = /(?<![\d:.,])(1[0-2]|0?[1-9])\s?-\s?(?=(?:1[0-2]|0?[1-9])(?::\d\d)?\s?[ap]\.?m\b)/gi;
+const HOUR_RANGE =
+  /(?<![\d:.,])((?:1[0-2]|0?[1-9])(?:\s?[ap]\.?m\.?)?)\s?[-~]\s?(?=(?:1[0-2]|0?[1-9])(?::\d\d)?\s?[ap]\.?m\b)/gi;
 const HALF_DAY = /(?<![A-Za-z])([ap])\.\s?m\.(?![A-Za-z])/g;
 
 /** Reads clock times: "9:30 a.m." is "nine thirty A M", "13:05" "one oh five P M", "7:00" "seven o'clock". */
 export function expandTimes(text: string): string {
   return text
+    .replace(DOTTED_CLOCK, '$1:$2')
     .replace(CLOCK_RANGE, '$1 to ')
     .replace(HOUR_RANGE, '$1 to ')
     .replace(

@@ -25,6 +25,7 @@ const READINGS: Readonly<Record<string, readonly (readonly [written: string, rea
     ['1/2 cup, 3/4 mile', 'one half cup, three fourths mile'],
     ['2½ hours', 'two and one half hours'],
     ['open 24/7', 'open twenty-four seven'],
+    ['a 50/50 chance', 'a fifty fifty chance'],
   ],
   'dates and decades': [
     ['on 05/20/2025', 'on May twentieth, twenty twenty-five'],
@@ -40,6 +41,7 @@ const READINGS: Readonly<Record<string, readonly (readonly [written: string, rea
     ['at 13:05', 'at one oh five P M'],
     ['at 7:00', "at seven o'clock"],
     ['at 3pm.', 'at three P M.'],
+    ['at 10.30 a.m. today', 'at ten thirty A M today'],
     ['8:30-17:30', 'eight thirty to five thirty P M'],
     ['at 24:00', 'at midnight'],
   ],
@@ -102,6 +104,7 @@ const READINGS: Readonly<Record<string, readonly (readonly [written: string, rea
     ['https://www.example.com/a-b', 'W W W dot example dot com slash a dash b'],
     ['see example.org', 'see example dot org'],
     ['Node.js', 'Node dot J S'],
+    ['C# and .NET', 'C sharp and dot net'],
   ],
   abbreviations: [
     ['Dr. Smith vs. Mr. Brown', 'Doctor Smith versus Mr Brown'],

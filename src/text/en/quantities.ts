@@ -30,10 +30,11 @@ export function readAmount(amount: string): string {
   return plainNumber(digits);
 }
 
-const PHONE = /(?<![\w.,/-])(?:\+\d{1,3}[- ]?)?(?:\(\d{2,4}\)[- ]?)?\d{2,4}(?:[- ]\d{3,4}){1,4}(?![\w/-]|\.\d|,\d)/g;
+const PHONE = /(?<![\w.,/-])(?:\+\d{1,3}[- ]?)?(?:\(\d{2,4}\)[- ]?)?\d{1,4}(?:[- ]\d{3,4}){1,4}(?![\w/-]|\.\d|,\d)/g;
 const PLUS_PHONE = /(?<![\w.,])\+(\d{8,15})(?!\d)/g;
 const CODE =
   /\b((?:code|pin|passcode|password|zip|postcode|extension|otp|(?:part|serial|model|order|account|tracking|reference|confirmation|booking|invoice|ticket|case|phone|card|tax|bank|policy|member|employee|customer|registration|passport|licen[cs]e) (?:number|no|id|code))(?:,|:| is| was| of|\s){1,4}#?\s?)(\d{3,20})(?![\d,]|\.\d)/gi;
+const HASH_CODE = /#\s?(\d{4,20})(?![\d,]|\.\d)/g;
 const BARE_DIGITS = /(?<![\d.,])\d{11,}(?![\d,]|\.\d)/g;
 
 const LIST_NUMBER = /(^|[.!?,:;]\s+|\n)(\d{1,3})[.)]\s+(?=[A-Za-z"'])/g;
@@ -73,11 +74,15 @@ export function expandNumbers(text: string): string {
     .replace(PLUS_PHONE, (_, digits: string) => `plus ${digitByDigit(digits)}`)
     .replace(PHONE, (number) => (isPhone(number) ? readPhone(number) : number))
     .replace(CODE, (_, words: string, digits: string) => `${words}${digitByDigit(digits)}`)
+    .replace(HASH_CODE, (_, digits: string) => ` number ${digitByDigit(digits)}`)
     .replace(BARE_DIGITS, (digits) => digitByDigit(digits))
     .replace(LIST_NUMBER, (_, before: string, digits: string) => `${before}${ordinal(digits)}, `)
     .replace(ORDINAL, (_, digits: string) => ordinal(digits.replaceAll(',', '')))
     .replace(MIXED, '$1 and $2')
-    .replace(FRACTION, (_, top: string, below: string) => fraction(top, below))
+    .replace(FRACTION, (_, top: string, below: string) => {
+      if (top !== below || top === '1') return fraction(top, below);
+      return top === '10' ? 'ten out of ten' : `${cardinal(top)} ${cardinal(below)}`;
+    })
     .replace(PER_WEEK, (_, a: string, b: string) => `${cardinal(a)} by ${cardinal(b)}`)
     .replace(DIMENSIONS, (whole, digit: string) =>
       /[x*]/.test(whole) && !/\s/.test(whole) ? `${digit} by ` : `${digit} times `,

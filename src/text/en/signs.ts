@@ -7,6 +7,7 @@ export function unifyCharacters(text: string): string {
     .replace(/\s+/g, (space) => (/[\r\n\u2028\u2029]/.test(space) ? '\n' : ' '))
     .replace(/[\uff01-\uff60\uffe0-\uffe6]/g, (mark) => mark.normalize('NFKC'))
     .replace(/[’‘ʼ`´′]/g, "'")
+    .replace(/(?<![\d.'])(\d{1,2})'\s?(\d{1,2})(?:["”″]|'')/g, '$1 foot $2')
     .replace(
       /(^|[^\p{L}\p{N}])'(?=[^']{1,80}?[\p{L}.,!?]'(?!\p{L}))(?!(?:n|tis|twas|em|til|cause|bout|round)\b)/giu,
       '$1\u0001',
@@ -36,6 +37,7 @@ export function unifyCharacters(text: string): string {
 const SIGNS: readonly (readonly [RegExp, string])[] = [
   [/:(?=[\\/])/g, ' '],
   [/[;:]/g, ','],
+  [/ @ /g, ' at '],
   [/ ?& ?/g, ' and '],
   [/ ?± ?/g, ' plus or minus '],
   [/ ?(?:≈|≃) ?/g, ' is about '],

@@ -111,14 +111,13 @@ const PER =
   'day|week|month|year|hour|minute|second|person|user|seat|unit|item|piece|night|kg|km|m|L|h|s|min|g|mL|ml|dL';
 
 const MEASURE = new RegExp(
-  `(?<![\\w.])(?<neg>(?<![\\w)]\\s?)[-−])?(?<amount>${AMOUNT})(?<gap>[ -]?)(?<unit>${UNIT})(?:\\/(?<per>${PER}))?(?![\\p{L}\\d/]|[-'][A-Za-z])`,
+  `(?<![\\w.])(?<neg>(?<![\\w)])-)?(?<amount>${AMOUNT})(?<gap>[ -]?)(?<unit>${UNIT})(?:\\/(?<per>${PER}))?(?![\\p{L}\\d/]|[-'][A-Za-z])`,
   'gu',
 );
 const RANGE = new RegExp(
   `(?<![\\w.,-])(${AMOUNT})\\s?(?:${UNIT})?\\s?[-~]\\s?(?=(${AMOUNT})\\s?(?:${UNIT})(?![\\p{L}\\d]))`,
   'gu',
 );
-const FEET_INCHES = /(?<![\d.])(\d{1,2})'(\d{1,2})(?:"|'')/g;
 const PER_WORD = new RegExp(`(?<=[a-z])\\/(?=(?:${PER})\\b)`, 'g');
 const PER_NAMES: Record<string, string> = { dL: 'deciliter' };
 
@@ -128,7 +127,6 @@ export function expandUnits(text: string): string {
     .normalize('NFC')
     .replace(/µ/g, 'μ')
     .replace(/(?<=\d ?[kcm]?m|\d ?ft)\^?([23])(?![\w.])/g, (_, power: string) => (power === '2' ? '²' : '³'))
-    .replace(FEET_INCHES, (_, feet: string, inches: string) => `${readAmount(feet)} foot ${readAmount(inches)}`)
     .replace(RANGE, (_, low: string) => `${readAmount(low)} to `)
     .replace(MEASURE, (...match) => {
       const { neg, amount = '', gap = '', unit = '', per } = match.at(-1) as Record<string, string | undefined>;
