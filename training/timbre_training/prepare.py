@@ -27,7 +27,7 @@ def main() -> None:
     arguments = parser.parse_args()
     recordings = find_recordings(arguments.kathleen, arguments.audio_cmn)
     if arguments.what == "texts":
-        lines = [f"{one.id}\t{text_language(one)}\t{one.text}" for one in recordings]
+        lines = ["\t".join((one.id, *spoken_text(one))) for one in recordings]
         arguments.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
     else:
         if arguments.phonemes is None:
@@ -36,9 +36,12 @@ def main() -> None:
         print(json.dumps(report))
 
 
-def text_language(recording: Recording) -> str:
-    """The language code the phoneme export is asked for."""
-    return "pinyin" if recording.id.startswith("syllable/") else recording.language
+def spoken_text(recording: Recording) -> tuple[str, str]:
+    """Language code and text that the phoneme export is asked for; ends with a mark, as sentences do when served."""
+    if recording.id.startswith("syllable/"):
+        return "pinyin", recording.text
+    stop = "" if recording.text[-1] in ".!?" else "。" if recording.language == "zh" else "."
+    return recording.language, recording.text + stop
 
 
 def prepare_audio(recordings: list[Recording], phonemes: Path, output: Path, processes: int) -> dict[str, object]:

@@ -1,0 +1,214 @@
+"""Semantic tokens: `python -m timbre_training.make_tokens --data DIR --encoder DIR`.
+
+The 1,024 tokens are shared out among the aligned phonemes, so that a token says which phoneme sounds (plain k-means
+tokens took text-to-tokens many times longer to learn). The projection and the codebook are then tuned until the nearest
+centroid, which is all that inference has, finds those tokens as often as it can.
+"""
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .quantiser import codebook_state, nearest_centroid
+from .run import choose_device
+from .token_encoder import TokenEncoder, read_token_encoder
+from .utterances import Utterance, read_utterances, samples_of, write_tokens
+
+TOKENS = 1024
+_SILENCE = 0
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Every utterance's tokens one after another, what the encoder hears instead, and the quantiser."""
+
+    tokens: np.ndarray
+    heard: np.ndarray
+    classes: np.ndarray  # phoneme id of every token number
+    weight: Tensor  # [width, width, 2], the official ssl_proj
+    bias: Tensor
+    centroids: Tensor
+
+
+@torch.no_grad()
+def pair_features(
+    encoder: TokenEncoder, utterances: list[Utterance], audio: np.ndarray, device: torch.device
+) -> list[np.ndarray]:
+    """Both 50 Hz features of every token side by side, float16 [tokens, 2 x width] for every utterance."""
+    found = []
+    for one in utterances:
+        samples = samples_of(one, audio, np.random.default_rng((17, one.id)))
+        features = encoder(torch.from_numpy(samples)[None].to(device))[0].cpu()
+        wanted = 2 * len(one.aligned)
+        if len(features) < wanted:  # the encoder's last frame needs 80 samples more than its hop
+            features = torch.cat([features, features[-1:].expand(wanted - len(features), -1)])
+        found.append(features[:wanted].reshape(len(one.aligned), -1).half().numpy())
+    return found
+
+
+def token_phonemes(utterance: Utterance) -> np.ndarray:
+    """Id of the phoneme that sounds in every token, 0 for silence."""
+    return np.array([utterance.ids[index] if index >= 0 else _SILENCE for index in utterance.aligned], dtype=np.int64)
+
+
+def make_quantiser(
+    pairs: np.ndarray, phonemes: np.ndarray, *, seed: int, tuning_steps: int, device: torch.device,
+    initial: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Tokens:  # fmt: skip
+    """Clusters and tunes; `initial` (tokens, classes) continues an earlier numbering so that models need not start anew."""
+    rng = np.random.default_rng(seed)
+    width = pairs.shape[1] // 2
+    rotation, centre = principal_axes(pairs, width, rng)
+    projected = torch.cat([(torch.from_numpy(part.astype(np.float32)) - centre) @ rotation for part in _parts(pairs)])
+    classes = shares(phonemes) if initial is None else initial[1]
+    tokens, centroids = cluster(projected, phonemes, classes, rng, None if initial is None else initial[0])
+    map_, bias, centroids = tune(pairs, tokens, rotation, -(centre @ rotation), centroids, tuning_steps, seed, device)
+    heard = hear(pairs, map_, bias, centroids)
+    weight = map_.T.reshape(width, 2, width).transpose(1, 2).contiguous()
+    return Tokens(tokens, heard, classes, weight, bias, centroids)
+
+
+def principal_axes(pairs: np.ndarray, width: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """The first `width` principal directions [2 x width, width] and the mean of the features."""
+    sample = pairs[rng.permutation(len(pairs))[:120_000]].astype(np.float64)
+    centre = sample.mean(axis=0)
+    _, vectors = np.linalg.eigh(np.cov((sample - centre).T))
+    axes = vectors[:, ::-1][:, :width].astype(np.float32).copy()
+    return torch.from_numpy(axes), torch.from_numpy(centre.astype(np.float32))
+
+
+def shares(phonemes: np.ndarray) -> np.ndarray:
+    """The phoneme of every token number: each phoneme that occurs gets tokens by the square root of its frequency."""
+    present, counts = np.unique(phonemes, return_counts=True)
+    appetite = np.sqrt(counts)
+    quota = np.maximum(1, np.floor(appetite / appetite.sum() * (TOKENS - 0.5 * len(present)))).astype(int)
+    while quota.sum() > TOKENS:
+        quota[quota.argmax()] -= 1
+    while quota.sum() < TOKENS:
+        quota[(appetite / quota).argmax()] += 1
+    return np.repeat(present, quota)
+
+
+def cluster(
+    features: Tensor, phonemes: np.ndarray, classes: np.ndarray, rng: np.random.Generator, initial: np.ndarray | None,
+    rounds: int = 12,
+) -> tuple[np.ndarray, Tensor]:  # fmt: skip
+    """K-means within every phoneme; returns a token for every row and the centroids."""
+    tokens = np.zeros(len(features), dtype=np.int64)
+    centroids = torch.zeros(len(classes), features.shape[1])
+    for phoneme in np.unique(classes):
+        numbers = np.flatnonzero(classes == phoneme)
+        rows = np.flatnonzero(phonemes == phoneme)
+        if len(rows) == 0:
+            continue
+        own = features[rows]
+        if initial is None:
+            means = own[torch.from_numpy(rng.choice(len(rows), len(numbers), replace=len(rows) < len(numbers)))]
+        else:
+            means = _means(own, torch.from_numpy(initial[rows] - numbers[0]), own.mean(dim=0).expand(len(numbers), -1))
+        sample = own[torch.from_numpy(rng.permutation(len(rows))[:20_000])]
+        for _ in range(rounds):
+            means = _means(sample, nearest_centroid(sample, means), means)
+        tokens[rows] = numbers[nearest_centroid(own, means).numpy()]
+        centroids[numbers] = means
+    # Phonemes that do not occur in this data (only with `initial`) say silence.
+    missing = ~np.isin(phonemes, classes)
+    tokens[missing] = int(np.flatnonzero(classes == _SILENCE)[0]) if missing.any() else 0
+    return tokens, centroids
+
+
+def _means(rows: Tensor, labels: Tensor, before: Tensor) -> Tensor:
+    """Mean of the rows of each label; labels with fewer than two rows keep what was before."""
+    count = torch.bincount(labels, minlength=len(before)).float()[:, None]
+    sums = torch.zeros_like(before).index_add_(0, labels, rows)
+    return torch.where(count > 1, sums / count.clamp_min(1), before)
+
+
+def tune(
+    pairs: np.ndarray, tokens: np.ndarray, map_: Tensor, bias: Tensor, centroids: Tensor, steps: int, seed: int,
+    device: torch.device, batch: int = 2048,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """Moves projection and centroids so that the nearest centroid is the wanted token (cross-entropy of distances)."""
+    scale = float(centroids.square().sum(dim=1).mean())
+    parameters = [one.clone().to(device).requires_grad_() for one in (map_, bias, centroids)]
+    optimiser = torch.optim.Adam(parameters, 2e-3)
+    rng = np.random.default_rng((seed, 1))
+    for step in range(steps):
+        for group in optimiser.param_groups:
+            group["lr"] = 2e-3 * (1 - step / steps)
+        rows = rng.integers(0, len(pairs), batch)
+        inputs = torch.from_numpy(pairs[rows].astype(np.float32)).to(device)
+        wanted = torch.from_numpy(tokens[rows]).to(device)
+        projected = inputs @ parameters[0] + parameters[1]
+        nearness = 2 * projected @ parameters[2].T - parameters[2].square().sum(dim=1)
+        loss = F.cross_entropy(nearness * (16 / scale), wanted)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    map_, bias, centroids = (one.detach().cpu() for one in parameters)
+    return map_, bias, centroids
+
+
+def hear(pairs: np.ndarray, map_: Tensor, bias: Tensor, centroids: Tensor) -> np.ndarray:
+    """What inference finds: the nearest centroid of every row."""
+    found = [
+        nearest_centroid(torch.from_numpy(part.astype(np.float32)) @ map_ + bias, centroids) for part in _parts(pairs)
+    ]
+    return torch.cat(found).numpy()
+
+
+def _parts(rows: np.ndarray) -> list[np.ndarray]:
+    return np.array_split(rows, max(1, len(rows) // 20_000))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="prepared folder with utterances")
+    parser.add_argument("--encoder", type=Path, required=True, help="folder of config.json and model.safetensors")
+    parser.add_argument("--initial", type=Path, help="tokens.npz and token_classes.npy of an earlier numbering")
+    parser.add_argument("--tuning-steps", type=int, default=600)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    device = choose_device(arguments.device, arguments.threads)
+    utterances = read_utterances(arguments.data)
+    audio = np.load(arguments.data / "audio.npy", mmap_mode="r")
+    encoder = read_token_encoder(arguments.encoder).eval().to(device)
+    features = pair_features(encoder, utterances, audio, device)
+    phonemes = np.concatenate([token_phonemes(one) for one in utterances])
+    initial = None
+    if arguments.initial is not None:
+        earlier = np.load(arguments.initial / "tokens.npz")["tokens"].astype(np.int64)
+        initial = (earlier, np.load(arguments.initial / "token_classes.npy"))
+    made = make_quantiser(
+        np.concatenate(features), phonemes, seed=5, tuning_steps=arguments.tuning_steps, device=device, initial=initial
+    )
+    ends = np.cumsum([len(one) for one in features])[:-1]
+    write_tokens(arguments.data, np.split(made.tokens, ends), np.split(made.heard, ends))
+    np.save(arguments.data / "token_classes.npy", made.classes)
+    state = codebook_state(made.centroids, torch.bincount(torch.from_numpy(made.tokens), minlength=TOKENS))
+    torch.save(state | {"ssl_proj.weight": made.weight, "ssl_proj.bias": made.bias}, arguments.data / "quantiser.pt")
+    held_out = np.concatenate([np.full(len(one.aligned), one.held_out) for one in utterances])
+    same = made.classes[made.heard] == phonemes
+    print(
+        json.dumps(
+            {
+                "tokens": len(made.tokens),
+                "used": len(np.unique(made.tokens)),
+                "heard_right": round(float((made.heard == made.tokens)[~held_out].mean()), 4),
+                "heard_phoneme_right": round(float(same[~held_out].mean()), 4),
+                "held_out_heard_right": round(float((made.heard == made.tokens)[held_out].mean()), 4),
+                "held_out_heard_phoneme_right": round(float(same[held_out].mean()), 4),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
