@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Checkpoint, CheckpointTensor } from '../checkpoint/checkpoint.js';
-import { buildText2Semantic, readText2SemanticSettings } from '../models/text2semantic.js';
+import { buildText2Semantic, readText2SemanticSettings, type Text2SemanticSettings } from '../models/text2semantic.js';
 import { encodeModel } from '../onnx/model-file.js';
 import { openRuntime, Runtime } from './onnxruntime.js';
 import { fillNormal, RANDOM_STREAM } from './random.js';
@@ -14,29 +14,25 @@ afterEach(() => {
   for (const decoder of open.splice(0)) decoder.close();
 });
 
-/** A network with random weights; wide enough by default that the kernels are those of a real one. */
-function buildDecoder(
-  options: SemanticDecoderOptions & {
-    width?: number;
-    heads?: number;
-    layers?: number;
-    endBias?: number;
-    runtime?: Runtime;
-  } = {},
-): SemanticDecoder {
-  const checkpoint = randomCheckpoint(
-    options.width ?? 256,
-    options.heads ?? 8,
-    options.layers ?? 2,
-    options.endBias ?? 0,
-  );
-  const settings = readText2SemanticSettings(checkpoint, { positions: 512 });
-  const session = (options.runtime ?? openRuntime()).createSession(
-    encodeModel(buildText2Semantic(checkpoint, settings), null),
-  );
+/** A network with random weights, wide enough that the kernels are those of a real one. */
+function buildDecoder(options: SemanticDecoderOptions & { endBias?: number; runtime?: Runtime } = {}): SemanticDecoder {
+  const { settings, bytes } = buildModel(options.endBias ?? 0);
+  const session = (options.runtime ?? openRuntime()).createSession(bytes);
   const decoder = new SemanticDecoder(session, settings, { maxLength: 400, ...options });
   open.push(decoder);
   return decoder;
+}
+
+const models = new Map<number, { settings: Text2SemanticSettings; bytes: Uint8Array }>();
+
+function buildModel(endBias: number): { settings: Text2SemanticSettings; bytes: Uint8Array } {
+  const known = models.get(endBias);
+  if (known) return known;
+  const checkpoint = randomCheckpoint(256, 8, 2, endBias);
+  const settings = readText2SemanticSettings(checkpoint, { positions: 512 });
+  const model = { settings, bytes: encodeModel(buildText2Semantic(checkpoint, settings), null) };
+  models.set(endBias, model);
+  return model;
 }
 
 /** `endBias` makes the end token likelier: its row of the last matrix follows the mean hidden state. */
