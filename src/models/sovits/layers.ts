@@ -14,9 +14,8 @@ export interface SovitsContext {
 }
 
 export interface SovitsBuildOptions {
+  /** Inner tensors to declare as further outputs; each builder says which it has. */
   readonly expose?: readonly string[];
-  /** Of the arithmetic; int8 comes with a quality gate on trained weights. */
-  readonly precision?: 'fp32';
 }
 
 /** Declares `value` as an output when it was asked for, and hands it on. */
