@@ -4,7 +4,8 @@
  * words around: what introduces nouns, what introduces verbs, and what follows.
  */
 export function partOfSpeech(tokens: readonly string[], index: number): string {
-  const words = tokens.map((token) => token.toLowerCase());
+  // The month must not pass for the modal verb.
+  const words = tokens.map((token, i) => (token === 'May' && i > 0 ? 'month' : token.toLowerCase()));
   const word = words[index] ?? '';
   if (word === 'read') return readTense(words, index);
   if (word === 'used') return usedTag(words, index);
@@ -73,7 +74,8 @@ function introducer(words: readonly string[], index: number): { readonly kind: I
       if (INFINITIVE.has(word)) return { kind: 'verb', word };
       if (BE_OR_HAVE.has(word)) return { kind: 'participle', word };
       if (SUBJECTS.has(word)) return { kind: 'subject', word };
-      if (word === 'please' || word === 'and' || word === 'or' || word === 'but') return conjunction(words, i);
+      if (word === 'please' || word === 'and' || word === 'or' || word === 'but')
+        return conjunction(words, i, words[index + 1] ?? '.');
       if (word === "'" || /'s?$/.test(word)) return { kind: 'noun', word };
       if (PREPOSITIONS.has(word)) return { kind: 'noun', word };
     }
@@ -89,7 +91,12 @@ function introducer(words: readonly string[], index: number): { readonly kind: I
 }
 
 /** "… to open and close": the same as before the conjunction. */
-function conjunction(words: readonly string[], at: number): { readonly kind: Introducer; readonly word: string } {
+function conjunction(
+  words: readonly string[],
+  at: number,
+  next: string,
+): { readonly kind: Introducer; readonly word: string } {
+  if (OBJECTS.has(next) && next !== 'to') return { kind: 'verb', word: words[at] ?? '' };
   for (let i = at - 1; i >= Math.max(0, at - 6); i--) {
     const word = words[i] as string;
     if (MARK.test(word)) break;

@@ -107,8 +107,6 @@ const suffix =
 /** Ending, what its stem may end in instead ("2": the last consonant doubled), and its sound. */
 const FORMS: readonly Form[] = [
   ['ies', ['y'], addS],
-  ['es', ['e', ''], addS],
-  ['s', [''], addS],
   ['ied', ['y'], addEd],
   ['ed', ['e', '', '2'], addEd],
   ['ing', ['e', '', '2'], suffix('IH0', 'NG')],
@@ -120,6 +118,8 @@ const FORMS: readonly Form[] = [
   ['ment', ['e', ''], suffix('M', 'AH0', 'N', 'T')],
   ['er', ['e', '', '2'], suffix('ER0')],
   ['ers', ['e', '', '2'], suffix('ER0', 'Z')],
+  ['es', ['e', ''], addS],
+  ['s', [''], addS],
 ];
 
 function stemPhones(stem: string): readonly string[] | undefined {
