@@ -22,8 +22,8 @@ export interface LanguageSpan {
  * are not followed
  */
 export function languageSpans(text: string, mode: LanguageMode): LanguageSpan[] {
+  requireKnownScripts(text, mode);
   const plain = plainLetters(text);
-  requireKnownScripts(plain, mode);
   if (mode === 'en') return plain === '' ? [] : [{ language: 'en', text: plain }];
   return merge(placeNumbers(scriptRuns(plain), mode));
 }
@@ -46,7 +46,9 @@ const OTHER_WORD = new RegExp(`${OTHER_LETTER.source}(?:${OTHER_LETTER.source}|[
 /** Alphabets whose single letters stand in formulas and emoticons. */
 const SYMBOL_LETTER = /^[\p{Script=Greek}\p{Script=Cyrillic}\p{Script=Hiragana}\p{Script=Katakana}]\p{M}*$/u;
 
-function requireKnownScripts(text: string, mode: LanguageMode): void {
+/** Throws LANGUAGE_UNSUPPORTED, naming the words that a mode cannot read. */
+export function requireKnownScripts(written: string, mode: LanguageMode): void {
+  const text = plainLetters(written);
   const unread = new Set<string>();
   for (const [word] of text.matchAll(OTHER_WORD)) {
     if (!SYMBOL_LETTER.test(word)) unread.add(word);

@@ -37,6 +37,13 @@ describe('splitSentences', () => {
     }
   });
 
+  it('refuses words of a script that cannot be read before any sentence is spoken', () => {
+    const text = '今天天气很好。안녕하세요。';
+    expect(() => splitSentences(text, { method: 'cut5', language: 'zh' })).toThrow(
+      expect.objectContaining({ code: 'LANGUAGE_UNSUPPORTED' }),
+    );
+  });
+
   it('takes a text of 100,000 characters at once', () => {
     const text = '今天天气很好，我们去公园。It costs 3.5 dollars! '.repeat(3000).slice(0, 100_000);
     for (const method of SPLIT_METHODS) {

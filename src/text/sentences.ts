@@ -1,6 +1,7 @@
 import { AppError } from '../errors.js';
 import { chunk30, chunkText } from './chunks.js';
 import type { LanguageMode } from './language.js';
+import { requireKnownScripts } from './language-spans.js';
 
 /**
  * How a text is cut into sentences: our own two, and upstream's six. `sentence` cuts at sentence ends, and long sentences
@@ -16,13 +17,15 @@ export type SplitMethod = (typeof SPLIT_METHODS)[number];
  * Cuts a text into the sentences that are synthesised one by one. Repeated marks become one, a very short opening gets
  * a full stop in front, pieces without letters or digits are dropped, short ones join a neighbour, and each ends in a
  * mark. Lengths count characters (code points). Throws TEXT_EMPTY when there is no text and TEXT_UNREADABLE when nothing
- * in it can be read. upstream: TTS_infer_pack/TextPreprocessor.py preprocess, pre_seg_text
+ * in it can be read, and LANGUAGE_UNSUPPORTED for words in a script that the mode does not read, before any is spoken.
+ * upstream: TTS_infer_pack/TextPreprocessor.py preprocess, pre_seg_text
  */
 export function splitSentences(
   text: string,
   { method, language }: { method: SplitMethod; language: LanguageMode },
 ): string[] {
   requireReadable(text);
+  requireKnownScripts(text, language);
   const tidy = collapsePunctuation(text.replace(/\r\n?/g, '\n'));
   return preSegment(tidy, { method, language });
 }
@@ -53,7 +56,7 @@ export function preSegment(
   { method, language }: { method: SplitMethod; language: LanguageMode },
 ): string[] {
   const stop = language === 'en' ? '.' : '。';
-  let whole = text.replace(/^\n+|\n+$/g, '');
+  let whole = trimNewlines(text);
   if (whole === '') return [];
   // A short opening before the first mark ("好，…") is swallowed by the model unless a pause precedes it.
   if (!ENDS.has(firstCharacter(whole)) && characters(openingOf(whole)).length < 4) whole = stop + whole;
