@@ -12,7 +12,10 @@ export interface CheckpointTensor {
   readonly shape: readonly number[];
   /** Number of elements: the product of `shape`. */
   readonly length: number;
-  /** The elements in row-major order as float32 (fp16, bf16, fp64 and integers are converted). */
+  /**
+   * The elements in row-major order as float32 (fp16, bf16, fp64 and integers are converted). Needs no more memory than
+   * the result, but for views with strides. Throws `CHECKPOINT_CORRUPT` where the file has a checksum and it is wrong.
+   */
   readFloat32(): Float32Array;
   /** The elements in row-major order of an integer or boolean tensor; throws `CHECKPOINT_UNSUPPORTED` on floats. */
   readInt32(): Int32Array;
@@ -42,7 +45,11 @@ export interface Checkpoint {
    * those at the top; names are joined with dots.
    */
   readonly tensors: ReadonlyMap<string, CheckpointTensor>;
-  /** Everything else at the top level (`config`, `info`, `lora_rank`, safetensors `__metadata__`), plain. */
+  /**
+   * Everything else at the top level (`config`, `info`, `lora_rank`; safetensors' metadata under `__metadata__`), plain:
+   * configuration classes become objects, tuples and sets lists, paths and byte strings (latin1) text, integers beyond
+   * 2^53 decimal text. Objects have no prototype, so a key like "constructor" is only ever data.
+   */
   readonly data: { readonly [key: string]: PlainValue };
   close(): void;
 }

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
 import { PickleWriter } from '../../bench/pickle-writer.js';
@@ -243,6 +244,9 @@ describe('a path', () => {
     expect(code(scratch.path())).toBe('CHECKPOINT_NOT_FOUND');
     expect(code(scratch.folder)).toBe('CHECKPOINT_NOT_FOUND');
     expect(code('/dev/zero')).toBe('CHECKPOINT_NOT_FOUND');
+    const pipe = scratch.path('pipe');
+    execFileSync('mkfifo', [pipe]);
+    expect(code(pipe)).toBe('CHECKPOINT_NOT_FOUND');
   });
 
   it('to a file of something else is told so', () => {
