@@ -86,7 +86,8 @@ function narrowBetweenDigits(text: string): string {
 }
 
 const FREE = '(?<![\\d.])';
-const NUMBER = '(?:\\d{1,3}(?:,\\d{3})+(?!\\d)|\\d+)(?:\\.\\d+)?';
+/** Each run of digits is taken whole, so that a failing match does not try its beginnings. */
+const NUMBER = '(?:\\d{1,3}(?:,\\d{3}){1,5}(?!\\d)|\\d+(?!\\d))(?:\\.\\d+(?!\\d))?';
 const END = '(?![A-Za-z\\d²³])';
 /** What a range must not touch, or it is a sum, a code or a chain. */
 const NOT_IN_SUM = '(?<![\\d.+\\-×÷=/:A-Za-z])';
@@ -152,7 +153,7 @@ const TIMES_AND_RATIOS: Rule[] = [
   },
   { pattern: /(?<![\d:.])24:00(?::00)?(?![\d:])/g, spell: () => '二十四点' },
   {
-    pattern: /(?<![\d:.])(?<ratio>\d+(?:\.\d+)?(?::\d+(?:\.\d+)?)+)(?![\d:])/g,
+    pattern: /(?<![\d:.])(?<ratio>\d+(?:\.\d+)?(?::\d+(?:\.\d+)?){1,4})(?![\d:])/g,
     spell: ({ ratio }, { before, after }) => {
       const parts = ratio!.split(':');
       const isTime = parts.length <= 3 && /^(?:[01]?\d|2[0-4])(?::[0-5]\d)+$/.test(ratio!);
@@ -181,7 +182,7 @@ const TELEPHONES: Rule[] = [
 const MONEY: Rule[] = [
   {
     pattern: new RegExp(
-      `(?<![A-Za-z])(?<currency>${CURRENCY_PATTERN})\\s?(?<sign>-?)(?<first>${NUMBER})\\s?(?<firstUnit>${MULTIPLIER})?(?:[-~](?:${CURRENCY_PATTERN})?(?<second>${NUMBER})\\s?(?<secondUnit>${MULTIPLIER})?)?(?![\\d.]*\\d)(?=(?<said>${MONEY_WORD})?)`,
+      `(?<![A-Za-z])(?<currency>${CURRENCY_PATTERN})\\s?(?<sign>-?)(?<first>${NUMBER})\\s?(?<firstUnit>${MULTIPLIER})?(?:[-~](?:${CURRENCY_PATTERN})?(?<second>${NUMBER})\\s?(?<secondUnit>${MULTIPLIER})?)?(?!\\.?\\d)(?=(?<said>${MONEY_WORD})?)`,
       'g',
     ),
     spell: ({ currency, sign, first, firstUnit, second, secondUnit, said }) => {
@@ -204,7 +205,7 @@ const MONEY: Rule[] = [
 const ORDINALS: Rule[] = [{ pattern: /第(?<number>0?2)(?![\d.])/g, spell: () => '第二' }];
 
 const SEPARATED_THOUSANDS: Rule = {
-  pattern: /(?<![\d.,])(?<number>\d{1,3}(?:,\d{3})+(?:\.\d+)?)(?![\d,]*\d)(?=\s?(?<percent>%)?)/g,
+  pattern: /(?<![\d.,])(?<number>\d{1,3}(?:,\d{3}){1,5}(?:\.\d+)?)(?!,?\d)(?=\s?(?<percent>%)?)/g,
   spell: ({ number, percent }, { after }) => {
     const plain = number!.replaceAll(',', '');
     return percent || new RegExp(`^\\s?${UNIT_PATTERN}${END}`).test(after) ? plain : price(plain);

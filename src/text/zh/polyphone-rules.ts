@@ -29,18 +29,18 @@ const COUNT = '[一二三四五六七八九十百千万亿两几多半整数每�
 export const POLYPHONE_RULES: ReadonlyMap<string, readonly PolyphoneRule[]> = new Map(
   Object.entries({
     // The first reading of the tables is the rarer one.
-    脏: [rule('zang1', null)],
+    脏: [rule('zang4', /[心内肾肝脾肺五胰]$/), rule('zang4', null, /^[器腑]/), rule('zang1', null)],
     似: [rule('shi4', null, /^[的地]/), rule('si4', null)],
     佛: [rule('fo2', null)],
     颇: [rule('po1', null)],
     朴: [rule('pu3', null)],
-    肚: [rule('du4', null)],
+    肚: [rule('du3', /[猪牛羊毛爆]$/, /^(?!子)/), rule('du4', null)],
     脊: [rule('ji3', null)],
     框: [rule('kuang4', null)],
     椎: [rule('zhui1', null)],
     哮: [rule('xiao4', null)],
     幢: [rule('zhuang4', null)],
-    茄: [rule('qie2', null)],
+    茄: [rule('jia1', /雪$/), rule('qie2', null)],
     甸: [rule('dian4', null)],
     挣: [rule('zheng1', null, /^扎/), rule('zheng4', null)],
     拧: [rule('ning3', null, /^(?:开|紧|松|下|上|螺丝|瓶盖)/)],
@@ -50,6 +50,7 @@ export const POLYPHONE_RULES: ReadonlyMap<string, readonly PolyphoneRule[]> = ne
         'hai2',
         null,
         /^给[我你他她它咱您大][们家]?(?:打|做|买|写|发|讲|说|带|送|介绍|准备|留|倒|唱|看|寄|找|起|添)/,
+        true,
       ),
       rule('huan2', /[把将].*$/, /^(?:给|了|清|回|上|掉|完|[我你他她它咱您]|$)/),
       rule('huan2', null, /^(?:款(?!待)|清|债|账|贷|书(?!法|面|写|籍)|本付|息|原|价|愿|礼|魂|乡|俗|给|钱(?!多|少))/),
@@ -103,6 +104,7 @@ export const POLYPHONE_RULES: ReadonlyMap<string, readonly PolyphoneRule[]> = ne
       ),
     ],
     数: [
+      rule('shu3', null, /^[也都]数不/),
       rule(
         'shu3',
         null,
@@ -116,7 +118,8 @@ export const POLYPHONE_RULES: ReadonlyMap<string, readonly PolyphoneRule[]> = ne
       rule('shu3', /数了?$/, /^(?!据|字|学|量|码|值|目|额)/),
     ],
     种: [
-      rule('zhong3', new RegExp(`${COUNT}$`), /^(?!了|过|树|花|菜|地(?!方|域|区))/),
+      rule('zhong3', new RegExp(`${COUNT}$`), /^(?!了|过)/),
+      rule('zhong4', /[难好]$/, /^(?:$|的|吗|啊)/),
       rule('zhong3', /(?:各|某|何|此|该|种|同|类|绝|人|物|品|变|菌|兵|工|语|险|税|特|有)$/, /^(?!在|下|了|上)/),
       rule(
         'zhong4',
@@ -126,6 +129,12 @@ export const POLYPHONE_RULES: ReadonlyMap<string, readonly PolyphoneRule[]> = ne
       rule('zhong4', /(?:耕|播|栽|接|抢|套|补|轮|春|秋|夏|引|自己|亲手|一起|会|想|爱|喜欢|开始)$/, null),
     ],
     行: [
+      rule(
+        'hang2',
+        /[这那哪本此](?:一|几)?$|[干爱入改懂]一$/,
+        /^(?:干|做|工作|的(?:人|规矩|老|前辈|专家|高手|门道)|里|业|就|都|很|不|也|要求|有|最|混|吃|爱|一行|$)/,
+        true,
+      ),
       rule(
         'xing2',
         null,
@@ -150,6 +159,12 @@ export const POLYPHONE_RULES: ReadonlyMap<string, readonly PolyphoneRule[]> = ne
       ),
     ],
     重: [
+      rule(
+        'chong2',
+        /(?:隔着|穿过|越过|突破|冲破|克服|经过)重?$/,
+        /^重?(?:大山|山|围|包围|困难|阻|险|关|迷雾|障碍|封锁)/,
+        true,
+      ),
       rule('zhong4', /重$/, /^地|^的(?:打|一|压|摔)|^(?:摔|打在|落|砸|压|击)/),
       rule('zhong4', null, /^重(?:地|的(?:打|一|压|摔|心)|摔|打在|落|砸|压|击|一击|叹)/),
       rule('chong2', /重$/),
@@ -207,6 +222,9 @@ export const POLYPHONE_RULES: ReadonlyMap<string, readonly PolyphoneRule[]> = ne
       ),
     ],
     倒: [
+      rule('dao4', /[往向]后$/),
+      rule('dao4', /把.*(?:水|茶|酒|汤|油|垃圾|饭|菜|药|牛奶).*$/),
+      rule('dao3', null, /^了?$/),
       rule(
         'dao3',
         /(?:摔|跌|推|打|击|滑|绊|晕|病|累|吓|压|撞|昏|醉|跪|扑|拉|放|砍|问|难|刮|卧|东|颠|吹|栽|拌|绊|踢|撂|饿|笑|倾|翻)$/,
@@ -335,6 +353,33 @@ export const POLYPHONE_RULES: ReadonlyMap<string, readonly PolyphoneRule[]> = ne
         /^(?:$|了|目标|靶|要害|的|过|率|者|下怀|这|那|一)/,
       ),
     ],
+    着: [
+      rule(
+        'zhuo2',
+        /穿$/,
+        /^(?:讲究|打扮|得体|朴素|时尚|整齐|大方|随意|简单|华丽|考究|时髦|鲜艳|风格|品味|光鲜|体面|暴露|正式|休闲|干净|入时|单薄|方面|[很非十比不也都太].{0,3}(?:讲究|得体|朴素|时尚|整齐|大方|随意|简单|华丽|考究|时髦|鲜艳|体面|正式|干净|好看|漂亮|合身))/,
+        true,
+      ),
+      rule('zhao2', /[一-龥][不得]$/, /^(?!边际|痕迹|调|急|陆|装|手|重|眼|落|力|笔)/, true),
+      rule('zhao2', /(?:睡|猜|点|逮|找)$/, /^了/),
+    ],
+    扇: [
+      rule(
+        'shan1',
+        /(?:^|[^电风把折纸蒲羽扇吊台落地])$/,
+        /^(?:风|了?.{0,2}(?:耳光|巴掌|嘴巴)|着?扇子|动|了[一两]下|着)/,
+      ),
+    ],
+    划: [
+      rule(
+        'hua2',
+        null,
+        /^(?:船|桨|水|火柴|破|伤|开|玻璃|拳|不来|得来|算|着(?:船|小船|桨)|了(?:一[道根]|个口|船)|到(?:岸|对岸|湖))/,
+      ),
+    ],
+    待: [rule('dai1', null, /^(?:在(?!遇)|一会|了[一两三几半]|上[一两三几]|不住|会儿|腻)/)],
+    嚼: [rule('jue2', /咀$/), rule('jiao2', null)],
+    挨: [rule('ai2', null, /^(?:打|骂|饿|批|揍|冻|训|宰|整|刀|过(?:打|骂)|了(?:一|打|骂|批|揍|训|顿|两|几))/)],
     觉: [rule('jiao4', /(?:睡|午|好|大|懒|回笼|补|困|睡.{0,4}[个了一]|[一两]|晚上的)$/, /^(?!得|悟|醒|察|知)/)],
     露: [
       rule(
@@ -382,7 +427,11 @@ export const POLYPHONE_RULES: ReadonlyMap<string, readonly PolyphoneRule[]> = ne
         /^(?:钉子|在|上|住|了|进|好|着|扣子|牢|马掌|死|个|入|一)/,
       ),
     ],
-    缝: [rule('feng4', /(?:门|裂|墙|石|地|指|牙|骨|条|道|天衣无|一条|夹|见)$/), rule('feng4', null, /^隙/)],
+    缝: [
+      rule('feng2', null, /^(?:好|补|上|了|过|合|起|在|制|纫|衣|被|扣|着|得|住|完|针|个)/),
+      rule('feng4', /(?:门|裂|墙|石|地|指|牙|骨|条|道|天衣无|一条|夹|见)$/),
+      rule('feng4', null, /^隙/),
+    ],
     盛: [rule('cheng2', null, /^(?:饭|汤|菜|粥|水|满|[了着](?!夏|世)|一?[碗勺盘]|出|上|放在|装|酒|在)/)],
     曲: [
       rule(
@@ -397,7 +446,7 @@ export const POLYPHONE_RULES: ReadonlyMap<string, readonly PolyphoneRule[]> = ne
       rule(
         'sa3',
         null,
-        /^(?:种|盐|花|胡椒|葱花|糖|落|在(?:地|上|锅|菜|面|路)|满|一[把些点地]|些|了一?[把些点地]|农药|肥|播|上)/,
+        /^(?:一?点|上一?点|种|盐|花|胡椒|葱花|糖|落|在(?:地|上|锅|菜|面|路)|满|一[把些点地]|些|了一?[把些点地]|农药|肥|播|上)/,
       ),
     ],
     晕: [rule('yun4', null, /^(?:车|船|机|针)/), rule('yun4', /(?:月|日|红|光)$/)],
@@ -415,6 +464,7 @@ export const POLYPHONE_RULES: ReadonlyMap<string, readonly PolyphoneRule[]> = ne
       rule('san3', null, /^(?:架|装|沙|户|客|文|光|漫|剂|曲|打|兵|件|工)/),
     ],
     吐: [
+      rule('tu4', null, /^了$/),
       rule('tu4', null, /^(?:血|奶|酒|泻|沫|得(?!出)|了(?:一地|血|奶|一身|好几|三|两)|出来了|槽不)/),
       rule('tu4', /(?:想|恶心得?|喝多|晕车|上|又|都|直|呕|要|孕|老)$/, /^(?:$|了|的)/),
     ],

@@ -15,7 +15,7 @@ type Rule = readonly [RegExp, (match: string, ...groups: (string | undefined)[])
 const SUPERSCRIPTS = '⁰¹²³⁴⁵⁶⁷⁸⁹ˣʸⁿ';
 const SUPERSCRIPT_VALUES = '0123456789xyn';
 /** Every number starts here: a pattern that may not start inside a run of digits cannot rescan the run. */
-const NUMBER = '(?<!\\d)\\d+(?:\\.\\d+)?';
+const NUMBER = '(?<!\\d)\\d+(?!\\d)(?:\\.\\d+(?!\\d))?';
 const OPERAND = `(?:-?${NUMBER}[${SUPERSCRIPTS}]*|\\.\\d+[${SUPERSCRIPTS}]*|[A-Za-z][${SUPERSCRIPTS}]*)`;
 const OPERATORS: Readonly<Record<string, string>> = { '+': '加', '-': '减', '×': '乘', '÷': '除', '=': '等于' };
 const ARITHMETIC: Rule = [

@@ -61,7 +61,7 @@ function segmentBlock(dictionary: Dictionary, block: string, words: TaggedWord[]
 function tagDetail(singles: string, words: TaggedWord[]): void {
   for (const [run] of singles.matchAll(/[\u4e00-\u9fa5]+|\.+/g)) {
     if (run[0] === '.') words.push({ word: run, tag: 'm' });
-    else words.push(...tagUnknownWords(run));
+    else for (const word of tagUnknownWords(run)) words.push(word);
   }
 }
 
@@ -79,9 +79,9 @@ function cutWords(dictionary: Dictionary, text: string): string[] {
       if (singles.length > 1 && frequencyOf(dictionary, singles) === 0) {
         for (const [run] of singles.matchAll(/[\u4e00-\u9fa5]+|\.+/g)) {
           if (run[0] === '.') words.push(run);
-          else words.push(...splitUnknownWords(run));
+          else for (const word of splitUnknownWords(run)) words.push(word);
         }
-      } else words.push(...singles);
+      } else for (const character of singles) words.push(character);
       singles = '';
     };
     for (let begin = 0; begin < block.length; begin = ends[begin]!) {

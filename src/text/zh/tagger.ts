@@ -13,10 +13,10 @@ interface Tagger {
   /** `B-n`, `E-v`, … sorted as (position, tag) pairs: of equally probable states the highest index wins. */
   readonly states: readonly string[];
   readonly start: Float64Array;
-  /** [from * states + to]; −Infinity where never listed. */
-  readonly transitions: Float64Array;
-  /** Whether a state has any successor. */
-  readonly continues: Uint8Array;
+  /** The transitions out of state s are edges firstEdge[s] … firstEdge[s + 1] − 1, targets ascending. */
+  readonly firstEdge: Uint16Array;
+  readonly edgeTargets: Uint8Array;
+  readonly edgeScores: Float64Array;
   /** Character code -> index of its first entry and the one after its last; absent characters have none. */
   readonly entriesOf: ReadonlyMap<number, readonly [number, number]>;
   readonly entryStates: Uint8Array;
@@ -57,54 +57,57 @@ function bestRoute(tagger: Tagger, run: string): Uint8Array {
   const count = tagger.states.length;
   const length = run.length;
   const back = new Uint8Array(length * count);
-  let previous = new Float64Array(count);
-  let current = new Float64Array(count);
   const emitted = new Float64Array(count);
-  let active = statesOf(tagger, run.charCodeAt(0), emitted);
-  for (const state of active) current[state] = tagger.start[state]! + emitted[state]!;
+  let active: Uint8Array = statesOf(tagger, run.charCodeAt(0), emitted);
+  let scores = new Float64Array(count);
+  let reached = new Float64Array(count);
+  for (const state of active) scores[state] = tagger.start[state]! + emitted[state]!;
 
   for (let i = 1; i < length; i++) {
-    [previous, current] = [current, previous];
-    const from = active.filter((state) => tagger.continues[state] === 1);
-    const reachable = new Uint8Array(count);
-    for (const state of from) {
-      for (let to = 0; to < count; to++) {
-        if (tagger.transitions[state * count + to] !== Number.NEGATIVE_INFINITY) reachable[to] = 1;
-      }
-    }
-    let next: Uint8Array = statesOf(tagger, run.charCodeAt(i), emitted).filter((state) => reachable[state] === 1);
-    if (next.length === 0) next = tagger.allStates.filter((state) => reachable[state] === 1);
-    if (next.length === 0) next = tagger.allStates;
-    for (const to of next) {
-      let best = Number.NEGATIVE_INFINITY;
-      let bestFrom = 0;
-      for (const state of from) {
-        const score = previous[state]! + tagger.transitions[state * count + to]! + emitted[to]!;
-        if (score >= best) {
-          best = score;
-          bestFrom = state;
+    const row = i * count;
+    const listed = statesOf(tagger, run.charCodeAt(i), emitted);
+    reached.fill(Number.NEGATIVE_INFINITY);
+    // States come in ascending order, so that of equally good predecessors the highest stays.
+    for (const from of active) {
+      for (let edge = tagger.firstEdge[from]!; edge < tagger.firstEdge[from + 1]!; edge++) {
+        const to = tagger.edgeTargets[edge]!;
+        const score = scores[from]! + tagger.edgeScores[edge]! + emitted[to]!;
+        if (score >= reached[to]!) {
+          reached[to] = score;
+          back[row + to] = from;
         }
       }
-      current[to] = best;
-      back[i * count + to] = bestFrom;
+    }
+    const wasReached = (state: number): boolean => reached[state] !== Number.NEGATIVE_INFINITY;
+    let next: Uint8Array = listed.filter(wasReached);
+    if (next.length === 0) next = tagger.allStates.filter(wasReached);
+    if (next.length === 0) {
+      // Only states without successors: upstream fails here; the best of them is followed by any listed state.
+      const from = bestOf(active, scores);
+      for (const to of listed) {
+        reached[to] = scores[from]! + emitted[to]!;
+        back[row + to] = from;
+      }
+      next = listed;
     }
     active = next;
+    [scores, reached] = [reached, scores];
   }
 
-  let best = Number.NEGATIVE_INFINITY;
-  let state = 0;
-  for (const candidate of active) {
-    if (current[candidate]! >= best) {
-      best = current[candidate]!;
-      state = candidate;
-    }
-  }
+  let state = bestOf(active, scores);
   const route = new Uint8Array(length);
   for (let i = length - 1; i >= 0; i--) {
     route[i] = state;
     state = back[i * count + state]!;
   }
   return route;
+}
+
+/** The most probable of some states in ascending order; the highest of equals. */
+function bestOf(states: Uint8Array, scores: Float64Array): number {
+  let best = states[0]!;
+  for (const state of states) if (scores[state]! >= scores[best]!) best = state;
+  return best;
 }
 
 /** The states a character may take; fills `emitted` with every state's emission log-probability. */
@@ -126,13 +129,19 @@ function loadTagger(): Tagger {
   const count = states.length;
   const values = sections.float64('values');
   const transitionValues = sections.uint16('transitions');
-  const transitions = Float64Array.from(transitionValues, (index) =>
-    index === 0 ? Number.NEGATIVE_INFINITY : values[index - 1]!,
-  );
-  const continues = new Uint8Array(count);
-  transitionValues.forEach((index, i) => {
-    if (index !== 0) continues[Math.floor(i / count)] = 1;
-  });
+  const firstEdge = new Uint16Array(count + 1);
+  const edgeTargets: number[] = [];
+  const edgeScores: number[] = [];
+  for (let from = 0; from < count; from++) {
+    firstEdge[from] = edgeTargets.length;
+    for (let to = 0; to < count; to++) {
+      const index = transitionValues[from * count + to]!;
+      if (index === 0) continue;
+      edgeTargets.push(to);
+      edgeScores.push(values[index - 1]!);
+    }
+  }
+  firstEdge[count] = edgeTargets.length;
 
   const counts = sections.uint16('counts');
   const entriesOf = new Map<number, readonly [number, number]>();
@@ -148,8 +157,9 @@ function loadTagger(): Tagger {
   return {
     states,
     start: Float64Array.from(start),
-    transitions,
-    continues,
+    firstEdge,
+    edgeTargets: Uint8Array.from(edgeTargets),
+    edgeScores: Float64Array.from(edgeScores),
     entriesOf,
     entryStates: sections.uint8('entryStates'),
     entryScores,
