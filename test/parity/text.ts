@@ -9,7 +9,7 @@ import { collapsePunctuation, cutText, mergeShort, preSegment, splitBigText } fr
 import { phonemeIds, symbolTable } from '../../src/text/symbols.js';
 import { normalizeChinese } from '../../src/text/zh/chinese.js';
 import { type EnglishRow, englishHomographs, englishImprovement, hasUnknownWord } from './improvements-en.js';
-import { zhImprovement } from './improvements-zh.js';
+import { zhImprovement, zhPolyphone } from './improvements-zh.js';
 
 /** One sentence whose answer differs from the reference. */
 export interface TextDifference {
@@ -215,7 +215,7 @@ async function chinese(report: Report, version: SymbolVersion): Promise<void> {
   for (const row of rows) {
     const { phonemes } = await languagePhonemes(row.text, { language: 'zh', symbols: version });
     // The reference names the characters that its own polyphone model may read otherwise.
-    const reason = zhImprovement(row.text) ?? (noted.has(row.text) ? 'polyphone' : null);
+    const reason = zhReason(row.text) ?? (noted.has(row.text) ? 'polyphone' : null);
     outcomes.push(compare(row, phonemes, version, reason));
   }
   const section = report.section(`zh ${version}`, outcomes);
@@ -225,6 +225,10 @@ async function chinese(report: Report, version: SymbolVersion): Promise<void> {
     section.plainRows,
     IDENTICAL,
   );
+}
+
+function zhReason(text: string): string | null {
+  return zhImprovement(text) ?? (zhPolyphone(text) === null ? null : 'polyphone');
 }
 
 interface MixedRow extends SentenceRow {
@@ -270,7 +274,7 @@ function mixedReason(row: MixedRow): string | null {
   }
   if (/\d\s?(?:[kcm]m|[kMGT]B|ms|min|s|kg|°C)(?![A-Za-z])/.test(row.text)) return 'unit';
   for (const { lang, text } of row.segments) {
-    const reason = lang === 'en' ? englishMixed(text) : zhImprovement(text);
+    const reason = lang === 'en' ? englishMixed(text) : zhReason(text);
     if (reason !== null) return reason;
   }
   return null;

@@ -1,17 +1,19 @@
 """Error rates of g2p_en's GRU (checkpoint20.npz, Apache-2.0) and of ours on the same words.
 
-python compare.py DICTIONARY CHECKPOINT20.npz WORKDIR [--exclude FILE]
+python compare.py DICTIONARY CHECKPOINT20.npz WORKDIR [--exclude FILE] [--names NAMES.json]
 
-The reference was trained on CMUdict without a word of ours held out from it, so the comparison favours it.
+The words held out from our model were in the reference's training data, so the first comparison favours it; the names
+({"name": ["P", "H", ...]}, 4,000 of them drawn once) are in neither's.
 """
 
 import argparse
 import json
+import random
 
 import numpy as np
 import torch
 
-from data import held_out, read_dictionary
+from data import WORD, held_out, read_dictionary
 from model import LetterToSound
 from train import by_length, error_rates, pronounce
 
@@ -60,21 +62,26 @@ def main():
     parser.add_argument("checkpoint")
     parser.add_argument("workdir")
     parser.add_argument("--exclude")
+    parser.add_argument("--names")
     options = parser.parse_args()
     torch.set_num_threads(1)
     truth = read_dictionary(options.dictionary)
     excluded = set(open(options.exclude).read().split()) if options.exclude else set()
     words = sorted(w for w in truth if held_out(w) or w in excluded)
     weights = {name: torch.from_numpy(np.array(value)).float() for name, value in np.load(options.checkpoint).items()}
-    with torch.no_grad():
-        theirs = reference_answers(weights, words)
     saved = torch.load(options.workdir + "/model.pt", weights_only=True)
     model = LetterToSound(**saved["sizes"])
     model.load_state_dict(saved["state"])
-    ours = pronounce(model, words, saved["chunks"])
-    print(len(words), "held-out words")
-    print("reference", json.dumps(error_rates(theirs, truth)))
-    print("ours     ", json.dumps(error_rates(ours, truth)))
+    sets = {"held-out words": (words, truth)}
+    if options.names:
+        names = {name: tuple(phones) for name, phones in json.load(open(options.names)).items() if WORD.match(name)}
+        sets["names"] = (random.Random(1).sample(sorted(names), 4000), names)
+    for title, (wanted, right) in sets.items():
+        with torch.no_grad():
+            theirs = reference_answers(weights, wanted)
+        print(len(wanted), title)
+        print("reference", json.dumps(error_rates(theirs, right)))
+        print("ours     ", json.dumps(error_rates(pronounce(model, wanted, saved["chunks"]), right)))
 
 
 if __name__ == "__main__":
