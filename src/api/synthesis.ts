@@ -56,6 +56,3 @@ export const SynthesizeAnswer = Type.Object({
   request_id: Type.String(),
 });
 export type SynthesizeAnswer = Static<typeof SynthesizeAnswer>;
-
-/** Upstream's sampling defaults, which a request that sets only some of the four is completed with. */
-export const SAMPLING_DEFAULTS = { topK: 15, topP: 1, temperature: 1, repetitionPenalty: 1.35 } as const;

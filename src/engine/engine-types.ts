@@ -25,8 +25,8 @@ export interface SynthesisRequest {
   readonly speed: number;
   /** uint32. The same request with the same seed gives the same samples. */
   readonly seed: number;
-  /** Absent: the engine's defaults. */
-  readonly sampling?: SamplingOptions;
+  /** What is absent is the model's own, which is upstream's where the model says nothing. */
+  readonly sampling?: Partial<SamplingOptions>;
   /** Absent: `sentence`. */
   readonly splitMethod?: SplitMethod;
   /** Silence after each piece but the last; absent: longer after a sentence than inside one. */

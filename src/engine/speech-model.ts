@@ -35,7 +35,7 @@ export interface SemanticInput {
   readonly voice: VoiceProfile;
   readonly phonemes: PhonemeSentence;
   readonly bertFeatures: Float32Array | null;
-  readonly sampling: SamplingOptions | undefined;
+  readonly sampling: Partial<SamplingOptions> | undefined;
   readonly seed: number;
   readonly sentenceIndex: number;
 }
@@ -112,7 +112,7 @@ export function openSpeechModel(model: StoredModel, store: ModelStore, threads: 
         phonemeIds: prompt ? [...prompt.phonemeIds, ...phonemes.phonemeIds] : phonemes.phonemeIds,
         bertFeatures: withPrompt(bertFeatures, voice, bertWidth),
         promptSemantic: prompt?.semanticTokens ?? null,
-        sampling: sampling ?? model.sampling ?? DEFAULT_SAMPLING,
+        sampling: { ...DEFAULT_SAMPLING, ...model.sampling, ...sampling },
         seed,
         sentenceKey: sentenceIndex,
         maxNewTokens: MAX_PAUSE_TOKENS + MAX_TOKENS_PER_PHONEME * phonemes.phonemeIds.length,

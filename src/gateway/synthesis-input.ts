@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
-import { type AudioFormat, SAMPLING_DEFAULTS, SynthesizeFields } from '../api/synthesis.js';
+import { type AudioFormat, SynthesizeFields } from '../api/synthesis.js';
 import { AppError } from '../errors.js';
 import type { SpeechRequest } from '../jobs/speech-queue.js';
 
@@ -174,15 +174,13 @@ function quote(text: string): string {
 
 function sampling(values: SynthesizeFields): Pick<SpeechRequest, 'sampling'> {
   const { top_k, top_p, temperature, repetition_penalty } = values;
-  if ([top_k, top_p, temperature, repetition_penalty].every((value) => value === undefined)) return {};
-  return {
-    sampling: {
-      topK: top_k ?? SAMPLING_DEFAULTS.topK,
-      topP: top_p ?? SAMPLING_DEFAULTS.topP,
-      temperature: temperature ?? SAMPLING_DEFAULTS.temperature,
-      repetitionPenalty: repetition_penalty ?? SAMPLING_DEFAULTS.repetitionPenalty,
-    },
+  const given = {
+    ...(top_k === undefined ? {} : { topK: top_k }),
+    ...(top_p === undefined ? {} : { topP: top_p }),
+    ...(temperature === undefined ? {} : { temperature }),
+    ...(repetition_penalty === undefined ? {} : { repetitionPenalty: repetition_penalty }),
   };
+  return Object.keys(given).length === 0 ? {} : { sampling: given };
 }
 
 const ACCEPTED_AUDIO: Readonly<Record<string, AudioFormat>> = {

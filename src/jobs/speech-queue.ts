@@ -11,11 +11,12 @@ export interface SpeechRequest {
   readonly speed: number;
   /** uint32. */
   readonly seed: number;
+  /** What is absent is the model's own. */
   readonly sampling?: {
-    readonly topK: number;
-    readonly topP: number;
-    readonly temperature: number;
-    readonly repetitionPenalty: number;
+    readonly topK?: number;
+    readonly topP?: number;
+    readonly temperature?: number;
+    readonly repetitionPenalty?: number;
   };
   readonly splitMethod?: 'sentence' | 'chunk30' | 'cut0' | 'cut1' | 'cut2' | 'cut3' | 'cut4' | 'cut5';
   readonly sentencePauseMs?: number;
