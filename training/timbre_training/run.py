@@ -73,6 +73,7 @@ class Run:
         partial = self.checkpoint.with_suffix(".partial")
         torch.save({**state, "step": self.step}, partial)
         os.replace(partial, self.checkpoint)
+        (self.folder / "step.json").write_text(json.dumps(self.step), encoding="utf-8")
 
     def load(self) -> dict[str, object] | None:
         """The checkpoint, if there is one; sets the step."""
@@ -125,8 +126,7 @@ def learning_rate(peak: float, step: int, *, warm_up: int, half_life: float) -> 
 def update_average(average: nn.Module, model: nn.Module, step: int, decay: float) -> None:
     """Moves the averaged weights towards the model's."""
     weight = 1 - min(decay, (1 + step) / (10 + step))
-    for mean, value in zip(average.parameters(), model.parameters(), strict=True):
-        mean.lerp_(value, weight)
+    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), weight)
 
 
 def choose_device(name: str, threads: int) -> torch.device:

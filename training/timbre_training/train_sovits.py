@@ -123,9 +123,11 @@ class SovitsTraining:
         for part in (self.model.ssl_proj, self.model.quantizer):
             part.requires_grad_(False)
         self.trained = [one for one in self.model.parameters() if one.requires_grad]
-        self.maker = torch.optim.AdamW(self.trained, options.peak_rate, betas=(0.8, 0.99), weight_decay=0.01)
+        self.maker = torch.optim.AdamW(
+            self.trained, options.peak_rate, betas=(0.8, 0.99), weight_decay=0.01, fused=True
+        )
         self.judge = torch.optim.AdamW(
-            self.judges.parameters(), options.peak_rate, betas=(0.8, 0.99), weight_decay=0.01
+            self.judges.parameters(), options.peak_rate, betas=(0.8, 0.99), weight_decay=0.01, fused=True
         )
 
     def state(self) -> dict[str, object]:
@@ -248,11 +250,11 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=1e9)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--scale", type=int, default=1, help="times the batch of 16")
     parser.add_argument("--rate", type=float, default=3e-4)
     arguments = parser.parse_args()
     device = choose_device(arguments.device, arguments.threads)
-    options = replace(SovitsOptions(), batch=arguments.batch, peak_rate=arguments.rate)
+    options = replace(SovitsOptions(), batch=16 * arguments.scale, peak_rate=arguments.rate)
     run = Run(arguments.run, seed=options.seed, last_step=arguments.steps, minutes=arguments.minutes)
     training = SovitsTraining(SovitsSizes(), options, device)
     state = run.load()

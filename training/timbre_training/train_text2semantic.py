@@ -2,7 +2,7 @@
 
 import argparse
 import copy
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +72,7 @@ class Text2SemanticBatches:
     def __call__(self, step: int) -> Text2SemanticBatch:
         rng = generator(self.options.seed, step)
         group = self.groups[step % len(self.groups)]
-        pool = sorted((self._example(group, rng) for _ in range(96)), key=_positions)
+        pool = sorted((self._example(group, rng) for _ in range(self.options.positions // 27)), key=_positions)
         at = int(rng.integers(len(pool)))
         taken, longest = [pool[at]], _positions(pool[at])
         for example in [*pool[at + 1 :], *reversed(pool[:at])]:
@@ -144,7 +144,9 @@ class Text2SemanticTraining:
         self.model = Text2Semantic(sizes).to(device)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.trained = [one for one in self.model.parameters() if one.requires_grad]
-        self.optimiser = torch.optim.AdamW(self.trained, options.peak_rate, betas=(0.9, 0.98), weight_decay=0.01)
+        self.optimiser = torch.optim.AdamW(
+            self.trained, options.peak_rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True
+        )
 
     def state(self) -> dict[str, object]:
         """Everything a resumed run needs."""
@@ -227,9 +229,10 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=1e9)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--scale", type=int, default=1, help="times the batch of 2,600 positions")
     arguments = parser.parse_args()
     device = choose_device(arguments.device, arguments.threads)
-    options = Text2SemanticOptions()
+    options = replace(Text2SemanticOptions(), positions=2600 * arguments.scale)
     corpus = read_corpus(arguments.data)
     token_classes = np.load(arguments.data / "token_classes.npy")
     run = Run(arguments.run, seed=options.seed, last_step=arguments.steps, minutes=arguments.minutes)

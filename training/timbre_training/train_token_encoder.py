@@ -3,7 +3,7 @@
 import argparse
 import copy
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -142,7 +142,7 @@ class TokenEncoderTraining:
         )
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.optimiser = torch.optim.AdamW(
-            self.model.parameters(), options.peak_rate, betas=(0.9, 0.98), weight_decay=0.01
+            self.model.parameters(), options.peak_rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True
         )
 
     def state(self) -> dict[str, object]:
@@ -216,9 +216,10 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=1e9)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--scale", type=int, default=1, help="times the batch of 12")
     arguments = parser.parse_args()
     device = choose_device(arguments.device, arguments.threads)
-    options = TokenEncoderOptions()
+    options = replace(TokenEncoderOptions(), batch=12 * arguments.scale)
     dataset = read_dataset(arguments.data)
     classes = phoneme_classes(dataset.items)
     run = Run(arguments.run, seed=options.seed, last_step=arguments.steps, minutes=arguments.minutes)
