@@ -37,6 +37,10 @@ const REASONS: readonly (readonly [RegExp, string])[] = [
   [/[&#@*~^_|<>±≈≥≤²³½¼¾μΩα-ω]/, 'sign that was dropped'],
   [/[\da-z²] ?[+×÷=] ?[\da-z]|\d-\d+\s?=/, 'sum'],
   [/\d\.\d+\.\d|\bv\d/, 'version number'],
+  [/\d\+|=/, 'sign that was dropped'],
+  [/\d,(?!\d{3}(?!\d))\d/, 'list of numbers without spaces'],
+  [/(?:^|[\s(])\.[a-z]/, 'address or file name'],
+  [/["(][.,?!;:/][")]/, 'mark in quotes'],
   [/[a-z]\/[a-z]/, 'slash between words'],
   [/\d{1,4}[-/.]\d{1,2}[-/.]\d{2,4}/, 'date in digits, or version'],
   [new RegExp(`${MONTH} \\d{1,2}(?!\\d|st|nd|rd|th)|\\b\\d{1,2} ${MONTH}\\b`), 'day of a month'],
@@ -69,7 +73,9 @@ const REASONS: readonly (readonly [RegExp, string])[] = [
   [/\b[A-Z]{2,}s\b/, 'plural of letters'],
   [/\b[A-Z][a-z]+ (?:[IVX]{2,}|V|X)\b/, 'Roman numeral'],
   [/[A-Za-z]'[A-Z]/, "name with an apostrophe (O'Brien)"],
-  [/[a-z]-[A-Z]/, 'hyphen before a capital'],
+  [/[A-Za-z]-[A-Z]/, 'hyphen before a capital'],
+  [/\b[rd]e-[a-z]/i, 'prefix re or de'],
+  [/[^\P{L}\p{Script=Latin}]/u, 'letters of another script'],
   [/[ßłŁøØæÆœŒđðþı]/, 'letter without an accent to strip'],
   [/ [,.?!]/, 'mark behind a space'],
   [/[\n\t]/, 'line break'],
@@ -94,7 +100,17 @@ function isNaturalSplit(word: string, parts: readonly string[]): boolean {
   const pieces = word.toLowerCase().split('-');
   const aligned =
     pieces.length > 1 ? pieces.join('+') === parts.join('+') : parts.length <= 2 && pieces[0] === parts.join('');
-  return aligned && parts.every((part) => part.length === 1 || (englishLexicon().commonness(part) ?? 9) <= 6);
+  const digits = parts.some((part) => NUMBER_WORD.test(part));
+  return aligned && parts.every((part) => isEveryday(part, pieces.length > 1 || digits));
+}
+
+const NUMBER_WORD =
+  /^(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen|(?:twen|thir|for|fif|six|seven|eigh|nine)ty)$/;
+
+/** Parts of one or two letters come from hyphens or digits ("B12"); else they are where word counts go astray. */
+function isEveryday(part: string, short: boolean): boolean {
+  if (part.length < 3) return short;
+  return (englishLexicon().commonness(part) ?? 9) <= 6;
 }
 
 /** Words of a text that the lexicon lacks, for data that has no note of them. */

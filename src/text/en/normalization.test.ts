@@ -85,7 +85,8 @@ const READINGS: Readonly<Record<string, readonly (readonly [written: string, rea
     ['Wait… what', 'Wait. what'],
     ['really?! no!!!', 'really? no!'],
     ['“quoted” and (paren)', 'quoted and paren'],
-    ["she said 'fine' and left", 'she said fine and left'],
+    ['she said ‘fine’ and left', 'she said fine and left'],
+    ['a question mark ("?") here', 'a question mark here'],
     ['Cats & dogs', 'Cats and dogs'],
     ['2+2=4', 'two plus two equals four'],
     ['x² + y²', 'x squared plus y squared'],
@@ -95,6 +96,7 @@ const READINGS: Readonly<Record<string, readonly (readonly [written: string, rea
   ],
   apostrophes: [
     ['don’t', "don't"],
+    ['the students’ books in the ’90s', "the students' books in the nineties"],
     ["O'Brien", "O'Brien"],
     ["the students' books", "the students' books"],
     ["rock 'n' roll", "rock 'n' roll"],
@@ -104,6 +106,7 @@ const READINGS: Readonly<Record<string, readonly (readonly [written: string, rea
     ['https://www.example.com/a-b', 'W W W dot example dot com slash a dash b'],
     ['see example.org', 'see example dot org'],
     ['Node.js', 'Node dot J S'],
+    ['a .chm file', 'a dot chm file'],
     ['C# and .NET', 'C sharp and dot net'],
   ],
   abbreviations: [

@@ -3,35 +3,37 @@
  * curly apostrophes, dashes, ellipses, brackets, quotation marks, line breaks, fractions and superscripts.
  */
 export function unifyCharacters(text: string): string {
-  return text
-    .replace(/\s+/g, (space) => (/[\r\n\u2028\u2029]/.test(space) ? '\n' : ' '))
-    .replace(/[\uff01-\uff60\uffe0-\uffe6]/g, (mark) => mark.normalize('NFKC'))
-    .replace(/[’‘ʼ`´′]/g, "'")
-    .replace(/(?<![\d.'])(\d{1,2})'\s?(\d{1,2})(?:["”″]|'')/g, '$1 foot $2')
-    .replace(
-      /(^|[^\p{L}\p{N}])'(?=[^']{1,80}?[\p{L}.,!?]'(?!\p{L}))(?!(?:n|tis|twas|em|til|cause|bout|round)\b)/giu,
-      '$1\u0001',
-    )
-    .replace(/\u0001([^'\u0001]{1,80}?)'(?!\p{L})/gu, '$1')
-    .replace(/\u0001/g, "'")
-    .replace(/[“”„‟"«»‹›「」『』《》〈〉]/g, '')
-    .replace(/(?<=[\p{L}\p{N}])[([{【〔](?=\S)/gu, ' ')
-    .replace(/[)\]}】〕](?=[\p{L}\p{N}])/gu, ' ')
-    .replace(/[()[\]{}【】〔〕]/g, '')
-    .replace(/[。｡]/g, '. ')
-    .replace(/、/g, ', ')
-    .replace(/…+/g, '...')
-    .replace(/[‒–](?=\s?[\d$€£¥])/g, '-')
-    .replace(/\s*(?:[—―–]+|--+)\s*/g, ', ')
-    .replace(/[\u2010\u2011]/g, '-')
-    .replace(/−/g, '-')
-    .replace(/ ?\n ?/g, (_, at: number, whole: string) => (/[,.?!;:]/.test(whole[at - 1] ?? '.') ? ' ' : '. '))
-    .replace(/[\u200b-\u200f\u2060\ufeff\u00ad]/g, '')
-    .replace(/(\d?)([¼-¾⅐-⅞])/g, (_, whole: string, sign: string) => {
-      const plain = sign.normalize('NFKC').replace('\u2044', '/');
-      return whole === '' ? plain : `${whole} and ${plain}`;
-    })
-    .replace(/[₀-₉]/g, (digit) => digit.normalize('NFKC'));
+  return (
+    text
+      .replace(/\s+/g, (space) => (/[\r\n\u2028\u2029]/.test(space) ? '\n' : ' '))
+      .replace(/[\uff01-\uff60\uffe0-\uffe6]/g, (mark) => mark.normalize('NFKC'))
+      // A mark that is only named ("?") is not a pause.
+      .replace(/(?<= )["“(]{1,3}[.,?!;:/\\]{1,3}["”)]{1,3}/g, '')
+      // Between letters, behind a plural s and before a short year or word, a curly mark is an apostrophe; else a quote.
+      .replace(/(?<=\p{L})[’‘ʼ´](?=\p{L})|(?<=s)’(?= \p{L})/gu, "'")
+      .replace(/[’‘](?=\d0s|\d\d(?!\d)|(?:tis|twas|em|til|cause|bout|n)\b)/gi, "'")
+      .replace(/[’‘ʼ`´]/g, '')
+      .replace(/′/g, "'")
+      .replace(/(?<![\d.'])(\d{1,2})'\s?(\d{1,2})(?:["”″]|'')/g, '$1 foot $2')
+      .replace(/[“”„‟"«»‹›「」『』《》〈〉]/g, '')
+      .replace(/(?<=[\p{L}\p{N}])[([{【〔](?=\S)/gu, ' ')
+      .replace(/[)\]}】〕](?=[\p{L}\p{N}])/gu, ' ')
+      .replace(/[()[\]{}【】〔〕]/g, '')
+      .replace(/[。｡]/g, '. ')
+      .replace(/、/g, ', ')
+      .replace(/…+/g, '...')
+      .replace(/[‒–](?=\s?[\d$€£¥])/g, '-')
+      .replace(/\s*(?:[—―–]+|--+)\s*/g, ', ')
+      .replace(/[\u2010\u2011]/g, '-')
+      .replace(/−/g, '-')
+      .replace(/ ?\n ?/g, (_, at: number, whole: string) => (/[,.?!;:]/.test(whole[at - 1] ?? '.') ? ' ' : '. '))
+      .replace(/[\u200b-\u200f\u2060\ufeff\u00ad]/g, '')
+      .replace(/(\d?)([¼-¾⅐-⅞])/g, (_, whole: string, sign: string) => {
+        const plain = sign.normalize('NFKC').replace('\u2044', '/');
+        return whole === '' ? plain : `${whole} and ${plain}`;
+      })
+      .replace(/[₀-₉]/g, (digit) => digit.normalize('NFKC'))
+  );
 }
 
 const SIGNS: readonly (readonly [RegExp, string])[] = [

@@ -132,6 +132,8 @@ export function expandUnits(text: string): string {
       const { neg, amount = '', gap = '', unit = '', per } = match.at(-1) as Record<string, string | undefined>;
       const names = UNITS[unit];
       if (names === undefined || (gap !== '' && names.tight)) return match[0] as string;
+      // "1996 L. Smith": a year and an initial.
+      if (gap === ' ' && /^[A-Z]$/.test(unit) && /^(?:19|20)\d\d$/.test(amount)) return match[0] as string;
       // "a 5-m pole", but not "12-A" or "3-D"
       if (gap === '-' && unit.length === 1 && unit !== 'm' && unit !== 'g') return match[0] as string;
       const single = amount === '1' || gap === '-';

@@ -13,6 +13,7 @@ const BARE_DOMAIN = new RegExp(
   'g',
 );
 const FILE_NAME = new RegExp(`(?<![A-Za-z0-9.])([A-Za-z][A-Za-z0-9_-]{0,62})\\.(${FILES})(?![A-Za-z0-9])`, 'g');
+const FILE_ENDING = /(?<![\w.])\.([a-z][a-z0-9]{1,4})\b/g;
 const NUMERIC_CHAIN = /(?<![\d.,])(?:v(?=\d))?\d{1,4}(?:\.\d{1,4}){2,5}(?![\d.]*\d)/gi;
 
 /**
@@ -31,6 +32,7 @@ export function expandAddresses(text: string): string {
       return `${spell(body.replace(/\/$/, ''))}${tail}`;
     })
     .replace(FILE_NAME, (_, name: string, ending: string) => `${name} dot ${letters(ending)}`)
+    .replace(FILE_ENDING, ' dot $1')
     .replace(NUMERIC_CHAIN, (chain) => (isDate(chain) ? chain : chain.replace(/^v/i, 'v ').replaceAll('.', ' point ')));
 }
 

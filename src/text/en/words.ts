@@ -33,10 +33,11 @@ const TITLE_CASE = /^[A-Z][a-z]*(?:[^A-Za-z]+[A-Z][a-z]*)*$/;
 const VOICELESS: ReadonlySet<string> = new Set(['P', 'T', 'K', 'F', 'TH', 'HH']);
 const SIBILANT: ReadonlySet<string> = new Set(['S', 'Z', 'SH', 'ZH', 'CH', 'JH']);
 
-/** A part of "re-enter" or "low-latency": a prefix keeps its own sound. */
+/** A part of "low-latency"; the dictionary's re and de are words of their own, not the prefixes of "re-enter". */
 function hyphenPart(part: string, index: number): readonly string[] {
   if (part === '') return [];
-  return (index === 0 ? PREFIXES[part.toLowerCase()] : undefined) ?? pronounceWord(part);
+  const prefix = index === 0 && /^(?:re|de)$/i.test(part) ? PREFIXES[part.toLowerCase()] : undefined;
+  return prefix ?? pronounceWord(part);
 }
 
 /** Letters by name; a is EY1 here, unlike the article. */
