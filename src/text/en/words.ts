@@ -5,8 +5,8 @@ import { productName } from './product-names.js';
 
 /**
  * The phones of one word, in any case: from the lexicon, the names (capitalised words), our list of product names; by
- * letters when it is three letters or shorter; from its parts (hyphens, contractions, possessive, endings, compounds);
- * else by the letter-to-sound model. upstream: text/english.py en_G2p.qryword
+ * letters when it has at most three of them or no vowel; from its parts (hyphens, contractions, possessive, endings,
+ * compounds); else by the letter-to-sound model. upstream: text/english.py en_G2p.qryword
  */
 export function pronounceWord(token: string): readonly string[] {
   const lexicon = englishLexicon();
@@ -21,7 +21,7 @@ export function pronounceWord(token: string): readonly string[] {
   }
   const product = productName(word);
   if (product !== undefined) return product;
-  if (word.length <= 3) return spell(word);
+  if (word.length <= 3 || /^[^aeiouy'-]{1,8}$/.test(word)) return spell(word);
   if (word.includes('-')) return token.split('-').flatMap(hyphenPart);
   if (word.includes("'")) return contraction(token);
   return inflected(word) ?? compound(word) ?? letterToSound(word);
