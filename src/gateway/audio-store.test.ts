@@ -22,8 +22,12 @@ function open(options: Partial<AudioStoreOptions> = {}): Promise<AudioStore> {
 
 async function put(store: AudioStore, sizeBytes: number): Promise<StoredAudio> {
   const writer = await store.create('pcm', 16_000);
-  await writer.append(new Uint8Array(sizeBytes));
-  return await writer.finish();
+  try {
+    await writer.append(new Uint8Array(sizeBytes));
+    return await writer.finish();
+  } finally {
+    await writer.discard();
+  }
 }
 
 describe('the audio store', () => {

@@ -87,7 +87,8 @@ export class AudioStore {
       if (state !== 'writing') return;
       state = 'discarded';
       this.#totalBytes -= sizeBytes;
-      await file.close();
+      // Closed already where `finish` failed after it.
+      await file.close().catch(() => {});
       await rm(partPath, { force: true });
     };
     try {

@@ -38,7 +38,12 @@ export function answerClientError(error: Error & { code?: string }, socket: Sock
       ? new AppError('REQUEST_TOO_LARGE', 'the URL and headers are too large; send the text as a JSON body instead')
       : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
         ? new AppError('REQUEST_TIMEOUT', 'the request did not arrive in time; send it again')
-        : new AppError('REQUEST_INVALID', 'this is not an HTTP request; see docs/API.md');
+        : error.code === 'HPE_INVALID_URL'
+          ? new AppError(
+              'REQUEST_INVALID',
+              'the URL holds characters that must be percent-encoded; with curl: -G --data-urlencode "text=…", or send a JSON body',
+            )
+          : new AppError('REQUEST_INVALID', 'this is not an HTTP request; see docs/API.md');
   const body = JSON.stringify(errorAnswer(appError, ''));
   socket.end(
     `HTTP/1.1 ${appError.status} ${appError.code}\r\nContent-Type: application/json; charset=utf-8\r\n` +

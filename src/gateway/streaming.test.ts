@@ -134,6 +134,11 @@ describe('what is hardly HTTP', () => {
     expect(await raw('hello\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 .*"code":"REQUEST_INVALID"/s);
   });
 
+  it('gets a URL with the address it reached when it names no host', async () => {
+    const answer = await raw('GET /synthesize?text=hi HTTP/1.0\r\n\r\n');
+    expect(answer).toMatch(/"audio_url":"http:\/\/127\.0\.0\.1:\d+\/audio\//);
+  });
+
   it('may have 5,000 Chinese characters in the URL', async () => {
     const answer = await raw(
       `GET /synthesize?text=${encode('好'.repeat(5000))} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`,

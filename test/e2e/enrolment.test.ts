@@ -46,7 +46,9 @@ function hum(seconds: number, gain = 0.3): Uint8Array {
 
 describe('a new voice', () => {
   it('speaks at once, and survives a restart of the engine', async () => {
-    const summary = await enrol('anna', RECORDING, { transcript: 'Their forces were already moving into the north country.' });
+    const summary = await enrol('anna', RECORDING, {
+      transcript: 'Their forces were already moving into the north country.',
+    });
     expect(summary).toMatchObject({ name: 'anna', model: 'demo', language: 'en' });
     expect(summary.durationMs).toBeGreaterThan(2000);
     process.kill(pool.status.enginePid ?? 0, 'SIGKILL');

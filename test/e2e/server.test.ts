@@ -188,6 +188,24 @@ describe('the engine process', () => {
   });
 });
 
+describe('a second server on the same data', () => {
+  it('starts beside the first, and takes its engine with it even when it is killed', async () => {
+    const second = await startServerProcess(join(folder, 'data'));
+    expect((await fetch(`${second.url}/synthesize?text=hi&speaker_id=demo-en`)).status).toBe(200);
+    const enginePid = await second.enginePid();
+    process.kill(second.pid, 'SIGKILL');
+    await until(async () => {
+      try {
+        process.kill(enginePid, 0);
+        return false;
+      } catch {
+        return true;
+      }
+    });
+    expect((await fetch(`${server.url}/readyz`)).status).toBe(200);
+  });
+});
+
 describe('bad input', () => {
   const cases: [name: string, body: unknown, status: number, code: string][] = [
     ['empty text', { text: '' }, 400, 'TEXT_EMPTY'],

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import type { ModelsAnswer, VoicesAnswer } from '../../api/resources.js';
+import { ModelsAnswer, VoicesAnswer } from '../../api/resources.js';
 import { AppError } from '../../errors.js';
 import type { GatewayOptions } from '../app.js';
 
@@ -7,7 +7,7 @@ const CATALOG_TIMEOUT_MS = 15_000;
 
 /** `GET /v1/voices` and `GET /v1/models`. */
 export function registerCatalogRoutes(app: FastifyInstance, { catalog, config }: GatewayOptions): void {
-  app.get('/v1/voices', async (): Promise<VoicesAnswer> => {
+  app.get('/v1/voices', { schema: { response: { 200: VoicesAnswer } } }, async (): Promise<VoicesAnswer> => {
     const voices = await withinTime((signal) => catalog.listVoices({ signal }));
     return {
       default_voice: config.defaultVoice ?? catalog.defaultVoice,
@@ -23,7 +23,7 @@ export function registerCatalogRoutes(app: FastifyInstance, { catalog, config }:
     };
   });
 
-  app.get('/v1/models', async (): Promise<ModelsAnswer> => {
+  app.get('/v1/models', { schema: { response: { 200: ModelsAnswer } } }, async (): Promise<ModelsAnswer> => {
     const models = await withinTime((signal) => catalog.listModels({ signal }));
     return {
       models: models.map((model) => ({

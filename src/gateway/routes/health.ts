@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import type { ReadyAnswer } from '../../api/resources.js';
+import { ReadyAnswer } from '../../api/resources.js';
 import type { GatewayOptions } from '../app.js';
 
 /** `/healthz` (this process answers), `/readyz` (it can synthesise now), `/metrics` (Prometheus text). */
@@ -12,16 +12,20 @@ export function registerHealthRoutes(
     return { status: 'ok' };
   });
 
-  app.get('/readyz', async (_request, reply): Promise<ReadyAnswer> => {
-    const { state, reason } = catalog.status();
-    const ready = state === 'ready' && !draining.aborted;
-    reply.code(ready ? 200 : 503).header('cache-control', 'no-store');
-    return {
-      status: ready ? 'ready' : 'not_ready',
-      engine: state,
-      reason: ready ? null : draining.aborted ? 'the server is shutting down' : (reason ?? `the engine is ${state}`),
-    };
-  });
+  app.get(
+    '/readyz',
+    { schema: { response: { '2xx': ReadyAnswer, 503: ReadyAnswer } } },
+    async (_request, reply): Promise<ReadyAnswer> => {
+      const { state, reason } = catalog.status();
+      const ready = state === 'ready' && !draining.aborted;
+      reply.code(ready ? 200 : 503).header('cache-control', 'no-store');
+      return {
+        status: ready ? 'ready' : 'not_ready',
+        engine: state,
+        reason: ready ? null : draining.aborted ? 'the server is shutting down' : (reason ?? `the engine is ${state}`),
+      };
+    },
+  );
 
   metrics.registry.onCollect(() => {
     metrics.queueDepth.set(queue.depth.waiting, { state: 'waiting' });

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { AudioFormat, SynthesizeAnswer } from '../../api/synthesis.js';
+import { type AudioFormat, SynthesizeAnswer } from '../../api/synthesis.js';
 import { pcm16, wavStreamHeader } from '../../audio/wav.js';
 import { AppError } from '../../errors.js';
 import type { SpeechEvent } from '../../jobs/speech-queue.js';
@@ -15,10 +15,13 @@ type AudioEvent = SpeechEvent & { type: 'audio' };
 /** `POST /synthesize`, and `GET` with a query for browsers and quick tries. */
 export function registerSynthesizeRoutes(app: FastifyInstance, options: GatewayOptions): void {
   const handler = (request: FastifyRequest, reply: FastifyReply) => synthesize(options, request, reply);
-  app.post('/synthesize', handler);
+  app.post('/synthesize', { schema: ANSWER }, handler);
   // HEAD would synthesise for nothing.
-  app.get('/synthesize', { exposeHeadRoute: false }, handler);
+  app.get('/synthesize', { schema: ANSWER, exposeHeadRoute: false }, handler);
 }
+
+/** Of the JSON answer; audio passes as it is. */
+const ANSWER = { response: { 200: SynthesizeAnswer } };
 
 async function synthesize(options: GatewayOptions, request: FastifyRequest, reply: FastifyReply) {
   const { config, queue, catalog, audioStore, metrics, draining } = options;
@@ -58,11 +61,17 @@ async function synthesize(options: GatewayOptions, request: FastifyRequest, repl
   if (input.answer === 'audio')
     return sendAudio(stored, request, reply.header('x-timbre-duration-ms', String(durationMs)));
   const answer: SynthesizeAnswer = {
-    audio_url: `${config.publicUrl?.replace(/\/+$/, '') ?? `${request.protocol}://${request.host}`}/audio/${stored.fileName}`,
+    audio_url: `${config.publicUrl?.replace(/\/+$/, '') ?? ownUrl(request)}/audio/${stored.fileName}`,
     duration_ms: durationMs,
     request_id: request.id,
   };
   return answer;
+}
+
+/** The address the caller used; HTTP/1.0 callers do not say it. */
+function ownUrl(request: FastifyRequest): string {
+  const { localAddress, localPort } = request.socket;
+  return `${request.protocol}://${request.host || `${localAddress}:${localPort}`}`;
 }
 
 /** Of encoded audio between the queue and the socket: about a second. */
