@@ -50,9 +50,9 @@ def _half(value: Tensor) -> Tensor:
 
 
 def averaged(run: Path) -> tuple[dict[str, Tensor], int]:
-    """The averaged weights of a run and how many steps they took."""
+    """The averaged weights of a run, the best ones where it keeps them, and how many steps were taken."""
     state = torch.load(run / "checkpoint.pt", map_location="cpu", weights_only=True)
-    return state["average"], int(state["step"])
+    return state.get("best", state["average"]), int(state["step"])
 
 
 def main() -> None:

@@ -265,7 +265,7 @@ def main() -> None:
         training.start_from(start["model"], start.get("judges"))
     training.use_quantiser(torch.load(arguments.data / "quantiser.pt", map_location="cpu", weights_only=True))
     make = SovitsBatches(read_corpus(arguments.data), training.model.sizes, options)
-    take = batches(make, run, ahead=4 if device.type == "cuda" else 0)
+    take = batches(make, run, ahead=8 if device.type == "cuda" else 0)
     for step in run.steps(training.state):
         run.note(training.step(take(step).to(device), step))
 

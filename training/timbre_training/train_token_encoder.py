@@ -230,7 +230,7 @@ def main() -> None:
         training.restore(state)
     elif arguments.start is not None:
         training.start_from(read_token_encoder(arguments.start))
-    take = batches(FrameExamples(dataset, classes, options), run, ahead=4 if device.type == "cuda" else 0)
+    take = batches(FrameExamples(dataset, classes, options), run, ahead=8 if device.type == "cuda" else 0)
     for step in run.steps(training.state):
         samples, labels = take(step)
         run.note(training.step(samples.to(device), labels.to(device), step))
