@@ -2,8 +2,8 @@
  * Makes `src/text/zh/data/corrected-words.txt`: words whose reading in pypinyin's tables (which read every word outside
  * their phrase list by each character's first reading: 照片 pian1, 全长 zhang3, 视为 wei4) is wrong, with the right one.
  *
- *   npm install --no-save @pinyin-pro/data@1.3.1      (ISC)
- *   npx tsx scripts/build-zh-corrections.mjs tables   (tables as for build-zh-data.mjs)
+ *   npm install --prefix tables --no-save @pinyin-pro/data@1.3.1      (ISC)
+ *   npx tsx scripts/build-zh-corrections.mjs tables                   (tables as for build-zh-data.mjs)
  *
  * The dictionary proposes; the review below, made by hand for each direction of change, decides. A word must be in
  * jieba's dictionary with a frequency of at least 3, because only whole words of the segmentation are looked up.
@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url';
 import { readWord, spell } from '../src/text/zh/syllables.ts';
 
 const tables = process.argv[2];
-if (!tables) throw new Error('usage: npx tsx scripts/build-zh-corrections.mjs FOLDER_WITH_jieba');
+if (!tables) throw new Error('usage: npx tsx scripts/build-zh-corrections.mjs FOLDER_OF_TABLES');
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 
 /** Accepted changes: `character from>to`, and what of it is refused (`!pattern`) or alone accepted (`=pattern`). */
@@ -127,6 +127,7 @@ const REVIEW = `
 只 zhi1>zhi3
 晟 cheng2>sheng4
 为 wei2>wei4 =人人为我|我为人人
+子 zi5>zi3 !子口|瓜子|架子|梁子|花子|小桂子|拐子|小玄子|羊子庙|桌子|孩子
 查 cha2>zha1
 峒 dong4>tong2
 汗 han2>han4
@@ -191,7 +192,7 @@ const frequencies = new Map(
     .map((line) => line.split(' '))
     .map(([word, frequency]) => [word, Number(frequency)]),
 );
-const proposed = JSON.parse(readFileSync(join(ROOT, 'node_modules/@pinyin-pro/data/json/complete.json'), 'utf8'));
+const proposed = JSON.parse(readFileSync(join(tables, 'node_modules/@pinyin-pro/data/json/complete.json'), 'utf8'));
 
 const lines = [];
 for (const [word, [pinyin]] of Object.entries(proposed)) {

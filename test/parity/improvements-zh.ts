@@ -1,6 +1,7 @@
 import { normalizeChinese } from '../../src/text/zh/normalization.js';
 import { resolvePolyphones } from '../../src/text/zh/polyphones.js';
 import { segmentWords } from '../../src/text/zh/segmentation.js';
+import { isPhrase } from '../../src/text/zh/syllables.js';
 
 /**
  * The item of the reference's *Improve* list (what it reads wrongly and we read right on purpose) that a Chinese text
@@ -93,6 +94,7 @@ function particle(spoken: string): string | null {
     for (const [i, { word }] of words.entries()) {
       if (word === '地') return 'the particle 地';
       if (word === '得' && !/^[va]/.test(words[i - 1]?.tag ?? '')) return 'the verb 得';
+      if (word.length > 1 && word.startsWith('得') && !isPhrase(word)) return 'the verb 得';
       if (word.length > 1 && /(?:地|[目标]的|(?<![觉记值显变使懂晓认舍懒省免来])得)$/.test(word))
         return 'word-final 得 地 的';
     }

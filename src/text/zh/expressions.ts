@@ -1,25 +1,15 @@
 import { cardinal, decimal, digitByDigit } from './numbers.js';
 import { COUNTED } from './reading-rules.js';
-import {
-  CURRENCY_NAMES,
-  CURRENCY_PATTERN,
-  LETTER_UNITS,
-  LONG_UNIT_PATTERN,
-  UNIT_NAMES,
-  UNIT_PATTERN,
-} from './units.js';
+import { CURRENCY_NAMES, CURRENCY_PATTERN, LONG_UNIT_PATTERN, UNIT_NAMES, UNIT_PATTERN } from './units.js';
 
 /**
  * Spells in Chinese the written expressions that the reference reads wrongly or loses: dates with any separator, months,
  * ratios, ranges, telephone numbers with hyphens, currencies, thousands separators, Latin units, negative decimals, round
  * numbers, slashes, 〇. What it leaves is for the reference's own rules (reading-rules.ts).
- *
- * With `besideEnglish` (text that still holds English) only expressions in Chinese surroundings change, units usually said
- * by their letters (GB) keep them, and nothing else is touched.
  */
-export function spellExpressions(text: string, { besideEnglish = false } = {}): string {
+export function spellExpressions(text: string): string {
   let spelt = narrowBetweenDigits(text);
-  for (const rule of besideEnglish ? MIXED_RULES : ALL_RULES) spelt = apply(rule, spelt, besideEnglish);
+  for (const rule of RULES) spelt = apply(rule, spelt);
   return spelt;
 }
 
@@ -35,42 +25,23 @@ interface Context {
   readonly match: string;
   readonly before: string;
   readonly after: string;
-  readonly besideEnglish: boolean;
 }
 
 /** How far a rule may look around itself for words that decide a reading. */
 const CONTEXT_CHARACTERS = 8;
 
-function apply(rule: Rule, text: string, besideEnglish: boolean): string {
+function apply(rule: Rule, text: string): string {
   return text.replace(rule.pattern, (match: string, ...rest: unknown[]) => {
     // replace() passes offset and text after the captures, and then the groups where the pattern names any.
     const groups = typeof rest.at(-1) === 'object' ? (rest.pop() as Groups) : {};
     const offset = rest.at(-2) as number;
-    if (besideEnglish && !isInChinese(text, offset, offset + match.length)) return match;
     const context = {
       match,
       before: text.slice(Math.max(0, offset - CONTEXT_CHARACTERS), offset),
       after: text.slice(offset + match.length, offset + match.length + CONTEXT_CHARACTERS),
-      besideEnglish,
     };
     return rule.spell(groups, context) ?? match;
   });
-}
-
-/** How far the surroundings decide whether an expression is Chinese or English. */
-const LANGUAGE_CONTEXT_CHARACTERS = 40;
-
-/** Whether the nearest letter before (or, at the beginning, after) an expression is a Han character. */
-function isInChinese(text: string, begin: number, end: number): boolean {
-  for (let i = begin - 1; i >= Math.max(0, begin - LANGUAGE_CONTEXT_CHARACTERS); i--) {
-    if (/[\u4e00-\u9fa5]/.test(text[i]!)) return true;
-    if (/[A-Za-z]/.test(text[i]!)) return /[\u4e00-\u9fa5]/.test(text[end] ?? '');
-  }
-  for (let i = end; i < Math.min(text.length, end + LANGUAGE_CONTEXT_CHARACTERS); i++) {
-    if (/[\u4e00-\u9fa5]/.test(text[i]!)) return true;
-    if (/[A-Za-z]/.test(text[i]!)) return false;
-  }
-  return false;
 }
 
 /** Full-width signs inside numbers, the several dashes and minus signs, squared unit characters. */
@@ -235,10 +206,10 @@ const UNITS: Rule[] = [
       `${NOT_IN_SUM}(?<first>${NUMBER})\\s?(?<unit1>${UNIT_PATTERN})?[-~](?<second>${NUMBER})\\s?(?<unit>${UNIT_PATTERN})${END}(?<per>/${UNIT_PATTERN}${END})?`,
       'g',
     ),
-    spell: ({ first, unit1, second, unit, per }, { besideEnglish }) =>
+    spell: ({ first, unit1, second, unit, per }) =>
       unit1 && unit1 !== unit
         ? undefined
-        : `${decimal(plain(first!))}${unit1 ? unitName(unit1, besideEnglish) : ''}到${decimal(plain(second!))}${unitName(unit!, besideEnglish)}${perName(per)}`,
+        : `${decimal(plain(first!))}${unit1 ? unitName(unit1) : ''}到${decimal(plain(second!))}${unitName(unit!)}${perName(per)}`,
   },
   {
     pattern: new RegExp(`(?<![\\d.A-Za-z])(?<number>${NUMBER})\\s?(?<unit>w|W)(?![A-Za-z\\d])(?<more>\\+)?`, 'g'),
@@ -252,15 +223,14 @@ const UNITS: Rule[] = [
       `(?<![\\d.A-Za-z])(?<number>${NUMBER})\\s?(?<unit>${UNIT_PATTERN})${END}(?<per>/${UNIT_PATTERN}${END})?`,
       'g',
     ),
-    spell: ({ number, unit, per }, { besideEnglish }) =>
-      `${two(decimal(plain(number!)))}${unitName(unit!, besideEnglish)}${perName(per)}`,
+    spell: ({ number, unit, per }) => `${two(decimal(plain(number!)))}${unitName(unit!)}${perName(per)}`,
   },
   {
     pattern: new RegExp(
       `(?<=[一二三四五六七八九十百千万亿两几半多每])\\s?(?<unit>${LONG_UNIT_PATTERN})${END}(?<per>/${UNIT_PATTERN}${END})?`,
       'g',
     ),
-    spell: ({ unit, per }, { besideEnglish }) => `${unitName(unit!, besideEnglish)}${perName(per)}`,
+    spell: ({ unit, per }) => `${unitName(unit!)}${perName(per)}`,
   },
   {
     pattern: new RegExp(`(?<=[\\u4e00-\\u9fa5])(?<per>/${UNIT_PATTERN}${END})`, 'g'),
@@ -350,8 +320,7 @@ const ZEROS: Rule[] = [
   { pattern: /(?<=[一二三四五六七八九十百千零])○+/g, spell: (_, { match }) => '零'.repeat(match.length) },
 ];
 
-const MIXED_RULES: readonly Rule[] = [...TIMES_AND_RATIOS.slice(0, 2), ...MONEY, ...UNITS];
-const ALL_RULES: readonly Rule[] = [
+const RULES: readonly Rule[] = [
   ...DATES,
   ...TIMES_AND_RATIOS,
   ...TELEPHONES,
@@ -392,8 +361,8 @@ function degrees(unit: string): string {
   return unit === '°F' ? '华氏度' : '度';
 }
 
-function unitName(unit: string, besideEnglish: boolean): string {
-  return besideEnglish && LETTER_UNITS.has(unit) ? unit : UNIT_NAMES.get(unit)!;
+function unitName(unit: string): string {
+  return UNIT_NAMES.get(unit)!; // the patterns match no other unit
 }
 
 function perName(per: string | undefined): string {

@@ -70,6 +70,8 @@ function surnameReading(segment: string, at: number, word: string, tag: string, 
 function particleReading(words: readonly TaggedWord[], at: number, index: number): Syllable | undefined {
   const { word, tag } = words[at]!;
   const character = word[index]!;
+  // jieba has 得去, 得要 and the like as words
+  if (character === '得' && index === 0 && word.length > 1 && !isPhrase(word)) return readDe(words, at);
   if (index !== word.length - 1) return undefined;
   if (word.length > 1) return finalParticleReading(word, tag, character);
   if (character === '得') return readDe(words, at);
@@ -107,10 +109,9 @@ const DUTY_ADVERB =
 /** dei3 "must" before a verb and after a subject, de2 "obtain" before an object; after a verb or adjective it stays neutral. */
 function readDe(words: readonly TaggedWord[], at: number): Syllable | undefined {
   const before = words[at - 1];
-  const after = words
-    .slice(at + 1, at + 5)
-    .map(({ word }) => word)
-    .join('');
+  const own = words[at]!.word.slice(1);
+  const next = words.slice(at + 1, at + 5).map(({ word }) => word);
+  const after = own + next.join('');
   const opens = !before || before.tag === 'x' || before.tag === 'm';
   const afterSubject =
     opens ||
@@ -127,9 +128,9 @@ function readDe(words: readonly TaggedWord[], at: number): Syllable | undefined 
     return undefined; // 身体得很… is a complement after a verb the tagger took for a noun
   }
   if (OBTAINED.test(after)) return syllable('de2');
-  const next = words[at + 1]!;
-  const startsDuty = /^(?:v|d|p|a|i|l|z|r|t|n|m|f)/.test(next.tag);
-  const isCertain = opens || PERSONAL.test(before.word) || DUTY_ADVERB.test(before.word) || /^(?:v|d|p)/.test(next.tag);
+  const nextTag = own === '' ? words[at + 1]!.tag : 'v';
+  const startsDuty = /^(?:v|d|p|a|i|l|z|r|t|n|m|f)/.test(nextTag);
+  const isCertain = opens || PERSONAL.test(before.word) || DUTY_ADVERB.test(before.word) || /^(?:v|d|p)/.test(nextTag);
   return startsDuty && isCertain ? syllable('dei3') : undefined;
 }
 
@@ -141,6 +142,7 @@ const GROUND_BEFORE =
 function readDi(words: readonly TaggedWord[], at: number): Syllable {
   const before = words[at - 1];
   const next = words[at + 1];
+  if (before && /^(.)\1$/.test(before.word)) return syllable('de5'); // 渐渐地，天亮了
   const isAdverbial =
     before !== undefined &&
     next !== undefined &&

@@ -134,7 +134,6 @@ const TECHNICAL: Readonly<Record<string, string>> = {
   ft: '英尺',
 };
 
-/** Read letter by letter when English is read beside the Chinese: nobody says 吉字节 if they can say GB. */
 const DIGITAL: Readonly<Record<string, string>> = {
   KB: '千字节',
   kB: '千字节',
@@ -154,9 +153,6 @@ const DIGITAL: Readonly<Record<string, string>> = {
 
 /** How each unit is said in Chinese. */
 export const UNIT_NAMES: ReadonlyMap<string, string> = new Map(Object.entries({ ...METRIC, ...TECHNICAL, ...DIGITAL }));
-
-/** Units that stay letters where English is read too. */
-export const LETTER_UNITS: ReadonlySet<string> = new Set(Object.keys(DIGITAL));
 
 /** A unit as an alternation, longest first (`mm` before `m`); it must not be followed by a further letter or digit. */
 export const UNIT_PATTERN = alternation([...UNIT_NAMES.keys()]);

@@ -1,0 +1,292 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { normalizeChinese, normalizeWithPauses } from './normalization.js';
+
+const REFERENCE = process.env['TIMBRE_REFERENCE'] ?? join(process.cwd(), '../shared/reference');
+
+function describeTable(name: string, table: string): void {
+  describe(name, () => {
+    it.each(
+      table
+        .trim()
+        .split('\n')
+        .map((line) => line.trim().split(' -> ')),
+    )('reads %s as %s', (written, spoken = '') => {
+      expect(normalizeChinese(written)).toBe(spoken);
+    });
+  });
+}
+
+describeTable(
+  'dates',
+  `
+  2024年5月20日 -> 二零二四年五月二十日
+  2024年05月01日 -> 二零二四年五月一日
+  86年8月18日 -> 八六年八月十八日
+  2024-05-20 -> 二零二四年五月二十日
+  2024/05/20 -> 二零二四年五月二十日
+  2024.05.20 -> 二零二四年五月二十日
+  2024/5/20 -> 二零二四年五月二十日
+  2024-5-2 -> 二零二四年五月二日
+  2024.5.20发布 -> 二零二四年五月二十日发布
+  截至2024-05 -> 截至二零二四年五月
+  2月 -> 二月
+  2月14日 -> 二月十四日
+  12月2日 -> 十二月二日
+  02月 -> 二月
+  2个月 -> 两个月
+  2日 -> 两日
+  3-5月 -> 三到五月
+  5月1日-3日 -> 五月一日到三日
+  5月1日-5月7日 -> 五月一日到五月七日
+  5月200元 -> 五月二百元
+  2023-2024年 -> 二零二三到二零二四年
+  2023~2024年 -> 二零二三到二零二四年
+  2023年-2024年 -> 二零二三到二零二四年
+  90后 -> 九零后
+  00后 -> 零零后
+  20世纪80年代 -> 二十世纪八零年代
+  二〇二四年 -> 二零二四年
+  二○二四年 -> 二零二四年
+  周一-周五 -> 周一到周五
+`,
+);
+
+describeTable(
+  'times and ratios',
+  `
+  9:30 -> 九点半
+  09:05 -> 九点零五分
+  9：30 -> 九点半
+  23:59:59 -> 二十三点五十九分五十九秒
+  24:00 -> 二十四点
+  0:00 -> 零点
+  8:30-17:30 -> 八点半至十七点半
+  8:30-17:45 -> 八点半至十七点四十五分
+  8:00-17:30 -> 八点至十七点三十分
+  2:30pm -> 下午二点半
+  am 9:00 -> 上午九点
+  3:2 -> 三比二
+  16:9 -> 十六比九
+  1:100 -> 一比一百
+  3:2:1 -> 三比二比一
+  比分是21:15 -> 比分是二十一比十五
+  以3:12落后 -> 以三比十二落后
+  下午3:12到 -> 下午三点十二分到
+`,
+);
+
+describeTable(
+  'ranges and sums',
+  `
+  3-5天 -> 三到五天
+  10-20人 -> 十到二十人
+  1-2天 -> 一到两天
+  100-200元 -> 一百到二百元
+  6-12岁 -> 六到十二岁
+  1.5-2.5万 -> 一点五到二点五万
+  3~5天 -> 三到五天
+  3～5天 -> 三到五天
+  3—5天 -> 三到五天
+  20~25℃ -> 二十到二十五度
+  20℃~25℃ -> 二十度到二十五度
+  -5℃~3℃ -> 零下五度到三度
+  5%~10% -> 百分之五到百分之十
+  50%-60% -> 百分之五十到百分之六十
+  20-30% -> 百分之二十到百分之三十
+  10-5 -> 十减五
+  3-2=1 -> 三减二等于一
+  1+1=2 -> 一加一等于二
+  2×3=6 -> 二乘三等于六
+  3×4×5=60 -> 三乘四乘五等于六十
+  7*24小时 -> 七乘二十四小时
+  2² -> 二的二次方
+  2^10 -> 二的十次方
+  1/2 -> 二分之一
+  -1/2 -> 负二分之一
+  3-501室 -> 三减五零幺室
+`,
+);
+
+describeTable(
+  'signs before numbers',
+  `
+  -1 -> 负一
+  -15 -> 负十五
+  -1.5 -> 负一点五
+  −5 -> 负五
+  -3.5% -> 负百分之三点五
+  5％ -> 百分之五
+  100% -> 百分之一百
+  -3°C -> 零下三度
+  98°F -> 九十八华氏度
+`,
+);
+
+describeTable(
+  'money',
+  `
+  ￥199 -> 一百九十九元
+  ¥99.9 -> 九十九点九元
+  ￥1,299.00 -> 一千二百九十九元
+  ￥100-200 -> 一百到二百元
+  ￥2 -> 两元
+  ￥199元 -> 一百九十九元
+  $50 -> 五十美元
+  $3.5万 -> 三点五万美元
+  50$ -> 五十美元
+  US$20 -> 二十美元
+  HK$100 -> 一百港元
+  €30 -> 三十欧元
+  £20 -> 二十英镑
+  USD 50,000 -> 五万美元
+  RMB100 -> 一百元
+  5元/斤 -> 五元每斤
+  ￥5/kg -> 五元每千克
+  2000元 -> 二千元
+  1.50元 -> 一点五零元
+  1,299.00元 -> 一千二百九十九元
+`,
+);
+
+describeTable(
+  'counts and plain numbers',
+  `
+  2个 -> 两个
+  第2个 -> 第二个
+  第2名 -> 第二名
+  第12个 -> 第十二个
+  200多个 -> 二百多个
+  100+个 -> 一百多个
+  1,000 -> 一千
+  12,345 -> 一万二千三百四十五
+  1,234,567条 -> 一百二十三万四千五百六十七条
+  1234567元 -> 一百二十三万四千五百六十七元
+  10000 -> 一万
+  满100减20 -> 满一百减二十
+  50000 -> 五万
+  2000 -> 二零零零
+  2000年 -> 二零零零年
+  1024 -> 幺零二四
+  邮编100000 -> 邮编幺零零零零零
+  拨打400电话 -> 拨打四零零电话
+  每天2次 -> 每天两次
+  120次 -> 一百二十次
+  1234次列车 -> 幺二三四次列车
+  600公里 -> 六百公里
+  3.1415926 -> 三点一四一五九二六
+  版本2.0.1 -> 版本二点零点一
+  00078 -> 零零零七八
+  １２３名 -> 一百二十三名
+  ①②③ -> 一二三
+`,
+);
+
+describeTable(
+  'telephone numbers and codes',
+  `
+  13800138000 -> 幺三八零零幺三八零零零
+  138-0013-8000 -> 幺三八,零零幺三,八零零零
+  +86 13800138000 -> 八六幺三八零零幺三八零零零
+  010-12345678 -> 零幺零,幺二三四五六七八
+  0755-26881234 -> 零七五五,二六八八幺二三四
+  021-5888 6666 -> 零二幺,五八八八,六六六六
+  400-820-8820 -> 四零零,八二零,八八二零
+  800-830-1234 -> 八零零,八三零,幺二三四
+  ０１０－１２３４５６７８ -> 零幺零,幺二三四五六七八
+  95588 -> 九五五八八
+  110 -> 幺幺零
+`,
+);
+
+describeTable(
+  'units',
+  `
+  3mm -> 三毫米
+  3.5mm -> 三点五毫米
+  2mm -> 两毫米
+  10 km -> 十千米
+  60km/h -> 六十千米每小时
+  5m/s -> 五米每秒
+  100g -> 一百克
+  5KG -> 五千克
+  5kg -> 五千克
+  3-5kg -> 三到五千克
+  1.5L -> 一点五升
+  250ml -> 二百五十毫升
+  500MB -> 五百兆字节
+  10GB -> 十吉字节
+  12V -> 十二伏
+  220V -> 二百二十伏
+  60W -> 六十瓦
+  50w粉丝 -> 五十万粉丝
+  10W+ -> 十万多
+  50Hz -> 五十赫兹
+  2.4GHz -> 二点四吉赫兹
+  5000mAh -> 五千毫安时
+  24h -> 二十四小时
+  10min -> 十分钟
+  300ms -> 三百毫秒
+  10s -> 十秒
+  2m² -> 两平方米
+  3m³ -> 三立方米
+  100㎡ -> 一百平方米
+  5km² -> 五平方千米
+  30万km每秒 -> 三十万千米每秒
+  5mg/次 -> 五毫克每次
+  55dB -> 五十五分贝
+  100Ω -> 一百欧姆
+  37.5℃ -> 三十七点五度
+  36.5摄氏度 -> 三十六点五度
+  3000r/min -> 三千转每分钟
+`,
+);
+
+describeTable(
+  'punctuation and letters',
+  `
+  你好，世界！ -> 你好,世界!
+  真的？？！ -> 真的?
+  等等...... -> 等等…
+  好～ -> 好…
+  《书》（上）：第一 -> 书上,第一
+  嗯，好的 -> 恩,好的
+  A/B测试 -> 测试
+  方案一/方案二 -> 方案一,方案二
+  和/或 -> 和或
+  北京-上海 -> 北京,上海
+  GPT-SoVITS模型 -> 模型
+  T恤 -> 恤
+  α波 -> 阿尔法波
+  這個問題 -> 这个问题
+  １２：３０ -> 十二点半
+`,
+);
+
+describe('texts with nothing to read', () => {
+  it.each(['', ' ', '😀🎉', '\u0000\u0007', 'ABC', '\ud800', '☆♪'])('leaves nothing of %j', (text) => {
+    expect(normalizeChinese(text)).toBe('');
+  });
+});
+
+describe('pause marks', () => {
+  it('become commas and name the symbol of every comma', () => {
+    expect(normalizeWithPauses('你好￥世界')).toEqual({ normalizedText: '你好,世界', pauseSymbol: 'SP2' });
+    expect(normalizeWithPauses('你好^世界')).toEqual({ normalizedText: '你好,世界', pauseSymbol: 'SP3' });
+  });
+
+  it('are not made of a price', () => {
+    expect(normalizeWithPauses('只要￥9')).toEqual({ normalizedText: '只要九元', pauseSymbol: null });
+  });
+});
+
+describe('reference list of numbers', () => {
+  it('agrees with every suggested reading', () => {
+    const lines = readFileSync(join(REFERENCE, 'text/zh_number_normalisation.jsonl'), 'utf8').trim().split('\n');
+    const rows = lines.map((line) => JSON.parse(line) as { input: string; suggested?: string });
+    const suggested = rows.filter((row) => row.suggested !== undefined);
+    expect(suggested.length).toBeGreaterThan(0);
+    for (const { input, suggested: spoken } of suggested) expect(normalizeChinese(input), input).toBe(spoken);
+  });
+});
