@@ -139,6 +139,11 @@ describe('what is hardly HTTP', () => {
     expect(answer).toMatch(/"audio_url":"http:\/\/127\.0\.0\.1:\d+\/audio\//);
   });
 
+  it('is told to encode characters that a URL cannot hold', async () => {
+    const answer = await raw('GET /synthesize?text=今天 HTTP/1.1\r\nHost: x\r\n\r\n');
+    expect(answer).toMatch(/^HTTP\/1\.1 400 .*percent-encoded/s);
+  });
+
   it('may have 5,000 Chinese characters in the URL', async () => {
     const answer = await raw(
       `GET /synthesize?text=${encode('好'.repeat(5000))} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`,
