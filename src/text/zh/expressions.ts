@@ -173,6 +173,21 @@ const MONEY: Rule[] = [
   },
 ];
 
+const COMPARISONS: Readonly<Record<string, string>> = {
+  '≥': '大于等于',
+  '≧': '大于等于',
+  '≤': '小于等于',
+  '≦': '小于等于',
+  '>': '大于',
+  '＞': '大于',
+  '<': '小于',
+  '＜': '小于',
+  '≈': '约等于',
+  '±': '正负',
+};
+
+const COMPARED: Rule = { pattern: /[≥≧≤≦><＞＜≈±](?=\s?-?\d)/g, spell: (_, { match }) => COMPARISONS[match] };
+
 const ORDINALS: Rule[] = [{ pattern: /第(?<number>0?2)(?![\d.])/g, spell: () => '第二' }];
 
 const SEPARATED_THOUSANDS: Rule = {
@@ -241,6 +256,14 @@ const UNITS: Rule[] = [
 const RANGES: Rule[] = [
   {
     pattern: new RegExp(
+      `${NOT_IN_SUM}(?<first>${NUMBER})(?<multiplier>${MULTIPLIER})[-~](?<second>${NUMBER})(?=${MULTIPLIER})`,
+      'g',
+    ),
+    spell: ({ first, multiplier, second }) =>
+      `${two(decimal(plain(first!)))}${multiplier}到${two(decimal(plain(second!)))}`,
+  },
+  {
+    pattern: new RegExp(
       `${NOT_IN_SUM}(?<sign>-?)(?<first>${NUMBER})(?<percent>%)?[-~](?<sign2>-?)(?<second>${NUMBER})%`,
       'g',
     ),
@@ -262,6 +285,12 @@ const RANGES: Rule[] = [
 ];
 
 const PLAIN_NUMBERS: Rule[] = [
+  // codes: SO-20240520-001, C919首飞
+  { pattern: /(?<=[A-Za-z]-?\d{2,12})-(?=\d)/g, spell: () => '，' },
+  {
+    pattern: /(?<=[A-Z])-?(?<number>\d{3,})(?![\d.%])/g,
+    spell: ({ number }) => digitByDigit(number!, { yao: true }),
+  },
   { pattern: /(?<=\d)\^(?<power>\d+)/g, spell: ({ power }) => `的${cardinal(power!)}次方` },
   {
     pattern: /(?<![\d.A-Za-z)%℃-])-(?<number>\d+\.\d+)(?![\d.%])/g,
@@ -283,7 +312,7 @@ const PLAIN_NUMBERS: Rule[] = [
   },
   { pattern: new RegExp(`(?<![\\d.A-Za-z/:-])2(?=(?:${TWO_COUNTED}))`, 'g'), spell: () => '两' },
   {
-    pattern: /(?<![\d.A-Za-z/:+×÷=-])(?<number>[1-9]\d?0{3,}|[1-9]00)(?![\d.A-Za-z/:+×÷=~%-])/g,
+    pattern: /(?<![\d.A-Za-z/:+×÷=~-])(?<number>[1-9]\d?0{3,}|[1-9]00)(?![\d.A-Za-z/:+×÷=~%-])/g,
     spell: ({ number }, { before, after }) => {
       const isCode =
         number === '2000' ||
@@ -298,7 +327,7 @@ const PLAIN_NUMBERS: Rule[] = [
 ];
 
 const PER_UNIT =
-  /^(?:[天日周月季年时分秒人次斤克吨升米平件个台套张瓶盒箱袋支只条份位户亩股度辆间晚夜门节页本杯]|小时|公斤|千克|毫升|毫克|立方|公里|千米|课时)/;
+  /^(?:[一二三四五六七八九十百千万]{1,6}(?:千米|公里|米|千克|克|毫升|升|人|天|小时)|[天日周月季年时分秒人次斤克吨升米平件个台套张瓶盒箱袋支只条份位户亩股度辆间晚夜门节页本杯]|小时|公斤|千克|毫升|毫克|立方|公里|千米|课时)/;
 const AMOUNT_END = /[元块角分钱币刀镑克升米里吨次个件人台瓦卡焦步条一二三四五六七八九十百千万亿零两\d]$/;
 
 const SLASHES: Rule[] = [
@@ -325,6 +354,7 @@ const RULES: readonly Rule[] = [
   ...TIMES_AND_RATIOS,
   ...TELEPHONES,
   ...MONEY,
+  COMPARED,
   ...ORDINALS,
   SEPARATED_THOUSANDS,
   ...UNITS,

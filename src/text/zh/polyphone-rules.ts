@@ -118,6 +118,7 @@ export const POLYPHONE_RULES: ReadonlyMap<string, readonly PolyphoneRule[]> = ne
       rule('shu3', /数了?$/, /^(?!据|字|学|量|码|值|目|额)/),
     ],
     种: [
+      rule('zhong4', /[我你他她们家谁]$/, /^的/),
       rule('zhong3', new RegExp(`${COUNT}$`), /^(?!了|过)/),
       rule('zhong4', /[难好]$/, /^(?:$|的|吗|啊)/),
       rule('zhong3', /(?:各|某|何|此|该|种|同|类|绝|人|物|品|变|菌|兵|工|语|险|税|特|有)$/, /^(?!在|下|了|上)/),
@@ -258,6 +259,7 @@ export const POLYPHONE_RULES: ReadonlyMap<string, readonly PolyphoneRule[]> = ne
       ),
     ],
     转: [
+      rule('zhuan4', /(?:轮|风车|扇|球|陀螺|磨|唱片|齿轮|指针).{0,3}$/, /^(?:$|[着了得]|个不停|不停|起来)/),
       rule(
         'zhuan4',
         null,
