@@ -94,15 +94,9 @@ class Report {
   /** The rows of a .jsonl file, or undefined (and a note) when it is missing. */
   // biome-ignore lint/suspicious/noExplicitAny: rows differ from file to file and come from a trusted folder
   rows(file: string): any[] | undefined {
-    const rows = this.optionalRows(file);
-    if (rows === undefined) this.skipped.push(file);
-    return rows;
-  }
-
-  /** As {@link rows}, without the note. */
-  // biome-ignore lint/suspicious/noExplicitAny: as above
-  optionalRows(file: string): any[] | undefined {
-    return this.#read(file)
+    const text = this.#read(file);
+    if (text === undefined) this.skipped.push(file);
+    return text
       ?.split('\n')
       .filter((line) => line.trim() !== '')
       .map((line) => JSON.parse(line));
@@ -205,18 +199,10 @@ async function english(report: Report, version: SymbolVersion): Promise<void> {
 async function chinese(report: Report, version: SymbolVersion): Promise<void> {
   const rows: SentenceRow[] | undefined = report.rows(`zh.${version}.jsonl`);
   if (rows === undefined) return;
-  // Only the rows of v2 are noted; the sentences are the same.
-  const noted = new Set(
-    [...rows, ...((report.optionalRows('zh.v2.jsonl') ?? []) as SentenceRow[])]
-      .filter((row) => row.notes?.some((note) => note.includes('polyphone')))
-      .map((row) => row.text),
-  );
   const outcomes: Outcome[] = [];
   for (const row of rows) {
     const { phonemes } = await languagePhonemes(row.text, { language: 'zh', symbols: version });
-    // The reference names the characters that its own polyphone model may read otherwise.
-    const reason = zhReason(row.text) ?? (noted.has(row.text) ? 'polyphone' : null);
-    outcomes.push(compare(row, phonemes, version, reason));
+    outcomes.push(compare(row, phonemes, version, zhReason(row.text)));
   }
   const section = report.section(`zh ${version}`, outcomes);
   report.check(
