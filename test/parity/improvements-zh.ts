@@ -41,7 +41,10 @@ const WRITTEN: readonly (readonly [string, RegExp])[] = [
   ['minus sign U+2212', /−\d/],
   ['thousands separator', /\d,\d{3}(?!\d)/],
   ['fraction of seven digits taken for a telephone number', /\d\.\d{7,8}(?!\d)/],
-  ['amount of seven or eight digits taken for a telephone number', /(?<![\d.])[1-9]\d{6,7}[人个条元块次份件]/],
+  [
+    'amount of seven or eight digits taken for a telephone number',
+    /(?<![\d.])[1-9]\d{6,7}[多余]?(?:[人个条元块次份件名位天日月年米秒张斤层亿万吨户家]|千米|小时)/,
+  ],
   [
     'unit lost or misread',
     new RegExp(
@@ -62,7 +65,7 @@ const WRITTEN: readonly (readonly [string, RegExp])[] = [
   ],
   [
     'count before a measure word that upstream lacks',
-    /(?<![\d.])(?:\d{3,}|2)(?:公里|公斤|公顷|种|倍|次|款|升|克|英里|兆|瓦|伏)/,
+    /(?<![\d.])(?:\d{3,}[多余]?|2)(?:公里|公斤|公顷|种|倍|次|款|升|克|英里|兆|瓦|伏)/,
   ],
   ['slash for "or"', /[A-Za-z]\/[A-Za-z]|[\u4e00-\u9fa5]\/[\u4e00-\u9fa5]/],
   ['〇 lost', /[〇○]/],

@@ -56,7 +56,7 @@ function narrowBetweenDigits(text: string): string {
     .replace(/(?<=\d)\*(?=\d)/g, '×');
 }
 
-const FREE = '(?<![\\d.])';
+const FREE = '(?<![\\d.:])';
 /** Each run of digits is taken whole, so that a failing match does not try its beginnings. */
 const NUMBER = '(?:\\d{1,3}(?:,\\d{3}){1,5}(?!\\d)|\\d+(?!\\d))(?:\\.\\d+(?!\\d))?';
 const END = '(?![A-Za-z\\d²³])';
@@ -188,7 +188,7 @@ const COMPARISONS: Readonly<Record<string, string>> = {
 
 const COMPARED: Rule = { pattern: /[≥≧≤≦><＞＜≈±](?=\s?-?\d)/g, spell: (_, { match }) => COMPARISONS[match] };
 
-const ORDINALS: Rule[] = [{ pattern: /第(?<number>0?2)(?![\d.])/g, spell: () => '第二' }];
+const ORDINALS: Rule[] = [{ pattern: /第(?<number>0?2)(?![\d.:~-])/g, spell: () => '第二' }];
 
 const SEPARATED_THOUSANDS: Rule = {
   pattern: /(?<![\d.,])(?<number>\d{1,3}(?:,\d{3}){1,5}(?:\.\d+)?)(?!,?\d)(?=\s?(?<percent>%)?)/g,
@@ -227,7 +227,7 @@ const UNITS: Rule[] = [
         : `${decimal(plain(first!))}${unit1 ? unitName(unit1) : ''}到${decimal(plain(second!))}${unitName(unit!)}${perName(per)}`,
   },
   {
-    pattern: new RegExp(`(?<![\\d.A-Za-z])(?<number>${NUMBER})\\s?(?<unit>w|W)(?![A-Za-z\\d])(?<more>\\+)?`, 'g'),
+    pattern: new RegExp(`(?<![\\d.:A-Za-z])(?<number>${NUMBER})\\s?(?<unit>w|W)(?![A-Za-z\\d])(?<more>\\+)?`, 'g'),
     spell: ({ number, unit, more }, { after }) => {
       const people = more || unit === 'w' || /^(?:粉|人|播放|阅读|点赞|元|块|用户|次|条|个|多)/.test(after);
       return `${two(decimal(plain(number!)))}${people ? `万${more ? '多' : ''}` : '瓦'}`;
@@ -235,7 +235,7 @@ const UNITS: Rule[] = [
   },
   {
     pattern: new RegExp(
-      `(?<![\\d.A-Za-z])(?<number>${NUMBER})\\s?(?<unit>${UNIT_PATTERN})${END}(?<per>/${UNIT_PATTERN}${END})?`,
+      `(?<![\\d.:A-Za-z])(?<number>${NUMBER})\\s?(?<unit>${UNIT_PATTERN})${END}(?<per>/${UNIT_PATTERN}${END})?`,
       'g',
     ),
     spell: ({ number, unit, per }) => `${two(decimal(plain(number!)))}${unitName(unit!)}${perName(per)}`,
