@@ -63,7 +63,7 @@ const REASONS: readonly (readonly [RegExp, string])[] = [
   [/\b(?:code|pin|number|zip|otp|password)\b[^.!?]{0,16}\d{3,}/i, 'number read digit by digit'],
   [/(?<![\d.,])0\d|\d{11,}/, 'digits'],
   [/\d\s?-\s?\d/, 'range'],
-  [/\b24\/7\b|\b9\/11\b|\b\d+x\d*\b/, 'fixed expression of numbers'],
+  [/\b(\d{2,})\/\1\b|\b24\/7\b|\b9\/11\b|\b\d+x\d*\b/, 'fixed expression of numbers'],
   [/(?<!^)(?<![.!?] )\b\d{1,3}\. [A-Z]/, 'full stop behind a number'],
   [
     /\b(?:Mr|Mrs|Ms|Dr|Prof|St|Mt|Gen|Capt|Lt|Sgt|Col|Sen|Gov|Rev|Jr|Sr|Inc|Ltd|Co|Corp|No|vs?|etc|approx|dept|Ave|Blvd|Rd|Fig|Vol|pp?)\./,

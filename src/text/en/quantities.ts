@@ -80,7 +80,7 @@ export function expandNumbers(text: string): string {
     .replace(ORDINAL, (_, digits: string) => ordinal(digits.replaceAll(',', '')))
     .replace(MIXED, '$1 and $2')
     .replace(FRACTION, (_, top: string, below: string) => {
-      if (top !== below || top === '1') return fraction(top, below);
+      if (top !== below || Number(top) < 10) return fraction(top, below);
       return top === '10' ? 'ten out of ten' : `${cardinal(top)} ${cardinal(below)}`;
     })
     .replace(PER_WEEK, (_, a: string, b: string) => `${cardinal(a)} by ${cardinal(b)}`)
