@@ -1,7 +1,6 @@
 """Packing, and the whole recipe from a prepared folder to files in the official formats."""
 
 import json
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -12,29 +11,33 @@ from timbre_training.recipe import Plan, run_recipe
 
 
 def test_packed_speech_sounds_the_same_and_stays_in_place(prepared: Path, tmp_path: Path) -> None:
-    pack(prepared, tmp_path / "packed.zip")
-    unpack(tmp_path / "packed.zip", tmp_path / "again")
+    parts = pack(prepared, tmp_path / "packed", part_bytes=1)
+    assert len(parts) == 2
+    unpack(tmp_path / "packed", tmp_path / "again")
     before, after = (np.load(folder / "audio.npy").astype(float) for folder in (prepared, tmp_path / "again"))
     assert len(before) == len(after)
     assert np.corrcoef(before, after)[0, 1] > 0.98
-    with zipfile.ZipFile(tmp_path / "packed.zip") as archive:
-        speech = sum(entry.file_size for entry in archive.infolist() if entry.filename.endswith(".ogg"))
-    assert speech * 8 / (len(before) / 16_000) < 30_000
+    assert parts[1].stat().st_size * 8 / (len(before) / 16_000) < 30_000
     names = {path.name for path in prepared.iterdir()}
     assert {path.name for path in (tmp_path / "again").iterdir()} == names
     assert (tmp_path / "again" / "items.jsonl").read_bytes() == (prepared / "items.jsonl").read_bytes()
+    parts[1].unlink()
+    with pytest.raises(ValueError, match=r"lacks speech blocks \[0\] of 1"):
+        unpack(tmp_path / "packed", tmp_path / "incomplete")
 
 
 def test_the_recipe_exports_models_and_a_second_call_goes_on(prepared: Path, tmp_path: Path) -> None:
     unpacked = tmp_path / "data"
-    pack(prepared, tmp_path / "packed.zip")
-    unpack(tmp_path / "packed.zip", unpacked)
+    pack(prepared, tmp_path / "packed", 2**20)
+    unpack(tmp_path / "packed", unpacked)
     plan = Plan(unpacked, tmp_path / "runs", tmp_path / "out", "cpu", 1, 1, encoder_steps=1, steps=1, tuning_steps=2)
     assert run_recipe(plan, 10) == {"token_encoder": 1, "sovits": 1, "text2semantic": 1}
     for name in ("s1.ckpt", "s2.pth", "ssl/model.safetensors", "ssl/config.json"):
         assert (tmp_path / "out" / name).stat().st_size > 0
     report = run_recipe(Plan(**{**plan.__dict__, "steps": 2}), 10)
     assert report == {"token_encoder": 1, "sovits": 2, "text2semantic": 2}
+    begun = Plan(**{**plan.__dict__, "runs": tmp_path / "later", "output": tmp_path / "new", "start": tmp_path / "out"})
+    assert run_recipe(begun, 10) == {"token_encoder": 1, "sovits": 1, "text2semantic": 1}
     lines = (tmp_path / "out" / "text2semantic-metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines][-1] == 2
 

@@ -5,10 +5,12 @@ import json
 from collections import OrderedDict
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from .quantiser import CODEBOOK
 from .sovits import Sovits, SovitsSizes
 from .text2semantic import Text2Semantic, Text2SemanticSizes
 from .token_encoder import TokenEncoder, TokenEncoderSizes, write_token_encoder
@@ -30,10 +32,19 @@ def write_sovits(path: Path, model: Sovits, step: int) -> None:
     weights = OrderedDict(
         (name, _half(value)) for name, value in model.state_dict().items() if not name.startswith("enc_q.")
     )
-    codebook = "quantizer.vq.layers.0._codebook."
     # Inference never reads the running sums; sharing the centroids' storage costs no space.
-    weights[codebook + "embed_avg"] = weights[codebook + "embed"]
+    weights[CODEBOOK + "embed_avg"] = weights[CODEBOOK + "embed"]
     content = {"weight": weights, "config": model.sizes.official_config(), "info": f"Timbre demo voice, step {step}"}
+    torch.save(content, path)
+
+
+def write_continuation(path: Path, sovits: Sovits, judges: dict[str, Tensor], token_classes: Tensor) -> None:
+    """continue.pt: what training needs to go on from the exported files: posterior encoder, judges, each token's phoneme."""
+    posterior = {name: _half(value) for name, value in sovits.state_dict().items() if name.startswith("enc_q.")}
+    content = {
+        "posterior": posterior, "judges": {name: _half(value) for name, value in judges.items()},
+        "token_classes": token_classes,
+    }  # fmt: skip
     torch.save(content, path)
 
 
@@ -76,6 +87,11 @@ def main() -> None:
         sovits.load_state_dict(weights)
         sovits.load_state_dict(torch.load(arguments.data / "quantiser.pt", weights_only=True), strict=False)
         write_sovits(arguments.output / "s2.pth", sovits, step)
+        judges = torch.load(arguments.runs / "sovits" / "checkpoint.pt", map_location="cpu", weights_only=True)[
+            "judges"
+        ]
+        token_classes = torch.from_numpy(np.load(arguments.data / "token_classes.npy"))
+        write_continuation(arguments.output / "continue.pt", sovits, judges, token_classes)
         weights, step = averaged(arguments.runs / "text2semantic")
         text2semantic = Text2Semantic(Text2SemanticSizes())
         text2semantic.load_state_dict(weights)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .quantiser import codebook_state, nearest_centroid
+from .quantiser import CODEBOOK, codebook_state, nearest_centroid
 from .run import choose_device
 from .token_encoder import TokenEncoder, read_token_encoder
 from .utterances import Utterance, read_utterances, samples_of, write_tokens
@@ -74,6 +74,28 @@ def make_quantiser(
     return Tokens(tokens, heard, classes, weight, bias, centroids)
 
 
+def tokens_of_voice(
+    folder: Path, utterances: list[Utterance], audio: np.ndarray, device: torch.device
+) -> tuple[np.ndarray, np.ndarray]:
+    """An exported voice's tokens, held to the aligned phonemes, and the phoneme of each of its token numbers."""
+    encoder = read_token_encoder(folder / "ssl").eval().to(device)
+    weights = torch.load(folder / "s2.pth", map_location="cpu", weights_only=True)["weight"]
+    classes = torch.load(folder / "continue.pt", map_location="cpu", weights_only=True)["token_classes"].numpy()
+    pairs = np.concatenate(pair_features(encoder, utterances, audio, device))
+    phonemes = np.concatenate([token_phonemes(one) for one in utterances])
+    projection = weights["ssl_proj.weight"].float().transpose(1, 2).flatten(1).T
+    projected = torch.cat(
+        [
+            torch.from_numpy(part.astype(np.float32)) @ projection + weights["ssl_proj.bias"].float()
+            for part in _parts(pairs)
+        ]
+    )
+    tokens, _ = cluster(
+        projected, phonemes, classes, np.random.default_rng(0), None, weights[CODEBOOK + "embed"].float(), rounds=0
+    )
+    return tokens, classes
+
+
 def principal_axes(pairs: np.ndarray, width: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """The first `width` principal directions [2 x width, width] and the mean of the features."""
     sample = pairs[rng.permutation(len(pairs))[:120_000]].astype(np.float64)
@@ -97,18 +119,23 @@ def shares(phonemes: np.ndarray) -> np.ndarray:
 
 def cluster(
     features: Tensor, phonemes: np.ndarray, classes: np.ndarray, rng: np.random.Generator, initial: np.ndarray | None,
-    rounds: int = 12,
+    centroids: Tensor | None = None, rounds: int = 12,
 ) -> tuple[np.ndarray, Tensor]:  # fmt: skip
-    """K-means within every phoneme; returns a token for every row and the centroids."""
+    """K-means within every phoneme; returns a token for every row and the centroids.
+
+    Begins at `centroids`, else at the means of the `initial` tokens, else at random rows.
+    """
     tokens = np.zeros(len(features), dtype=np.int64)
-    centroids = torch.zeros(len(classes), features.shape[1])
+    begin, centroids = centroids, torch.zeros(len(classes), features.shape[1])
     for phoneme in np.unique(classes):
         numbers = np.flatnonzero(classes == phoneme)
         rows = np.flatnonzero(phonemes == phoneme)
         if len(rows) == 0:
             continue
         own = features[rows]
-        if initial is None:
+        if begin is not None:
+            means = begin[numbers]
+        elif initial is None:
             means = own[torch.from_numpy(rng.choice(len(rows), len(numbers), replace=len(rows) < len(numbers)))]
         else:
             means = _means(own, torch.from_numpy(initial[rows] - numbers[0]), own.mean(dim=0).expand(len(numbers), -1))
@@ -117,7 +144,7 @@ def cluster(
             means = _means(sample, nearest_centroid(sample, means), means)
         tokens[rows] = numbers[nearest_centroid(own, means).numpy()]
         centroids[numbers] = means
-    # Phonemes that do not occur in this data (only with `initial`) say silence.
+    # Phonemes that do not occur in this data (only in a continued numbering) say silence.
     missing = ~np.isin(phonemes, classes)
     tokens[missing] = int(np.flatnonzero(classes == _SILENCE)[0]) if missing.any() else 0
     return tokens, centroids
@@ -171,7 +198,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="prepared folder with utterances")
     parser.add_argument("--encoder", type=Path, required=True, help="folder of config.json and model.safetensors")
-    parser.add_argument("--initial", type=Path, help="tokens.npz and token_classes.npy of an earlier numbering")
+    parser.add_argument("--like", type=Path, help="exported folder whose token numbers are to keep their meaning")
     parser.add_argument("--tuning-steps", type=int, default=600)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
@@ -183,9 +210,8 @@ def main() -> None:
     features = pair_features(encoder, utterances, audio, device)
     phonemes = np.concatenate([token_phonemes(one) for one in utterances])
     initial = None
-    if arguments.initial is not None:
-        earlier = np.load(arguments.initial / "tokens.npz")["tokens"].astype(np.int64)
-        initial = (earlier, np.load(arguments.initial / "token_classes.npy"))
+    if arguments.like is not None:
+        initial = tokens_of_voice(arguments.like, utterances, audio, device)
     made = make_quantiser(
         np.concatenate(features), phonemes, seed=5, tuning_steps=arguments.tuning_steps, device=device, initial=initial
     )

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+CODEBOOK = "quantizer.vq.layers.0._codebook."
+
 
 class _Codebook(nn.Module):
     def __init__(self, tokens: int, width: int) -> None:
@@ -53,10 +55,9 @@ def nearest_centroid(features: Tensor, centroids: Tensor) -> Tensor:
 
 def codebook_state(centroids: Tensor, counts: Tensor) -> dict[str, Tensor]:
     """The codebook's entries of a SoVITS state dict."""
-    prefix = "quantizer.vq.layers.0._codebook."
     return {
-        prefix + "inited": torch.ones(1),
-        prefix + "cluster_size": counts.float(),
-        prefix + "embed": centroids.float(),
-        prefix + "embed_avg": centroids.float() * counts.float()[:, None],
+        CODEBOOK + "inited": torch.ones(1),
+        CODEBOOK + "cluster_size": counts.float(),
+        CODEBOOK + "embed": centroids.float(),
+        CODEBOOK + "embed_avg": centroids.float() * counts.float()[:, None],
     }

@@ -30,6 +30,7 @@ class Plan:
     encoder_steps: int
     steps: int
     tuning_steps: int = 600
+    start: Path | None = None
 
 
 def run_recipe(plan: Plan, minutes: float) -> dict[str, object]:
@@ -48,6 +49,7 @@ def run_recipe(plan: Plan, minutes: float) -> dict[str, object]:
         _run(
             "make_tokens", "--data", plan.data, "--encoder", plan.runs / "encoder" / "ssl",
             "--device", plan.device, "--threads", plan.threads, "--tuning-steps", plan.tuning_steps,
+            *(() if plan.start is None else ("--like", plan.start)),
         )  # fmt: skip
         done.touch()
     together = [
@@ -69,6 +71,7 @@ def _stage(plan: Plan, module: str, run: str, steps: int, minutes: float) -> sub
     command = [
         "--data", plan.data, "--run", plan.runs / run, "--steps", steps, "--minutes", max(0.0, minutes),
         "--device", plan.device, "--threads", plan.threads, "--scale", plan.scale,
+        *(() if plan.start is None else ("--start", plan.start)),
     ]  # fmt: skip
     return subprocess.Popen(_python(module, command))
 
@@ -101,6 +104,9 @@ def main() -> None:
     parser.add_argument("--scale", type=int, default=1, help="times the batch size; 4 suits one large GPU")
     parser.add_argument("--encoder-steps", type=int, default=6_000)
     parser.add_argument("--steps", type=int, default=60_000)
+    parser.add_argument(
+        "--start", type=Path, help="exported folder to go on from; its token numbers keep their meaning"
+    )
     parser.add_argument("--tuning-steps", type=int, default=600, help="of the quantiser")
     arguments = vars(parser.parse_args())
     minutes = arguments.pop("minutes")

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .discriminators import Judges, feature_loss, fooling_loss, judging_loss
 from .losses import divergence, fine_mel_loss, guide_loss, harmonic_loss, mel_loss
+from .quantiser import CODEBOOK
 from .run import Run, batches, choose_device, generator, learning_rate, update_average
 from .sovits import Sovits, SovitsSizes, length_mask
 from .spectrogram import magnitude
@@ -161,6 +162,21 @@ class SovitsTraining:
             if outcome.unexpected_keys:
                 raise ValueError(f"not a quantiser: has {outcome.unexpected_keys[:3]}")
 
+    @torch.no_grad()
+    def follow_quantiser(self, state: dict[str, Tensor]) -> None:
+        """Puts a new codebook of the same numbering in place, and fits the layer that reads it (least squares by count)."""
+        for module in (self.model, self.average):
+            layer = module.enc_p.ssl_proj
+            before, counts = module.quantizer.centroids.double(), state[CODEBOOK + "cluster_size"].double()
+            after = state[CODEBOOK + "embed"].double().to(before.device)
+            share = counts.clamp_min(1).sqrt()[:, None].to(before.device)
+            wanted = before @ layer.weight[:, :, 0].double().T + layer.bias.double()
+            inputs = torch.cat([after, torch.ones_like(after[:, :1])], dim=1)
+            solution = torch.linalg.lstsq(inputs * share, wanted * share).solution
+            layer.weight.copy_(solution[:-1].T.unsqueeze(2))
+            layer.bias.copy_(solution[-1])
+        self.use_quantiser(state)
+
     def step(self, batch: SovitsBatch, step: int) -> dict[str, float]:
         """One update of judges and model; returns the losses."""
         options = self.options
@@ -245,7 +261,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="prepared folder with utterances and tokens")
     parser.add_argument("--run", type=Path, required=True, help="folder of checkpoint.pt and metrics.jsonl")
-    parser.add_argument("--start", type=Path, help="weights to begin a new run with: {model, judges}")
+    parser.add_argument("--start", type=Path, help="exported folder to begin a new run with")
     parser.add_argument("--steps", type=int, default=60_000)
     parser.add_argument("--minutes", type=float, default=1e9)
     parser.add_argument("--device", default="cpu")
@@ -260,10 +276,13 @@ def main() -> None:
     state = run.load()
     if state is not None:
         training.restore(state)
-    elif arguments.start is not None:
-        start = torch.load(arguments.start, map_location="cpu", weights_only=True)
-        training.start_from(start["model"], start.get("judges"))
-    training.use_quantiser(torch.load(arguments.data / "quantiser.pt", map_location="cpu", weights_only=True))
+    quantiser = torch.load(arguments.data / "quantiser.pt", map_location="cpu", weights_only=True)
+    if state is None and arguments.start is not None:
+        stored = torch.load(arguments.start / "s2.pth", map_location="cpu", weights_only=True)["weight"]
+        more = torch.load(arguments.start / "continue.pt", map_location="cpu", weights_only=True)
+        training.start_from({**stored, **more["posterior"]}, more["judges"])
+        training.follow_quantiser(quantiser)
+    training.use_quantiser(quantiser)
     make = SovitsBatches(read_corpus(arguments.data), training.model.sizes, options)
     take = batches(make, run, ahead=8 if device.type == "cuda" else 0)
     for step in run.steps(training.state):

@@ -237,7 +237,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="prepared folder with utterances and tokens")
     parser.add_argument("--run", type=Path, required=True, help="folder of checkpoint.pt and metrics.jsonl")
-    parser.add_argument("--start", type=Path, help="weights to begin a new run with: {model}")
+    parser.add_argument("--start", type=Path, help="exported folder to begin a new run with")
     parser.add_argument("--steps", type=int, default=20_000)
     parser.add_argument("--minutes", type=float, default=1e9)
     parser.add_argument("--device", default="cpu")
@@ -254,7 +254,8 @@ def main() -> None:
     if state is not None:
         training.restore(state)
     elif arguments.start is not None:
-        training.start_from(torch.load(arguments.start, map_location="cpu", weights_only=True)["model"])
+        stored = torch.load(arguments.start / "s1.ckpt", map_location="cpu", weights_only=True)["weight"]
+        training.start_from({name.removeprefix("model."): value for name, value in stored.items()})
     take = batches(Text2SemanticBatches(corpus, token_classes, options), run, ahead=8 if device.type == "cuda" else 0)
     for step in run.steps(training.state):
         run.note(training.step(take(step).to(device), step))

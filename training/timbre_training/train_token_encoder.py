@@ -211,7 +211,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="prepared folder with alignment")
     parser.add_argument("--run", type=Path, required=True, help="folder of checkpoint.pt and metrics.jsonl")
-    parser.add_argument("--start", type=Path, help="folder of an exported encoder to begin a new run with")
+    parser.add_argument("--start", type=Path, help="exported folder to begin a new run with")
     parser.add_argument("--steps", type=int, default=20_000)
     parser.add_argument("--minutes", type=float, default=1e9)
     parser.add_argument("--device", default="cpu")
@@ -229,7 +229,7 @@ def main() -> None:
     if state is not None:
         training.restore(state)
     elif arguments.start is not None:
-        training.start_from(read_token_encoder(arguments.start))
+        training.start_from(read_token_encoder(arguments.start / "ssl"))
     take = batches(FrameExamples(dataset, classes, options), run, ahead=8 if device.type == "cuda" else 0)
     for step in run.steps(training.state):
         samples, labels = take(step)
