@@ -11,8 +11,9 @@ export type SymbolVersion = 'v1' | 'v2';
 export type Language = 'zh' | 'en';
 
 /**
- * How the caller says which languages to expect: `zh` and `auto` mix Chinese and English, `all_zh` reads everything as
- * Chinese, `en` reads everything as English (upstream: `text_lang`).
+ * How the caller says which languages to expect: `zh` and `auto` mix Chinese and English and give each number to the
+ * language around it, `all_zh` is the same with every number read as Chinese, `en` reads everything as English
+ * (upstream: `text_lang`).
  */
 export type LanguageMode = 'auto' | 'zh' | 'en' | 'all_zh';
 
