@@ -70,6 +70,11 @@ export function wavStreamHeader(sampleRateHz: number): Uint8Array {
   return header(sampleRateHz, UNKNOWN_SIZE);
 }
 
+/** The 44 bytes that open a mono 16-bit WAV file of `sizeBytes` of samples, for files that are written as they grow. */
+export function wavFileHeader(sampleRateHz: number, sizeBytes: number): Uint8Array {
+  return header(sampleRateHz, sizeBytes);
+}
+
 /**
  * Samples as little-endian 16-bit integers, rounded and clamped: +1.0 becomes 32767 rather than wrapping round to
  * -32768 as upstream's cast does; a value that is not a number becomes 0.

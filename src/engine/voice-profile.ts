@@ -1,4 +1,5 @@
 import { access } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { openCheckpoint } from '../checkpoint/open-checkpoint.js';
 import { type SafetensorsEntry, writeSafetensors } from '../checkpoint/safetensors-writer.js';
 import { AppError } from '../errors.js';
@@ -76,7 +77,7 @@ export async function saveVoiceProfile(path: string, profile: VoiceProfile): Pro
  */
 export async function loadVoiceProfile(path: string): Promise<VoiceProfile> {
   await access(path).catch((cause: unknown) => {
-    throw new AppError('VOICE_NOT_FOUND', `there is no voice at ${path}; enrol it again`, { cause });
+    throw new AppError('VOICE_NOT_FOUND', `there is no voice ${basename(path)}; enrol it again`, { cause });
   });
   try {
     const file = openCheckpoint(path);
@@ -99,8 +100,14 @@ export async function loadVoiceProfile(path: string): Promise<VoiceProfile> {
       file.close();
     }
   } catch (cause) {
-    const problem = cause instanceof Error ? cause.message : String(cause);
-    throw new AppError('VOICE_INVALID', `the voice at ${path} cannot be read: ${problem}; enrol it again`, { cause });
+    // The cause may name folders of the server, which are not the caller's business.
+    throw new AppError(
+      'VOICE_INVALID',
+      `the voice file ${basename(path)} is damaged or of another release; enrol the voice again`,
+      {
+        cause,
+      },
+    );
   }
 }
 

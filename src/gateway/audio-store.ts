@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AudioFormat } from '../api/synthesis.js';
-import { wavStreamHeader } from '../audio/wav.js';
+import { wavFileHeader, wavStreamHeader } from '../audio/wav.js';
 import { AppError } from '../errors.js';
 
 export interface AudioStoreOptions {
@@ -183,13 +183,4 @@ export class AudioStore {
     }
     await this.#makeRoom(0);
   }
-}
-
-/** The 44-byte header of a mono 16-bit WAV file that holds `sizeBytes` of samples. */
-export function wavFileHeader(sampleRateHz: number, sizeBytes: number): Uint8Array {
-  const header = Uint8Array.from(wavStreamHeader(sampleRateHz));
-  const view = new DataView(header.buffer);
-  view.setUint32(4, sizeBytes + WAV_HEADER_BYTES - 8, true);
-  view.setUint32(40, sizeBytes, true);
-  return header;
 }
