@@ -259,9 +259,9 @@ function sharedEncoders(
   };
   const shared = new Map<ComponentKind, ComponentManifest>();
   const stored = store.components.list();
-  for (const [kind, fit] of Object.entries(fits) as [ComponentKind, (settings: unknown) => boolean][]) {
+  for (const [kind, matches] of Object.entries(fits) as [ComponentKind, (settings: unknown) => boolean][]) {
     if (given.has(kind)) continue;
-    const match = stored.find((manifest) => manifest.kind === kind && fit(manifest.settings));
+    const match = stored.find((manifest) => manifest.kind === kind && matches(manifest.settings));
     if (match) shared.set(kind, match);
   }
   return shared;
