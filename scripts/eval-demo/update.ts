@@ -1,0 +1,66 @@
+import { cpSync, mkdirSync, rmSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { writeCard } from './card.js';
+import { modelFiles } from './demo-model.js';
+import { defaultQualityFolder } from './dnsmos.js';
+import { evaluate } from './evaluate.js';
+import { keptHumanFigures } from './human-figures.js';
+import { printReport } from './report.js';
+import { compareModels, scorecard } from './scorecard.js';
+
+/**
+ * `npm run demo:update -- CANDIDATE_DIR [--data DIR] [--quality DIR] [--quick] [--dry-run]`: evaluates the candidate and
+ * the present demo model, and puts the candidate in its place (with a new model card) only where its scorecard is better.
+ */
+const PRESENT = resolve(import.meta.dirname, '../../demo-voice');
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    data: { type: 'string' },
+    quality: { type: 'string', default: defaultQualityFolder() },
+    quick: { type: 'boolean', default: false },
+    'dry-run': { type: 'boolean', default: false },
+  },
+});
+const [candidateDir] = positionals;
+if (!candidateDir) throw new Error('usage: npm run demo:update -- CANDIDATE_DIR [--data DIR] [--dry-run]');
+
+const human = keptHumanFigures();
+const judge = async (name: string, modelDir: string) => {
+  const evaluation = await evaluate({
+    modelDir,
+    dataDir: values.data ?? null,
+    qualityDir: values.quality,
+    quick: values.quick,
+    wavesDir: null,
+    onProgress: (message) => process.stderr.write(`${name}: ${message}\n`),
+  });
+  const lines = scorecard(evaluation, human);
+  console.log(`${name} (${modelDir})\n\n${printReport(evaluation, lines, human)}\n`);
+  return { evaluation, lines, sizeBytes: evaluation.sizeBytes };
+};
+
+const present = await judge('present', PRESENT);
+const candidate = await judge('candidate', resolve(candidateDir));
+const verdict = compareModels(present, candidate);
+for (const reason of verdict.reasons) console.log(`note: ${reason}`);
+console.log(`score ${verdict.presentScore.toFixed(1)} → ${verdict.candidateScore.toFixed(1)} over the lines both have`);
+if (!verdict.replace) {
+  console.log('the present model stays');
+  process.exitCode = 1;
+} else if (values['dry-run']) {
+  console.log('the candidate is better (dry run: nothing was replaced)');
+} else {
+  replaceFiles(resolve(candidateDir));
+  await writeCard(PRESENT, candidate.evaluation, candidate.lines, human);
+  console.log('demo-voice/ and docs/demo-voice.md are the candidate now; look at the difference and commit it');
+}
+
+function replaceFiles(from: string): void {
+  for (const file of modelFiles(PRESENT)) rmSync(join(PRESENT, file));
+  for (const file of modelFiles(from)) {
+    mkdirSync(dirname(join(PRESENT, file)), { recursive: true });
+    cpSync(join(from, file), join(PRESENT, file));
+  }
+}
