@@ -1,8 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import {
-  accessSync,
   closeSync,
-  constants,
   existsSync,
   mkdirSync,
   openSync,
@@ -14,14 +12,13 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { AppError } from '../errors.js';
 import type { GraphModel } from '../onnx/graph.js';
 import { writeModelFile } from '../onnx/model-file.js';
 import { elementCount } from '../onnx/tensor.js';
 import { writeWeightsFile } from '../onnx/weights-file.js';
-import { ONNXRUNTIME_VERSION, type Runtime, type Session, type SessionOptions } from './onnxruntime.js';
+import type { Runtime, Session, SessionOptions } from './onnxruntime.js';
 
 /** The networks a model is made of; each is compiled, stored and shared on its own. */
 export type ComponentKind = 'text2semantic' | 'sovits' | 'hubert' | 'bert' | 'speaker-encoder';
@@ -32,8 +29,8 @@ export type ComponentKind = 'text2semantic' | 'sovits' | 'hubert' | 'bert' | 'sp
  */
 export const COMPILER_VERSION = 1;
 
-/** Below this a graph is rewritten at every load rather than stored twice. */
-const MIN_NODES_TO_KEEP_REWRITTEN = 400;
+/** Weights stay mapped and are packed anew by every run: a session opens in milliseconds, for networks run seldom. */
+export const MAPPED_WEIGHTS: SessionOptions = { config: { 'session.disable_prepacking': '1' } };
 
 /** The file a component was compiled from. */
 export interface ComponentSource {
@@ -111,8 +108,8 @@ export class ComponentStore {
   }
 
   /**
-   * Compiles a network into the store, unless it is there: weights, graphs, and the large graphs rewritten by ONNX
-   * Runtime for this machine, so that later starts skip that work.
+   * Compiles a network into the store, unless it is there: weights in one file, and the graphs over it, each of which
+   * ONNX Runtime has accepted.
    */
   compile(source: NetworkSource, runtime: Runtime): ComponentManifest {
     const digest = digestOf(source);
@@ -140,6 +137,9 @@ export class ComponentStore {
         settings: source.settings,
       };
       writeFileSync(join(folder, 'component.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+      for (const file of Object.values(manifest.graphs)) {
+        runtime.createSession(join(folder, file), MAPPED_WEIGHTS).close();
+      }
       renameSync(folder, this.folderOf(digest));
     } catch (error) {
       rmSync(folder, { recursive: true, force: true });
@@ -147,17 +147,12 @@ export class ComponentStore {
       if (existsSync(join(this.folderOf(digest), 'component.json'))) return this.load(digest);
       throw error;
     }
-    const manifest = this.load(digest);
-    for (const graph of Object.keys(manifest.graphs)) this.createSession(manifest, graph, runtime).close();
-    return manifest;
+    return this.load(digest);
   }
 
   /**
-   * A session over one of a component's graphs. A graph of many nodes is loaded as ONNX Runtime rewrote it on this
-   * machine (the first load writes that file); small ones are rewritten at each load, which takes milliseconds.
-   *
-   * Measured on 2 cores: weights are mapped, packed into kernel layout and unmapped (resident: once their size) at
-   * 1 GB/s; rewriting costs about 0.3 ms a node, so it is the vocoder's 2,000–6,000 nodes that decide.
+   * A session over one of a component's graphs. By default the weights are packed for the processor as they are loaded,
+   * at about 1 GB/s, and the mapped file is let go (resident: once their size); see {@link MAPPED_WEIGHTS}.
    */
   createSession(manifest: ComponentManifest, graph: string, runtime: Runtime, options: SessionOptions = {}): Session {
     const file = manifest.graphs[graph];
@@ -167,31 +162,7 @@ export class ComponentStore {
         `component ${manifest.kind} has no graph "${graph}"; import the model again`,
       );
     }
-    const folder = this.folderOf(manifest.digest);
-    if ((manifest.nodeCounts[graph] ?? 0) < MIN_NODES_TO_KEEP_REWRITTEN) {
-      return runtime.createSession(join(folder, file), options);
-    }
-    const stem = `${graph}.optimized-${machineKey()}`;
-    const optimized = join(folder, `${stem}.onnx`);
-    if (existsSync(optimized)) return runtime.createSession(optimized, { ...options, optimization: 'none' });
-    const partial = `${stem}.${randomUUID()}`;
-    try {
-      const session = runtime.createSession(join(folder, file), {
-        ...options,
-        optimizedModelPath: join(folder, `${partial}.onnx`),
-        config: {
-          ...options.config,
-          // Named apart, as the graph file names it and two processes may be first at once.
-          'session.optimized_model_external_initializers_file_name': `${partial}.weights`,
-          'session.optimized_model_external_initializers_min_size_in_bytes': '1024',
-        },
-      });
-      renameSync(join(folder, `${partial}.onnx`), optimized);
-      return session;
-    } catch (error) {
-      if (isReadOnly(folder)) return runtime.createSession(join(folder, file), options);
-      throw error;
-    }
+    return runtime.createSession(join(this.folderOf(manifest.digest), file), options);
   }
 
   /** What differs from the digests written at import, as sentences; empty when all is well. */
@@ -247,22 +218,4 @@ function fileDigests(folder: string): ComponentManifest['files'] {
         return [name, { sizeBytes: statSync(path).size, sha256: sha256OfFile(path) }];
       }),
   );
-}
-
-/** Rewritten graphs hold layouts chosen for the processor, so they are kept apart by processor and library. */
-function machineKey(): string {
-  const flags = existsSync('/proc/cpuinfo')
-    ? (/^flags.*$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[0] ?? '')
-    : '';
-  const identity = [ONNXRUNTIME_VERSION, process.platform, process.arch, cpus()[0]?.model ?? '', flags].join('\n');
-  return createHash('sha256').update(identity).digest('hex').slice(0, 12);
-}
-
-function isReadOnly(folder: string): boolean {
-  try {
-    accessSync(folder, constants.W_OK);
-    return false;
-  } catch {
-    return true;
-  }
 }

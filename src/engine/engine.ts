@@ -41,9 +41,12 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   const { dataDir } = options;
   makeDataFolder(dataDir);
   const count = options.threads ?? Math.min(availableParallelism(), MAX_THREADS);
-  const runtime = openRuntime({ threads: count });
-  runtime.selfCheck();
-  const threads = await startInferenceThreads(dataDir, count);
+  // The threads start on other processors while this one loads the library and checks it.
+  const starting = startInferenceThreads(dataDir, count);
+  const [threads, runtime] = await Promise.all([starting, openCheckedRuntime(count)]).catch(async (error) => {
+    await starting.then((threads) => threads.close()).catch(() => {});
+    throw error;
+  });
   const engine = new LocalEngine(dataDir, runtime, threads);
   try {
     const demo = options.importDemo === false ? null : demoVoiceFolder();
@@ -54,6 +57,12 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     await engine.close();
     throw error;
   }
+}
+
+async function openCheckedRuntime(threads: number): Promise<Runtime> {
+  const runtime = openRuntime({ threads });
+  runtime.selfCheck();
+  return runtime;
 }
 
 class LocalEngine implements Engine {

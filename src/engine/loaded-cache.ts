@@ -3,6 +3,12 @@ interface Entry<T> {
   readonly value: T;
   users: number;
   lastUse: number;
+  idleTimer: NodeJS.Timeout | undefined;
+}
+
+export interface LoadedCacheOptions {
+  /** How long a thing that no task holds stays loaded; absent: until its room is needed. */
+  readonly idleMs?: number;
 }
 
 /**
@@ -13,11 +19,13 @@ export class LoadedCache<T> {
   readonly #entries = new Map<string, Entry<T>>();
   readonly #capacity: number;
   readonly #close: (value: T) => void;
+  readonly #idleMs: number | undefined;
   #clock = 0;
 
-  constructor(capacity: number, close: (value: T) => void) {
+  constructor(capacity: number, close: (value: T) => void, options: LoadedCacheOptions = {}) {
     this.#capacity = capacity;
     this.#close = close;
+    this.#idleMs = options.idleMs;
   }
 
   /** The thing under `key`, loaded if need be; `release` must be called once when the task is done with it. */
@@ -25,10 +33,11 @@ export class LoadedCache<T> {
     let entry = this.#entries.get(key);
     if (!entry) {
       this.#makeRoom();
-      entry = { value: load(), users: 0, lastUse: 0 };
+      entry = { value: load(), users: 0, lastUse: 0, idleTimer: undefined };
       this.#entries.set(key, entry);
     }
     const held = entry;
+    clearTimeout(held.idleTimer);
     held.users += 1;
     held.lastUse = ++this.#clock;
     let released = false;
@@ -38,6 +47,7 @@ export class LoadedCache<T> {
         if (released) return;
         released = true;
         held.users -= 1;
+        if (held.users === 0) this.#closeWhenIdle(key, held);
       },
     };
   }
@@ -47,8 +57,21 @@ export class LoadedCache<T> {
   }
 
   close(): void {
-    for (const entry of this.#entries.values()) this.#close(entry.value);
-    this.#entries.clear();
+    for (const key of [...this.#entries.keys()]) this.#drop(key);
+  }
+
+  #closeWhenIdle(key: string, entry: Entry<T>): void {
+    if (this.#idleMs === undefined || this.#entries.get(key) !== entry) return;
+    entry.idleTimer = setTimeout(() => this.#drop(key), this.#idleMs);
+    entry.idleTimer.unref();
+  }
+
+  #drop(key: string): void {
+    const entry = this.#entries.get(key);
+    if (!entry) return;
+    clearTimeout(entry.idleTimer);
+    this.#entries.delete(key);
+    this.#close(entry.value);
   }
 
   #makeRoom(): void {
@@ -56,8 +79,7 @@ export class LoadedCache<T> {
       const idle = [...this.#entries].filter(([, entry]) => entry.users === 0);
       const oldest = idle.sort(([, a], [, b]) => a.lastUse - b.lastUse)[0];
       if (!oldest) return;
-      this.#entries.delete(oldest[0]);
-      this.#close(oldest[1].value);
+      this.#drop(oldest[0]);
     }
   }
 }
