@@ -9,6 +9,7 @@ import torch
 from timbre_training.align import align_items
 from timbre_training.audio import SAMPLE_RATE_HZ, Trim, load_recording, tight_span
 from timbre_training.dataset import Dataset, Item, read_dataset, to_int16
+from timbre_training.evaluate import identify
 from timbre_training.make_tokens import TOKENS, make_quantiser, shares
 from timbre_training.make_utterances import align_tokens, make_utterances
 from timbre_training.measures import edit_distance, voicing, word_errors
@@ -136,3 +137,10 @@ def test_phonemes_with_two_ids_are_refused(tmp_path: Path) -> None:
     path.write_text('{"id": "a", "phonemes": ["T"], "ids": [80]}\n{"id": "b", "phonemes": ["T"], "ids": [81]}\n')
     with pytest.raises(ValueError, match="T has id 81, earlier lines say 80"):
         read_phonemes(path)
+
+
+def test_the_listener_picks_the_word_whose_sounds_occur_in_order() -> None:
+    spoken = [0, 0, 3, 3, 3, 1, 1, 2, 2, 0]
+    scores = np.full((len(spoken), 4), -3.0, dtype=np.float32)
+    scores[np.arange(len(spoken)), spoken] = -0.1
+    assert identify(scores, [[1, 2, 3], [3, 1, 2], [3, 2, 1], [3]]) == 1
