@@ -29,7 +29,10 @@ export type ComponentKind = 'text2semantic' | 'sovits' | 'hubert' | 'bert' | 'sp
  */
 export const COMPILER_VERSION = 1;
 
-/** Weights stay mapped and are packed anew by every run: a session opens in milliseconds, for networks run seldom. */
+/**
+ * Weights stay mapped and are packed anew by every run: a session opens in milliseconds, for networks that are run once
+ * a sentence or less. (The results differ from those of packed weights by rounding, so a network always uses one way.)
+ */
 export const MAPPED_WEIGHTS: SessionOptions = { config: { 'session.disable_prepacking': '1' } };
 
 /** The file a component was compiled from. */
