@@ -23,7 +23,7 @@ const REVIEW = `
 长 zhang3>chang2 !家之长|族之长
 蒙 meng2>meng3
 场 chang2>chang3 =登场|外场|大干一场
-分 fen4>fen1 !坏分|劣分|步分|毒分|后分|守分|其分|股分
+分 fen4>fen1 !坏分|劣分|步分|毒分|后分|守分|其分|股分|^分子$
 鲜 xian1>xian3
 勒 lei1>le4 !勒马
 行 xing2>hang2 !^一行$|行商|吴中行|杨行密
@@ -76,7 +76,7 @@ const REVIEW = `
 传 chuan2>zhuan4 =白蛇传|新传$|全传$
 载 zai4>zai3 !荷载
 葛 ge2>ge3
-曾 ceng2>zeng1 !马曾|王曾
+曾 ceng2>zeng1 =^曾(?:国|宝仪|志伟|荫权|子墨|侯乙|巩|仕强|母暗沙|文正|都|朴)
 切 qie4>qie1
 切 qie1>qie4
 琢 zhuo2>zuo2 =^琢磨
@@ -90,13 +90,13 @@ const REVIEW = `
 似 shi4>si4 !也似
 弹 dan4>tan2 !实弹
 踏 ta4>ta1
-任 ren4>ren2 !责任|潘任|级任
+任 ren4>ren2 =^任(?:弼时|正非|志强|盈盈|贤齐|达华|长霞|县|丘|继愈|伯年)
 分 fen1>fen4 !产生分|是非分
 哮 xiao1>xiao4
 量 liang4>liang2 !容量|雨量
 重 chong2>zhong4 =重头
 燕 yan4>yan1
-薄 bao2>bo2 !薄被
+薄 bao2>bo2 !薄[被荷]
 拚 pan4>pin1
 泊 po1>bo2
 萎 wei1>wei3
@@ -111,7 +111,7 @@ const REVIEW = `
 累 lei4>lei3
 旋 xuan2>xuan4
 帖 tie1>tie3
-撒 sa1>sa3
+撒 sa1>sa3 !撒丁|撒马尔|尼撒|利撒|睦尔撒|西撒|马撒|布撒|弥撒|撒娇|撒痴|撒科|酒风|撒丫|撒鸭|撒骚|撒豪|撒诈|梦撒|撒奸|搭撒|来撒
 椎 chui2>zhui1
 斗 dou4>dou3
 澎 peng1>peng2
@@ -128,7 +128,7 @@ const REVIEW = `
 晟 cheng2>sheng4
 为 wei2>wei4 =人人为我|我为人人
 子 zi5>zi3 !子口|瓜子|架子|梁子|花子|小桂子|拐子|小玄子|羊子庙|桌子|孩子
-查 cha2>zha1
+查 cha2>zha1 =^查(?:良镛|慎行|继佐|伊璜|志隆|小欣|丽华)
 峒 dong4>tong2
 汗 han2>han4
 茸 rong1>rong2
@@ -149,7 +149,7 @@ const REVIEW = `
 差 cha4>chai1
 尾 yi3>wei3
 挨 ai1>ai2
-撇 pie1>pie3
+撇 pie1>pie3 =撇嘴|一撇|两撇|撇捺|撇撇嘴
 磨 mo2>mo4
 炸 zha4>zha2 =炸[鸡薯麻子豆肉]
 压 ya1>ya4

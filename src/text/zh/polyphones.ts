@@ -1,5 +1,14 @@
 import { correctedReadings } from './corrected-words.js';
-import { POLYPHONE_RULES, RARE_SURNAME_READINGS, SURNAME_READINGS, TITLE } from './polyphone-rules.js';
+import { frequencyOf, getDictionary } from './dictionary.js';
+import {
+  COMMON_WORD_SURNAMES,
+  KNOWN_NAMES,
+  NOT_A_NAME,
+  POLYPHONE_RULES,
+  RARE_SURNAME_READINGS,
+  SURNAME_READINGS,
+  TITLE,
+} from './polyphone-rules.js';
 import { isPhrase, readWord, type Syllable, spell, syllable } from './syllables.js';
 import type { TaggedWord } from './tagger.js';
 
@@ -54,16 +63,41 @@ function surnameReading(segment: string, at: number, word: string, tag: string, 
     const reading = common ?? RARE_SURNAME_READINGS.get(character);
     return reading !== undefined && !/^[名氏]/.test(segment.slice(at + 1)) ? syllable(reading) : undefined;
   }
-  if (common === undefined || index !== 0) return undefined;
+  if (common === undefined || index !== 0 || (character === '华' && segment[at + 1] === '氏')) return undefined; // 华氏
   const after = segment.slice(at + 1, at + 1 + CONTEXT_CHARACTERS);
   const isAddressed =
-    word.length === 1 ? TITLE.test(after) : TITLE.test(word.slice(1)) || tag === 'nr' || tag === 'nrfg';
+    word.length === 1
+      ? TITLE.test(after) && (character !== '任' || ADDRESSED_AFTER.test(segment.slice(0, at)))
+      : TITLE.test(word.slice(1)) || isPersonalName(segment, at, word, tag);
   if (isAddressed && !(word.length > 1 && (isPhrase(word) || isPhrase(word.slice(0, 2))))) return syllable(common);
   // 曾国藩, 任正非: a given name of two characters before a title
   if (word.length === 1 && /^[\u4e00-\u9fa5]{1,2}(?:先生|女士|小姐|教授|博士|经理|主任|医生|律师|同志)/.test(after)) {
     return /^(?:[的了是有和在给把被让向对这那我你他她它们]|一[个位名]|两)/.test(after) ? undefined : syllable(common);
   }
   return undefined;
+}
+
+/** Before 任 and a title: elsewhere it is the verb, 他任校长. */
+const ADDRESSED_AFTER = /(?:^|[,.!?，和与跟同向对找叫请问见给把被让由听谢是您的])$/;
+
+const TITLE_BEFORE =
+  /(?:记者|演员|导演|歌手|作家|诗人|教授|校长|院长|总统|总理|主席|医生|大夫|老师|院士|博士|学家|画家|队员|球员|队长|选手|主持人|市民|村民|网友|同学|先生|女士|丈夫|妻子|儿子|女儿|名叫)$/;
+const NAME_MAY_START = /(?:^|[和与跟、及是叫])$/;
+const NAMED_AFTER =
+  /^(?:说|表示|认为|告诉|介绍|指出|强调|透露|回忆|坦言|和|与|等|出生|生于|先生|女士|小姐|教授|博士|经理|主任|医生|律师|同志|老师)/;
+
+/**
+ * Whether a word tagged as a name is one. The tagger's dictionary has 曾效力, 盖章, 解方程 and 查字典 as names, so where the
+ * surname is a common word too, only known names count, and guessed ones with a title before them or speech behind them.
+ */
+function isPersonalName(segment: string, at: number, word: string, tag: string): boolean {
+  if (tag !== 'nr' && tag !== 'nrfg') return false;
+  if (!COMMON_WORD_SURNAMES.test(word)) return !NOT_A_NAME.test(word);
+  if (KNOWN_NAMES.test(word)) return true;
+  if (word.length > 3 || frequencyOf(getDictionary(), word) > 0) return false;
+  const before = segment.slice(Math.max(0, at - CONTEXT_CHARACTERS), at);
+  const after = segment.slice(at + word.length, at + word.length + CONTEXT_CHARACTERS);
+  return TITLE_BEFORE.test(before) || (NAME_MAY_START.test(before) && NAMED_AFTER.test(after));
 }
 
 /** 得 地 的 by grammar; undefined for other characters and where the usual neutral reading holds. */
@@ -128,7 +162,10 @@ function readDe(words: readonly TaggedWord[], at: number): Syllable | undefined 
     return undefined; // 身体得很… is a complement after a verb the tagger took for a noun
   }
   if (OBTAINED.test(after)) return syllable('de2');
+  // 玩儿得可高兴了: 儿 belongs to the verb before it
+  if (before?.word.endsWith('儿') && /^(?:可|真|挺|很|太|不|特别|非常|都)/.test(after)) return undefined;
   const nextTag = own === '' ? words[at + 1]!.tag : 'v';
+  if (opens && /^n/.test(nextTag)) return syllable('de2'); // 两人，得佛像经卷
   const startsDuty = /^(?:v|d|p|a|i|l|z|r|t|n|m|f)/.test(nextTag);
   const isCertain = opens || PERSONAL.test(before.word) || DUTY_ADVERB.test(before.word) || /^(?:v|d|p)/.test(nextTag);
   return startsDuty && isCertain ? syllable('dei3') : undefined;
@@ -136,13 +173,23 @@ function readDe(words: readonly TaggedWord[], at: number): Syllable | undefined 
 
 /** After these 地 is the ground: 种地, 这块地, 在地上. */
 const GROUND_BEFORE =
-  /(?:种|扫|拖|耕|买|卖|占|下|落|倒|坐|躺|此|该|本|块|亩|片|各|每|两|这|那|在|离|着|天|田|荒|菜|土|空|租|征|圈|擦|翻|锄|犁|有|是|到|从)$/;
+  /(?:种|扫|拖|耕|买|卖|占|下|落|倒|坐|躺|此|该|本|块|亩|片|各|每|两|这|那|在|就|离|着|天|田|荒|菜|土|空|租|征|圈|擦|翻|锄|犁|有|是|到|从)$/;
 
 /** de5 after an adverbial and before what it modifies, else di4. */
 function readDi(words: readonly TaggedWord[], at: number): Syllable {
   const before = words[at - 1];
   const next = words[at + 1];
   if (before && /^(.)\1$/.test(before.word)) return syllable('de5'); // 渐渐地，天亮了
+  const adverbial = words
+    .slice(Math.max(0, at - 4), at)
+    .map(({ word }) => word)
+    .join('');
+  if (/一(.)一\1$|一.一.$|[头也]?也不.{1,2}$/.test(adverbial)) return syllable('de5'); // 一片一片地, 头也不回地
+  if (
+    /^(?:滑|震|陷|铁|裂|契|主|瓜|段|皮|处|基|图|板)/.test(next?.word ?? '') &&
+    /(?:心|防|谨防|注意|雨天|雪天|路|，)$/.test(adverbial)
+  )
+    return syllable('di4'); // 小心地滑
   const isAdverbial =
     before !== undefined &&
     next !== undefined &&
