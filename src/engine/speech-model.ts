@@ -81,7 +81,7 @@ export function openSpeechModel(model: StoredModel, store: ModelStore, threads: 
     const rows = new Float32Array(sentence.phonemeIds.length * bertWidth);
     let phoneme = 0;
     for (const segment of sentence.segments) {
-      if (segment.word2ph)
+      if (segment.language === 'zh' && segment.word2ph)
         rows.set(await textFeatures(segment.normalizedText, segment.word2ph, signal), phoneme * bertWidth);
       phoneme += segment.phonemeIds.length;
     }

@@ -31,6 +31,7 @@ export async function* synthesize(
   const sentences = splitSentences(request.text, {
     method: request.splitMethod ?? 'sentence',
     language: request.language,
+    symbols: model.symbols,
   });
   const { sampleRateHz } = model;
   const sentenceCount = sentences.length;

@@ -6,7 +6,7 @@
 export interface SpeechRequest {
   readonly text: string;
   readonly voice: string;
-  readonly language: 'auto' | 'zh' | 'en' | 'all_zh';
+  readonly language: 'auto' | 'auto_yue' | 'zh' | 'en' | 'ko' | 'yue' | 'all_zh' | 'all_ko' | 'all_yue';
   /** 0.5–2. */
   readonly speed: number;
   /** uint32. */

@@ -7,7 +7,7 @@ import type {
   SymbolVersion,
   TextSegment,
 } from './language.js';
-import { languageSpans } from './language-spans.js';
+import { type LanguageSpan, languageSpans, requireSpoken } from './language-spans.js';
 import { requireReadable } from './sentences.js';
 import { phonemeIds } from './symbols.js';
 
@@ -19,7 +19,7 @@ export { type SplitMethod, splitSentences } from './sentences.js';
  * Languages are loaded when they first occur. The caller bounds the length of the text.
  *
  * Throws TEXT_EMPTY, TEXT_UNREADABLE (nothing to speak in it) and LANGUAGE_UNSUPPORTED (words in a script that the
- * language mode cannot read); no other text makes it fail.
+ * language mode, or in a language that the symbol table, cannot read); no other text makes it fail.
  * upstream: TTS_infer_pack/TextPreprocessor.py get_phones_and_bert, without the features themselves
  */
 export async function textToPhonemes(
@@ -36,11 +36,15 @@ export async function textToPhonemes(
   return readSpans(`.${single}`, language, symbols);
 }
 
-/** The phonemes of a text in one language, without any splitting. upstream: text/cleaner.py clean_text */
+/**
+ * The phonemes of a text in one language, without any splitting. Throws LANGUAGE_UNSUPPORTED for a language that the
+ * symbol table has no phonemes for. upstream: text/cleaner.py clean_text
+ */
 export async function languagePhonemes(
   text: string,
   { language, symbols }: { language: Language; symbols: SymbolVersion },
 ): Promise<LanguagePhonemes> {
+  requireSpoken(language, symbols);
   switch (language) {
     case 'zh': {
       const { chinesePhonemes } = await import('./zh/chinese.js');
@@ -49,6 +53,13 @@ export async function languagePhonemes(
     case 'en': {
       const { englishPhonemes } = await import('./en/english.js');
       return englishPhonemes(text, { symbols });
+    }
+    case 'yue': {
+      const { cantonesePhonemes } = await import('./yue/cantonese.js');
+      return cantonesePhonemes(text);
+    }
+    case 'ko': {
+      throw new AppError('LANGUAGE_UNSUPPORTED', 'Korean is not read by this version; take the Korean words out');
     }
   }
 }
@@ -59,7 +70,7 @@ const MARKS: ReadonlySet<string> = new Set(['!', '?', '…', ',', '.', '-', 'SP'
 async function readSpans(text: string, mode: LanguageMode, symbols: SymbolVersion): Promise<PhonemeSentence> {
   const segments: TextSegment[] = [];
   for (const span of languageSpans(text, mode)) {
-    const read = await languagePhonemes(span.text, { language: span.language, symbols });
+    const read = await spanPhonemes(span, symbols);
     segments.push({ ...read, ...span, phonemeIds: phonemeIds(read.phonemes, symbols) });
   }
   return {
@@ -69,4 +80,12 @@ async function readSpans(text: string, mode: LanguageMode, symbols: SymbolVersio
     phonemeIds: segments.flatMap((segment) => segment.phonemeIds),
     segments,
   };
+}
+
+/** As languagePhonemes, but Cantonese as it is said rather than as the reference reads it (yue/cantonese.ts). */
+async function spanPhonemes({ language, text }: LanguageSpan, symbols: SymbolVersion): Promise<LanguagePhonemes> {
+  if (language !== 'yue') return languagePhonemes(text, { language, symbols });
+  requireSpoken(language, symbols);
+  const { cantonesePhonemes } = await import('./yue/cantonese.js');
+  return cantonesePhonemes(text, { asSpoken: true });
 }

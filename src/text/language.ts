@@ -8,14 +8,17 @@
 export type SymbolVersion = 'v1' | 'v2';
 
 /** A language that one stretch of text is read in. */
-export type Language = 'zh' | 'en';
+export type Language = 'zh' | 'en' | 'ko' | 'yue';
 
 /**
- * How the caller says which languages to expect: `zh` and `auto` mix Chinese and English and give each number to the
- * language around it, `all_zh` is the same with every number read as Chinese, `en` reads everything as English
- * (upstream: `text_lang`).
+ * How the caller says which languages to expect (upstream: `text_lang`). `zh`, `yue` and `ko` mix that language with
+ * English and give each number to the language around it; `all_zh`, `all_yue` and `all_ko` are the same with every
+ * number read in that language. `auto` reads Han characters as Chinese, hangul as Korean and Latin letters as English;
+ * `auto_yue` reads Han characters as Cantonese. `en` reads everything as English.
  */
-export type LanguageMode = 'auto' | 'zh' | 'en' | 'all_zh';
+export type LanguageMode = (typeof LANGUAGE_MODES)[number];
+
+export const LANGUAGE_MODES = ['auto', 'auto_yue', 'zh', 'en', 'ko', 'yue', 'all_zh', 'all_ko', 'all_yue'] as const;
 
 /** The phonemes of a text in one language. */
 export interface LanguagePhonemes {

@@ -1,6 +1,6 @@
 import { AppError } from '../errors.js';
 import { chunk30, chunkText } from './chunks.js';
-import type { LanguageMode } from './language.js';
+import type { LanguageMode, SymbolVersion } from './language.js';
 import { requireKnownScripts } from './language-spans.js';
 
 /**
@@ -17,15 +17,16 @@ export type SplitMethod = (typeof SPLIT_METHODS)[number];
  * Cuts a text into the sentences that are synthesised one by one. Repeated marks become one, a very short opening gets
  * a full stop in front, pieces without letters or digits are dropped, short ones join a neighbour, and each ends in a
  * mark. Lengths count characters (code points). Throws TEXT_EMPTY when there is no text and TEXT_UNREADABLE when nothing
- * in it can be read, and LANGUAGE_UNSUPPORTED for words in a script that the mode does not read, before any is spoken.
+ * in it can be read, and LANGUAGE_UNSUPPORTED for words in a script that the mode, or a language that a model with these
+ * symbols, does not read, before any is spoken.
  * upstream: TTS_infer_pack/TextPreprocessor.py preprocess, pre_seg_text
  */
 export function splitSentences(
   text: string,
-  { method, language }: { method: SplitMethod; language: LanguageMode },
+  { method, language, symbols }: { method: SplitMethod; language: LanguageMode; symbols?: SymbolVersion },
 ): string[] {
   requireReadable(text);
-  requireKnownScripts(text, language);
+  requireKnownScripts(text, language, symbols);
   const tidy = collapsePunctuation(text.replace(/\r\n?/g, '\n'));
   return preSegment(tidy, { method, language });
 }

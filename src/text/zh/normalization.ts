@@ -24,15 +24,22 @@ export function normalizeChinese(text: string): string {
 export function normalizeWithPauses(text: string): NormalizedChinese {
   const spelt = spellExpressions(toSimplified(text));
   const mark = spelt.includes('￥') ? '￥' : spelt.includes('^') ? '^' : null;
-  let normalized = '';
-  for (const clause of splitClauses(mark ? spelt.replaceAll(mark, ',') : spelt)) {
-    normalized += unifyPunctuation(spellSigns(spellNumbers(toHalfWidth(clause))));
-  }
+  const normalized = readClauses(mark ? spelt.replaceAll(mark, ',') : spelt)
+    .map(unifyPunctuation)
+    .join('');
   return {
     // Repeated marks would make the voice repeat its reference.
     normalizedText: normalized.replace(/([!?…,.-])[!?…,.-]+/g, '$1'),
     pauseSymbol: mark === '￥' ? 'SP2' : mark === '^' ? 'SP3' : null,
   };
+}
+
+/**
+ * The clauses of a simplified text with its numbers, dates and signs in characters; punctuation is as written. What
+ * spellExpressions (expressions.ts) reads better goes through it before. Cantonese is normalised in the same way.
+ */
+export function readClauses(text: string): string[] {
+  return splitClauses(text).map((clause) => spellSigns(spellNumbers(toHalfWidth(clause))));
 }
 
 const SIGNS: Readonly<Record<string, string>> = {

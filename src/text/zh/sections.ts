@@ -5,13 +5,23 @@ import { brotliDecompressSync } from 'node:zlib';
  * Reads one table of `src/text/zh/data/`: brotli over [header size u32][JSON header][arrays, each at a multiple of 8
  * bytes], little-endian; the header's `layout` says where each array lies. scripts/build-zh-data.mjs writes it.
  */
-export function loadSections<Header>(name: 'words' | 'tagger' | 'cutter' | 'readings' | 'traditional'): {
+export function loadSections<Header>(
+  name: 'words' | 'tagger' | 'cutter' | 'readings' | 'traditional',
+): Sections<Header> {
+  return readSections(new URL(`./data/${name}.br`, import.meta.url));
+}
+
+/** Typed views of one table file. */
+export interface Sections<Header> {
   readonly header: Header;
   readonly uint8: (key: string) => Uint8Array;
   readonly uint16: (key: string) => Uint16Array;
   readonly float64: (key: string) => Float64Array;
-} {
-  const compressed = readFileSync(new URL(`./data/${name}.br`, import.meta.url));
+}
+
+/** Reads a table of the same format from any place. */
+export function readSections<Header>(file: URL): Sections<Header> {
+  const compressed = readFileSync(file);
   const raw = new Uint8Array(brotliDecompressSync(compressed)); // a copy of its own, so that offsets are aligned
   const headerBytes = new DataView(raw.buffer).getUint32(0, true);
   const start = 4 + headerBytes;
@@ -19,7 +29,7 @@ export function loadSections<Header>(name: 'words' | 'tagger' | 'cutter' | 'read
   const header = JSON.parse(new TextDecoder().decode(raw.subarray(4, start))) as Header & { layout: Layout };
   const place = (key: string): Layout[string] => {
     const found = header.layout[key];
-    if (!found) throw new Error(`zh data "${name}" has no section "${key}"`);
+    if (!found) throw new Error(`${file.pathname} has no section "${key}"`);
     return found;
   };
   return {

@@ -1,13 +1,13 @@
 /**
- * A trie over Han characters laid out breadth first: a node's children are neighbours in ascending character order.
- * Node 0 is the root and nobody's child, so 0 also means "none".
+ * A trie over UTF-16 units, most of them Han, laid out breadth first: a node's children are neighbours in ascending
+ * order. Node 0 is the root and nobody's child, so 0 also means "none".
  */
 export interface Trie {
   /** The character that leads to each node. */
   readonly characters: Uint16Array;
   /** First child of each node; the children of node n are firstChild[n] … firstChild[n + 1] − 1. */
   readonly firstChild: Uint32Array;
-  /** Children of the root by character code − 0x4E00. */
+  /** Children of the root by character code − 0x4E00; what lies outside U+4E00–U+9FA5 is searched for. */
   readonly fromRoot: Uint32Array;
 }
 
@@ -30,7 +30,7 @@ export function buildTrie(characters: Uint16Array, childCounts: Uint16Array): Tr
 
 /** The child of `node` over a character code, or 0. */
 export function childOf(trie: Trie, node: number, code: number): number {
-  if (node === 0) return code >= FIRST_HAN && code < FIRST_HAN + HAN_COUNT ? trie.fromRoot[code - FIRST_HAN]! : 0;
+  if (node === 0 && code >= FIRST_HAN && code < FIRST_HAN + HAN_COUNT) return trie.fromRoot[code - FIRST_HAN]!;
   let low = trie.firstChild[node]!;
   let high = trie.firstChild[node + 1]!;
   while (low < high) {

@@ -1,0 +1,62 @@
+import { readSections } from '../zh/sections.js';
+import { buildTrie, childOf, type Trie } from '../zh/trie.js';
+
+/** One character with its syllables in Jyutping, tone last ("nei5"); a few characters have two, unknown ones none. */
+export interface ReadCharacter {
+  readonly character: string;
+  readonly syllables: readonly string[];
+}
+
+/**
+ * Reads Han characters in Cantonese by the longest word of the dictionary at each place, from the left, with its most
+ * usual reading. Other characters have no syllables. (Same words and rule as ToJyutping 3.2.0 get_jyutping_list.)
+ */
+export function readJyutping(text: string): ReadCharacter[] {
+  const { trie, readingStart, readings, syllables } = (loaded ??= load());
+  const read: ReadCharacter[] = [];
+  let at = 0;
+  while (at < text.length) {
+    let word = 0;
+    let node = 0;
+    for (let i = at; i < text.length; i++) {
+      node = childOf(trie, node, text.charCodeAt(i));
+      if (node === 0) break;
+      if (readingStart[node + 1]! > readingStart[node]!) word = node;
+    }
+    if (word === 0) {
+      const character = String.fromCodePoint(text.codePointAt(at)!);
+      read.push({ character, syllables: [] });
+      at += character.length;
+    }
+    for (let i = readingStart[word]!; i < readingStart[word + 1]!; i++) {
+      const character = String.fromCodePoint(text.codePointAt(at)!);
+      read.push({ character, syllables: syllables[readings[i]!]! });
+      at += character.length;
+    }
+  }
+  return read;
+}
+
+interface Dictionary {
+  readonly trie: Trie;
+  /** Readings of node n: readingStart[n] … readingStart[n + 1] − 1, one a character. */
+  readonly readingStart: Uint32Array;
+  /** Indices into `syllables`. */
+  readonly readings: Uint16Array;
+  readonly syllables: readonly (readonly string[])[];
+}
+
+let loaded: Dictionary | undefined;
+
+function load(): Dictionary {
+  const sections = readSections<{ syllables: string[] }>(new URL('./data/jyutping.br', import.meta.url));
+  const lengths = sections.uint8('readingLengths');
+  const readingStart = new Uint32Array(lengths.length + 1);
+  for (let node = 0; node < lengths.length; node++) readingStart[node + 1] = readingStart[node]! + lengths[node]!;
+  return {
+    trie: buildTrie(sections.uint16('characters'), sections.uint16('childCounts')),
+    readingStart,
+    readings: sections.uint16('readings'),
+    syllables: sections.header.syllables.map((syllable) => syllable.split(' ')),
+  };
+}
