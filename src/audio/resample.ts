@@ -18,10 +18,12 @@ export function resample(samples: Float32Array, fromHz: number, toHz: number): F
 
 /**
  * Resamples with a long linear-phase filter: flat to 0.914 of the lower Nyquist frequency, 126 dB down at it, like
- * soxr's HQ. Within 5e-5 of `librosa.load(sr=…)` on the reference recordings. Gives ceil(length × to / from) samples.
+ * soxr's HQ. Within 5e-5 of `librosa.load(sr=…)` on the reference recordings. Gives ceil(length × to / from) samples, of
+ * which those beyond the nearest whole number are zero: soxr rounds, librosa fills up.
  */
 export function resampleHighQuality(samples: Float32Array, fromHz: number, toHz: number): Float32Array {
-  return convolvePhases(samples, fromHz, toHz, kaiserSinc);
+  const out = convolvePhases(samples, fromHz, toHz, kaiserSinc);
+  return fromHz === toHz ? out : out.fill(0, Math.round((samples.length * toHz) / fromHz));
 }
 
 /** A low-pass filter for a ratio of rates reduced to lowest terms; times are in input samples. */

@@ -50,6 +50,14 @@ describe('realFft', () => {
   });
 });
 
+it('ends like librosa: silent beyond the number of samples that the ratio rounds to', () => {
+  // 40,792 samples at 11,025 Hz are 59,199.27 at 16,000 Hz: soxr makes 59,199, librosa fills up to 59,200.
+  const out = resampleHighQuality(new Float32Array(40_792).fill(0.5), 11_025, 16_000);
+  expect(out).toHaveLength(59_200);
+  expect(out[59_199]).toBe(0);
+  expect(Math.abs(out[59_198] ?? 0)).toBeGreaterThan(0.1);
+});
+
 describe.each([
   ['resample', resample, 0.002],
   ['resampleHighQuality', resampleHighQuality, 1e-5],

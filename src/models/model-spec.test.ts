@@ -54,6 +54,11 @@ describe('model spec', () => {
     });
   });
 
+  it('allows encoders without layers, as one layer split in two halves leaves them', () => {
+    const tensors = new Map([...demo.tensors].filter(([name]) => !/^enc_p\.(encoder_ssl|encoder2)\./.test(name)));
+    expect(readModelSpec({ ...demo, tensors }).layerCounts).toEqual({ ssl: 0, text: 6, post: 0 });
+  });
+
   it('is plain data', () => {
     const spec = readModelSpec(demo);
     expect(JSON.parse(JSON.stringify(spec))).toEqual(spec);

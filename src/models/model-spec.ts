@@ -120,9 +120,9 @@ export function readModelSpec(checkpoint: Checkpoint, options: { readonly versio
     headCount: config.number('model', 'n_heads'),
     kernelSize: shapes.of('enc_p.encoder_text.ffn_layers.0.conv_1.weight', 3)[2],
     layerCounts: {
-      ssl: shapes.count((index) => `enc_p.encoder_ssl.attn_layers.${index}.conv_q.weight`),
+      ssl: shapes.count((index) => `enc_p.encoder_ssl.attn_layers.${index}.conv_q.weight`, 0),
       text: shapes.count((index) => `enc_p.encoder_text.attn_layers.${index}.conv_q.weight`),
-      post: shapes.count((index) => `enc_p.encoder2.attn_layers.${index}.conv_q.weight`),
+      post: shapes.count((index) => `enc_p.encoder2.attn_layers.${index}.conv_q.weight`, 0),
     },
     relativeWindow: (shapes.of('enc_p.encoder_text.attn_layers.0.emb_rel_k', 3)[1] - 1) / 2,
     mrteChannels: shapes.of('enc_p.mrte.c_pre.weight', 3)[0],
@@ -208,10 +208,11 @@ class Shapes {
     return this.of(names.find((name) => this.has(name)) ?? `${prefix}.weight_v`, rank);
   }
 
-  count(nameOf: (index: number) => string): number {
+  /** How many tensors of numbered names there are; the encoders that get half of `n_layers` may have none. */
+  count(nameOf: (index: number) => string, least = 1): number {
     let count = 0;
     while (this.has(nameOf(count))) count += 1;
-    if (count === 0) throw unsupported(this.#checkpoint, `it has no tensor "${nameOf(0)}"`);
+    if (count < least) throw unsupported(this.#checkpoint, `it has no tensor "${nameOf(0)}"`);
     return count;
   }
 }

@@ -6,7 +6,7 @@ import { float, GraphBuilder, type GraphModel, type Value } from '../onnx/graph.
 export interface Text2SemanticSettings {
   readonly layers: number;
   readonly heads: number;
-  /** Width of one attention head. */
+  /** Width of one head in the cache: the model's own, rounded up to what the attention kernel takes (multiples of 8). */
   readonly headWidth: number;
   readonly width: number;
   readonly feedForwardWidth: number;
@@ -33,6 +33,9 @@ export interface Text2SemanticOptions {
   readonly debug?: boolean;
 }
 
+/** The attention kernel refuses other head widths; narrower heads are widened with zeros, which change no product. */
+const HEAD_WIDTH_STEP = 8;
+
 /** Names of the compiled graph's inputs and outputs that are not per layer. */
 export const T2S_INPUTS = ['phonemes', 'bert', 'tokens', 'token_positions', 'visible', 'seqlens', 'total'] as const;
 
@@ -55,10 +58,10 @@ export function readText2SemanticSettings(
   const model = section(checkpoint.data['config'], 'model');
   const data = section(checkpoint.data['config'], 'data');
   const heads = number(model, 'head') ?? 16;
-  if (!Number.isInteger(heads) || heads < 1 || width % heads !== 0 || (width / heads) % 8 !== 0) {
+  if (!Number.isInteger(heads) || heads < 1 || width % heads !== 0) {
     throw new AppError(
       'CHECKPOINT_UNSUPPORTED',
-      `${checkpoint.path}: ${heads} attention heads do not fit a width of ${width}; expected a divisor that leaves heads of a multiple of 8`,
+      `${checkpoint.path}: ${heads} attention heads do not fit a width of ${width}; expected a divisor`,
     );
   }
   const declared = number(model, 'n_layer');
@@ -68,7 +71,7 @@ export function readText2SemanticSettings(
   return {
     layers,
     heads,
-    headWidth: width / heads,
+    headWidth: Math.ceil(width / heads / HEAD_WIDTH_STEP) * HEAD_WIDTH_STEP,
     width,
     feedForwardWidth,
     vocabulary,
@@ -104,6 +107,8 @@ export function buildText2Semantic(
   const weights = new CheckpointWeights(checkpoint);
   const g = new GraphBuilder(options.debug ? 'text2semantic-debug' : 'text2semantic');
   const { width, heads, headWidth, feedForwardWidth, vocabulary } = settings;
+  const ownHeadWidth = width / heads;
+  const attentionWidth = heads * headWidth;
 
   const phonemes = g.input('phonemes', 'int32', ['B', 'P']);
   const bert = g.input('bert', 'float32', ['B', 'P', settings.bertWidth]);
@@ -145,8 +150,14 @@ export function buildText2Semantic(
       const cacheDims = ['B', heads, 'S', headWidth];
       const qkv = g.linear(
         x,
-        weights.transposed(g, `${prefix}.self_attn.in_proj_weight`, [width, 3 * width]),
-        weights.plain(g, `${prefix}.self_attn.in_proj_bias`, [3 * width]),
+        weights.transposed(g, `${prefix}.self_attn.in_proj_weight`, [width, 3 * width], {
+          shape: [width, 3 * attentionWidth],
+          widen: (columns) => widened(columns, ownHeadWidth, headWidth),
+        }),
+        weights.plain(g, `${prefix}.self_attn.in_proj_bias`, [3 * width], {
+          shape: [3 * attentionWidth],
+          widen: (bias) => widened(bias, ownHeadWidth, headWidth),
+        }),
       );
       const [attended, keys, values] = g.ops(
         'GroupQueryAttention',
@@ -164,14 +175,17 @@ export function buildText2Semantic(
           bias,
         ],
         3,
-        { num_heads: heads, kv_num_heads: heads, scale: float(1 / Math.sqrt(headWidth)), causal: 0 },
+        { num_heads: heads, kv_num_heads: heads, scale: float(1 / Math.sqrt(ownHeadWidth)), causal: 0 },
         'com.microsoft',
       ) as [Value, Value, Value];
       g.output(`k.${layer}`, keys, 'float32', cacheDims);
       g.output(`v.${layer}`, values, 'float32', cacheDims);
       const projected = g.matmul(
         attended,
-        weights.transposed(g, `${prefix}.self_attn.out_proj.weight`, [width, width]),
+        weights.transposed(g, `${prefix}.self_attn.out_proj.weight`, [width, width], {
+          shape: [attentionWidth, width],
+          widen: (rows) => widened(rows, ownHeadWidth * width, headWidth * width),
+        }),
       );
       const normed = addNorm(g, weights, x, projected, `${prefix}.self_attn.out_proj.bias`, `${prefix}.norm1`, width);
       const inner = g.relu(
@@ -261,21 +275,27 @@ class CheckpointWeights {
     return this.#get(name).readFloat32();
   }
 
-  /** A weight used as it is stored. */
-  plain(g: GraphBuilder, name: string, shape: readonly number[]): Value {
+  /** A weight used as it is stored, or widened. */
+  plain(g: GraphBuilder, name: string, shape: readonly number[], wider?: Widening): Value {
     const stored = this.#get(name);
     if (stored.shape.join() !== shape.join()) throw this.#unfit(name, stored.shape, `[${shape.join(', ')}]`);
-    return g.weight(name, shape, () => stored.readFloat32());
+    return g.weight(name, wider?.shape ?? shape, () => {
+      const values = stored.readFloat32();
+      return wider ? wider.widen(values) : values;
+    });
   }
 
-  /** A matrix of (in, out), stored by PyTorch as (out, in). */
-  transposed(g: GraphBuilder, name: string, shape: readonly [number, number]): Value {
+  /** A matrix of (in, out), stored by PyTorch as (out, in), and perhaps widened once it is turned. */
+  transposed(g: GraphBuilder, name: string, shape: readonly [number, number], wider?: Widening): Value {
     const [rows, columns] = shape;
     const stored = this.#get(name);
     if (stored.shape.join() !== `${columns},${rows}`) {
       throw this.#unfit(name, stored.shape, `[${columns}, ${rows}]`);
     }
-    return g.weight(name, shape, () => transpose(stored.readFloat32(), columns, rows));
+    return g.weight(name, wider?.shape ?? shape, () => {
+      const matrix = transpose(stored.readFloat32(), columns, rows);
+      return wider ? wider.widen(matrix) : matrix;
+    });
   }
 
   #find(name: string): CheckpointTensor | undefined {
@@ -299,6 +319,22 @@ class CheckpointWeights {
       `${this.#checkpoint.path}: "model.${name}" has shape [${shape.join(', ')}], expected ${expected}`,
     );
   }
+}
+
+/** What a weight becomes when zeros are put between its values. */
+interface Widening {
+  readonly shape: readonly number[];
+  readonly widen: (values: Float32Array) => Float32Array;
+}
+
+/** Every run of `own` values followed by zeros up to `wanted`. */
+function widened(values: Float32Array, own: number, wanted: number): Float32Array {
+  if (own === wanted) return values;
+  const result = new Float32Array((values.length / own) * wanted);
+  for (let run = 0; run * own < values.length; run++) {
+    result.set(values.subarray(run * own, (run + 1) * own), run * wanted);
+  }
+  return result;
 }
 
 /** (rows, columns) → (columns, rows), in blocks that stay in the cache. */

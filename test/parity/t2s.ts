@@ -3,7 +3,11 @@ import { openRuntime, output, type Tensor, tensor, zeros } from '../../src/engin
 import { createSampler, type SamplingParameters, TokenHistory } from '../../src/engine/sampler.js';
 import { type RowRequest, SemanticDecoder, visiblePositions } from '../../src/engine/semantic-decoder.js';
 import { createTokenChunker } from '../../src/engine/token-chunks.js';
-import { buildText2Semantic, readText2SemanticSettings } from '../../src/models/text2semantic.js';
+import {
+  buildText2Semantic,
+  readText2SemanticSettings,
+  type Text2SemanticSettings,
+} from '../../src/models/text2semantic.js';
 import { encodeModel } from '../../src/onnx/model-file.js';
 import { type CaseRunner, type Comparison, compare } from './harness.js';
 import type { CaseArray, CaseTensor, ManifestCase, ReferenceData } from './reference.js';
@@ -211,7 +215,7 @@ function comparePrefill(testCase: ManifestCase, tensors: ReadonlyMap<string, Cas
       ['k_last', `k.${last}`],
       ['v_last', `v.${last}`],
     ] as const) {
-      const actual = positionsFirst(output(results, layer, 'float32').data, settings.heads, length, settings.headWidth);
+      const actual = positionsFirst(output(results, layer, 'float32').data, settings, length);
       comparisons.push(compare(testCase, name + suffix, actual, rightmost(get(tensors, name), row, length)));
     }
     comparisons.push(compare(testCase, `attn_mask${suffix}`, ...masks(get(tensors, 'attn_mask'), row, visible), 0));
@@ -306,13 +310,15 @@ function rightmost(stored: CaseTensor, row: number, length: number): CaseArray {
   return stored.data.subarray(((row + 1) * positions - length) * width, (row + 1) * positions * width);
 }
 
-/** (heads, positions, width) → (positions, heads · width). */
-function positionsFirst(values: Float32Array, heads: number, positions: number, width: number): Float32Array {
-  const result = new Float32Array(values.length);
+/** The cache (heads, positions, headWidth) → (positions, width), without what widens each head in the cache. */
+function positionsFirst(values: Float32Array, settings: Text2SemanticSettings, positions: number): Float32Array {
+  const { heads, headWidth, width } = settings;
+  const own = width / heads;
+  const result = new Float32Array(positions * width);
   for (let head = 0; head < heads; head++) {
     for (let position = 0; position < positions; position++) {
-      const from = (head * positions + position) * width;
-      result.set(values.subarray(from, from + width), (position * heads + head) * width);
+      const from = (head * positions + position) * headWidth;
+      result.set(values.subarray(from, from + own), position * width + head * own);
     }
   }
   return result;
