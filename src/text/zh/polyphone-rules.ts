@@ -35,6 +35,7 @@ export const POLYPHONE_RULES: ReadonlyMap<string, readonly PolyphoneRule[]> = ne
     颇: [rule('po1', null)],
     朴: [rule('pu3', null)],
     肚: [rule('du3', /[猪牛羊毛爆]$/, /^(?!子)/), rule('du4', null)],
+    得: [rule('de2', /非$/, /^[已以]/, true), rule('de2', /总$/, /^分/, true)],
     脊: [rule('ji3', null)],
     掺: [rule('chan1', null)],
     炔: [rule('que1', null)],

@@ -106,6 +106,10 @@ function particleReading(words: readonly TaggedWord[], at: number, index: number
   const character = word[index]!;
   // jieba has 得去, 得要 and the like as words
   if (character === '得' && index === 0 && word.length > 1 && !isPhrase(word)) return readDe(words, at);
+  if (character === '得' && index > 0 && index < word.length - 1 && !NO_VERB_BEFORE_DE.test(word[index - 1]!)) {
+    if (COMPLEMENT.test(word.slice(index + 1))) return syllable('de5');
+  }
+  if (character === '得' && /[由舍怨见怪]不$/.test(word.slice(0, index))) return syllable('de5');
   if (index !== word.length - 1) return undefined;
   if (word.length > 1) return finalParticleReading(word, tag, character);
   if (character === '得') return readDe(words, at);
@@ -128,6 +132,11 @@ function finalParticleReading(word: string, tag: string, character: string): Syl
   }
   return undefined;
 }
+
+/** Inside a word between a verb and what it comes to 得 is light: 做得好, 比得上, 沉得住气; but 不得了, 值得一提, 旗开得胜. */
+const NO_VERB_BEFORE_DE = /[不未何无毋莫勿么难所既取获习战安彼值总非可必]/;
+const COMPLEMENT =
+  /^(?:[上下起过住着到来去出完好多很快慢饱清懂开赢动了狠严密牢美高低早香对红走见掉是惯远转通成俊帅艳慌]|[出起下过]来|下去|更好|清楚|火热|流油|要命|要死|好听|好看|住气|起的|丰美|坚韧|复杂|宽容|残忍|不可|住脚|无聊|什么|正[甜香]|单薄|精光|过去|有理)$/;
 
 function endsIn(word: string, reading: string): boolean {
   return spell(readWord(word).at(-1)!) === reading;
