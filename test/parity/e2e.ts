@@ -5,7 +5,7 @@ import type { RowEvent, RowRequest } from '../../src/engine/semantic-decoder.js'
 import { createTokenChunker, type TokenChunker } from '../../src/engine/token-chunks.js';
 import type { Latent, NoiseSource } from '../../src/engine/waveform-decoder.js';
 import { EndToEndModel, type EnrolledReference, type GivenSentence } from './end-to-end-model.js';
-import { type CaseRunner, type Comparison, compare } from './harness.js';
+import { type CaseRunner, type Comparison, compare, compareInt16 } from './harness.js';
 import { int16Wrapping } from './post.js';
 import type { CaseArray, CaseTensor, ManifestCase, ReferenceData } from './reference.js';
 import { joinWindows, recordedNoise } from './sovits-under-test.js';
@@ -259,7 +259,7 @@ class EndToEndRun {
       compare(this.#testCase, 'calls', [this.#calls], [calls.length], 0),
       compare(this.#testCase, 'outputs', [this.#outputs.length], [expected.length], 0),
       ...this.#outputs.slice(0, expected.length).map((samples, index) => {
-        return compare(this.#testCase, `out_${index}`, int16Wrapping(samples), this.#data(`out_${index}`));
+        return compareInt16(this.#testCase, `out_${index}`, int16Wrapping(samples), this.#data(`out_${index}`));
       }),
     ];
   }

@@ -42,6 +42,18 @@ export function compare(
   return { tensor, deviation, tolerance };
 }
 
+/** As {@link compare} for 16-bit samples that wrap: full scale, which is cast to −32768, lies one unit above 32767. */
+export function compareInt16(
+  testCase: ManifestCase,
+  tensor: string,
+  actual: Int16Array,
+  expected: CaseArray,
+): Comparison {
+  if (actual.length !== expected.length) return compare(testCase, tensor, actual, expected);
+  const apart = Int16Array.from(actual, (value, index) => value - (expected[index] ?? 0)); // the cast wraps
+  return compare(testCase, tensor, apart, new Int16Array(apart.length));
+}
+
 /** Runs cases one after another; an exception fails its case and no other. */
 export async function runCases(
   cases: readonly ManifestCase[],

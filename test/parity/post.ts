@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { concatenate, joinOverlapping } from '../../src/audio/crossfade.js';
 import { finishSentence } from '../../src/audio/postprocess.js';
-import { type Comparison, compare } from './harness.js';
+import { type Comparison, compare, compareInt16 } from './harness.js';
 import type { CaseTensor, ManifestCase, ReferenceData } from './reference.js';
 import { buckets, inBatches } from './to-batch.js';
 
@@ -68,7 +68,7 @@ function runAudioPostprocess(testCase: ManifestCase, tensors: Map<string, CaseTe
     }
     const expected = tensors.get(`${index}.out`)?.data;
     if (!expected) throw new Error(`the case has no tensor "${index}.out"`);
-    return compare(testCase, `${index}.out`, int16Wrapping(concatenate(sentences)), expected);
+    return compareInt16(testCase, `${index}.out`, int16Wrapping(concatenate(sentences)), expected);
   });
 }
 
