@@ -18,7 +18,7 @@ const LOWEST_HZ = 80;
 const HIGHEST_HZ = 7600;
 const PRE_EMPHASIS = 0.97;
 /** Active level of every recording before analysis, so that c0 means the same in all of them. */
-const ACTIVE_RMS = 0.085;
+export const ACTIVE_RMS = 0.085;
 const ACTIVE_RANGE_DB = 25;
 /** Below this power of a band (of speech at the level above) there is only the noise of the room. */
 const FLOOR = 1e-4;

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { concatenate } from '../../src/audio/crossfade.js';
@@ -78,6 +78,7 @@ export class DemoModel {
 
   /** Imports the model, enrols each of its voices both ways, and opens the networks that copy-synthesis needs. */
   static async open(folder: string): Promise<DemoModel> {
+    checkModelFolder(folder);
     const dataDir = mkdtempSync(join(tmpdir(), 'timbre-eval-'));
     const engine = await createEngine({ dataDir, threads: 1, importDemo: false });
     try {
@@ -235,6 +236,22 @@ export class DemoModel {
   #at16k(samples: Float32Array): Float32Array {
     return resampleHighQuality(samples, this.spec.sampleRateHz, SAMPLE_RATE_HZ);
   }
+}
+
+/** Throws where a folder lacks a part of a demo model, and says which. */
+export function checkModelFolder(folder: string): void {
+  const parts = [
+    's1.ckpt',
+    's2.pth',
+    'token-encoder/config.json',
+    'token-encoder/model.safetensors',
+    'demo-voice.json',
+  ];
+  const missing = parts.filter((name) => !existsSync(join(folder, name)));
+  if (missing.length === 0) return;
+  throw new Error(
+    `"${folder}" lacks ${missing.join(', ')}; a demo model is s1.ckpt, s2.pth, token-encoder/, and demo-voice.json with the recordings it names`,
+  );
 }
 
 /** The files a demo model consists of, relative to its folder: those that are there. */

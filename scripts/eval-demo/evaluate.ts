@@ -77,6 +77,8 @@ export interface EvaluationOptions {
 }
 
 const RECOGNISER = join(import.meta.dirname, 'data/recogniser.safetensors');
+/** Recognisers of English that listen at once; each is a process. */
+const LISTENERS = 3;
 /** Words in one sentence of set-together recordings, and the silence between them. */
 const GLUED_WORDS = 4;
 const GLUE_SILENCE_SAMPLES = 0.06 * SAMPLE_RATE_HZ;
@@ -119,13 +121,9 @@ export async function evaluate(options: EvaluationOptions): Promise<Evaluation> 
     if (options.wavesDir) keepWaves(options.wavesDir, column, material);
     onProgress(`${column}: listening`);
     const hear = async (utterances: readonly Utterance[]): Promise<ErrorFigures> => {
-      const found: Edits[] = [];
-      for (const { text, samples } of utterances) {
-        const heard = await hearEnglish(samples);
-        english.push({ column, said: text, heard });
-        found.push(edits(wordsOf(text), wordsOf(heard)));
-      }
-      return errorsOf(found);
+      const heard = await several(utterances, ({ samples }) => hearEnglish(samples));
+      for (const [index, { text }] of utterances.entries()) english.push({ column, said: text, heard: heard[index]! });
+      return errorsOf(utterances.map(({ text }, index) => edits(wordsOf(text), wordsOf(heard[index]!))));
     };
     return {
       ...(sphinx && { englishWords: await hear(material.english) }),
@@ -327,6 +325,17 @@ function voices({ english, words }: Material): ColumnFigures {
     ReturnType<typeof trackPitch>[],
   ];
   return { voice: voiceFigures([...en, ...zh]), englishVoice: voiceFigures(en), mandarinVoice: voiceFigures(zh) };
+}
+
+/** Works on a few items at a time; results in the items' order. */
+async function several<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  const waiting = [...items.entries()];
+  const worker = async (): Promise<void> => {
+    for (let next = waiting.shift(); next; next = waiting.shift()) results[next[0]] = await work(next[1]);
+  };
+  await Promise.all(Array.from({ length: LISTENERS }, worker));
+  return results;
 }
 
 function errorsOf(all: readonly Edits[]): ErrorFigures {

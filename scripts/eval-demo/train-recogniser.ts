@@ -1,8 +1,10 @@
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { resampleHighQuality } from '../../src/audio/resample.js';
 import { writeSafetensors } from '../../src/checkpoint/safetensors-writer.js';
+import { fillNormal, uniformAt } from '../../src/engine/random.js';
 import { textToPhonemes } from '../../src/text/frontend.js';
-import { CEPSTRA_WIDTH, type Cepstra, cepstra } from './cepstra.js';
+import { ACTIVE_RMS, CEPSTRA_WIDTH, type Cepstra, cepstra, SAMPLE_RATE_HZ, setActiveLevel } from './cepstra.js';
 import { addEdits, edits, errorRate } from './edit-distance.js';
 import { finalSpans, loudMean, MandarinRecogniser, type RecogniserModel } from './mandarin-recogniser.js';
 import { type Chain, chainOf, numberStates, type Syllable, soundOf, syllablesOf, unitsOf } from './mandarin-units.js';
@@ -33,7 +35,7 @@ const CHOOSING_EVERY = 50;
 const SINGLE_ROUNDS = 6;
 const MIXTURE_ROUNDS = 4;
 const VARIANCE_FLOOR = 0.05;
-const ENTRIES = [-40, -30, -22, -16, -11, -7, -3];
+const ENTRIES = [-100, -80, -60, -45, -30, -15];
 
 interface Word {
   readonly syllables: readonly Syllable[];
@@ -55,7 +57,8 @@ for (const [index, recording] of recordings.entries()) {
   if (!held && index % step !== 0) continue;
   const { phonemes } = await textToPhonemes(`${recording.text}。`, { language: 'zh', symbols: 'v2' });
   const samples = await recording.load();
-  const word = { syllables: syllablesOf(phonemes), features: cepstra(samples), samples };
+  const heard = held ? samples : disturbed(samples, index);
+  const word = { syllables: syllablesOf(phonemes), features: cepstra(heard), samples };
   if (held) test.push(word);
   else if (index % CHOOSING_EVERY === 0) choosing.push(word);
   else words.push(word);
@@ -127,6 +130,30 @@ const error = loopError(
   test.map((word, index) => ({ ...word, features: heard[index]! })),
 );
 log(`held-out words: ${right} of ${test.length} identified, syllable error ${error.toFixed(3)}`);
+
+/**
+ * Every second word as it is; the others with noise 15 to 35 dB below the speech, or without the highest frequencies.
+ * People understand both as well, and speech that was made has a little of both: learnt from clean words alone, noise
+ * at 20 dB brought the held-out words from 88 to 73 of 88 and a cut at 4 kHz the syllable error from 0.09 to 0.45.
+ */
+function disturbed(samples: Float32Array, index: number): Float32Array {
+  const draw = uniformAt({ seed: 11, sentence: 0 }, index, 0, 0);
+  switch (index % 4) {
+    case 1: {
+      const levelled = setActiveLevel(samples);
+      const noise = new Float32Array(levelled.length);
+      fillNormal(noise, { seed: 12, sentence: index }, 0, 0);
+      const scale = ACTIVE_RMS * 10 ** -(0.75 + draw);
+      return levelled.map((value, i) => value + scale * noise[i]!);
+    }
+    case 3: {
+      const rate = 8000 + 2000 * Math.floor(3 * draw);
+      return resampleHighQuality(resampleHighQuality(samples, SAMPLE_RATE_HZ, rate), rate, SAMPLE_RATE_HZ);
+    }
+    default:
+      return samples;
+  }
+}
 
 function entry(name: string, dtype: 'F32' | 'F16', data: Float32Array) {
   return { name, dtype, shape: [data.length], load: () => data };

@@ -1,4 +1,6 @@
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { checkModelFolder } from '../../scripts/eval-demo/demo-model.js';
 import { readHeldOut } from '../../scripts/eval-demo/recordings.js';
 import { endingTexts, HELD_OUT_PROMPTS, MANDARIN, OWN_ENGLISH } from '../../scripts/eval-demo/texts.js';
 import { hasLoop, tokenFigures } from '../../scripts/eval-demo/token-statistics.js';
@@ -33,4 +35,9 @@ it('measures only prompts that the recipe holds out', () => {
   const { arcticPrompts, mandarinWords } = readHeldOut();
   for (const [key] of HELD_OUT_PROMPTS) expect(arcticPrompts.has(key)).toBe(true);
   expect(new Set(mandarinWords).size).toBe(88);
+});
+
+it('says what a candidate folder lacks', () => {
+  expect(() => checkModelFolder('no-such-folder')).toThrow(/lacks s1\.ckpt, .*demo-voice\.json;/);
+  expect(() => checkModelFolder(join(import.meta.dirname, '../../demo-voice'))).not.toThrow();
 });
