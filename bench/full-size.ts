@@ -1,14 +1,14 @@
 /**
  * Measures a full-size model (official sizes and formats, random weights) the way a server uses it:
  *
- *     npx tsx bench/full-size.ts [--version v1|v2|v2Pro|v2ProPlus] [--dir DIR] [--starts N] [--json]
+ *     npx tsx bench/full-size.ts [--version v1|v2|v2Pro|v2ProPlus] [--dir DIR] [--starts N] [--repeats N] [--json]
  *
  * One engine process imports the checkpoints and enrols a voice; further ones start over the same data folder, and the
  * last of them speaks. The processes are those of the server, forked from a build of the sources, so that a start is
  * counted from the fork to the message that the engine is ready. Memory is what the kernel says of the process, against
  * the weights that speaking needs in the precision they are served in.
  *
- * DIR (2.1 GB of checkpoints and 2.3 GB of store, kept between runs) is a temporary folder, removed at the end, where
+ * DIR (1.3 GB of checkpoints and 2.3 GB of store a version, kept between runs) is a temporary folder, removed at the end, where
  * not given. Prints the machine and the commit with the figures. Linux only: memory is read from /proc.
  */
 import { execFileSync } from 'node:child_process';
@@ -36,9 +36,6 @@ const ENGLISH = 'The morning light came slowly over the hills.';
 /** Random weights hardly ever end a sentence before its limit of 0.4 s a phoneme, so the many are short ones. */
 const SHORT_CHINESE = '今天天气很好。';
 const SHORT_ENGLISH = 'Good morning.';
-/** Sentences spoken between the first synthesis and the last reading of the memory. */
-const REPEATS = 20;
-
 /** The bars of docs/performance.md. */
 const MAX_IMPORT_SECONDS = 60;
 const MAX_START_SECONDS = 2;
@@ -66,39 +63,51 @@ async function main(): Promise<void> {
       version: { type: 'string', default: 'v2' },
       dir: { type: 'string' },
       starts: { type: 'string', default: '3' },
+      // Sentences spoken between the first synthesis and the last reading of the memory.
+      repeats: { type: 'string', default: '20' },
       threads: { type: 'string' },
       json: { type: 'boolean', default: false },
     },
   });
   const version = VERSIONS.find((known) => known === flags.version);
-  const starts = Number(flags.starts);
-  if (version === undefined || !(starts >= 1)) {
-    console.error(`usage: full-size.ts [--version ${VERSIONS.join('|')}] [--dir DIR] [--starts N] [--json]`);
+  const [starts, repeats] = [Number(flags.starts), Number(flags.repeats)];
+  if (version === undefined || !(starts >= 1) || !(repeats >= 1)) {
+    console.error(
+      `usage: full-size.ts [--version ${VERSIONS.join('|')}] [--dir DIR] [--starts N] [--repeats N] [--json]`,
+    );
     process.exitCode = 2;
     return;
   }
   const folder = flags.dir ?? mkdtempSync(join(tmpdir(), 'timbre-bench-full-size-'));
+  // Inside the repository, so that packages resolve; apart from dist/, which may be running.
+  mkdirSync(join(REPOSITORY, '.timbre'), { recursive: true });
+  const build = mkdtempSync(join(REPOSITORY, '.timbre/bench-build-'));
   try {
     const threads = flags.threads === undefined ? null : Number(flags.threads);
-    const figures = await measure(folder, version, starts, threads, flags.json);
+    const figures = await measure({ folder, build, version, starts, repeats, threads, json: flags.json });
     if (flags.json) process.stdout.write(`${JSON.stringify(figures)}\n`);
   } finally {
+    rmSync(build, { recursive: true, force: true });
     if (flags.dir === undefined) rmSync(folder, { recursive: true, force: true });
   }
 }
 
-async function measure(
-  folder: string,
-  version: FullSizeVersion,
-  starts: number,
-  threads: number | null,
-  json: boolean,
-): Promise<Figures> {
+interface Settings {
+  readonly folder: string;
+  readonly build: string;
+  readonly version: FullSizeVersion;
+  readonly starts: number;
+  readonly repeats: number;
+  readonly threads: number | null;
+  readonly json: boolean;
+}
+
+async function measure({ folder, build, version, starts, repeats, threads, json }: Settings): Promise<Figures> {
   const figures = asTheyCome(json, { version, ...environment() });
   const files = checkpoints(join(folder, `checkpoints-${version}`), version);
   const dataDir = join(folder, `data-${version}`);
   rmSync(dataDir, { recursive: true, force: true });
-  const launcher = await buildLauncher(dataDir, threads);
+  const launcher = await buildLauncher(build, dataDir, threads);
 
   progress('importing');
   const importer = await launcher();
@@ -163,7 +172,7 @@ async function measure(
   report('after first sentences');
   const factors: number[] = [];
   const processorFactors: number[] = [];
-  for (let index = 0; index < REPEATS; index++) {
+  for (let index = 0; index < repeats; index++) {
     const chinese = index % 2 === 0;
     const text = chinese ? SHORT_CHINESE : SHORT_ENGLISH;
     const used = cpuSeconds(speaker);
@@ -171,14 +180,14 @@ async function measure(
     factors.push(spoken.realTimeFactor);
     processorFactors.push((cpuSeconds(speaker) - used) / spoken.audioSeconds);
   }
-  figures[`real-time factor, median of ${REPEATS}`] = round(median(factors), 3);
+  figures[`real-time factor, median of ${repeats}`] = round(median(factors), 3);
   figures['processor s a second of audio, median'] = round(median(processorFactors), 3);
-  report(`after ${REPEATS} more`);
+  report(`after ${repeats} more`);
   figures['peak resident MB'] = memoryOf(speaker).peakMegabytes;
   await speaker.close(5000);
 
   const importSeconds = Number(figures['import s']);
-  const ratio = Number(figures[`resident / weights after ${REPEATS} more`]);
+  const ratio = Number(figures[`resident / weights after ${repeats} more`]);
   figures[`import within ${MAX_IMPORT_SECONDS} s`] = String(importSeconds <= MAX_IMPORT_SECONDS);
   figures[`start within ${MAX_START_SECONDS} s`] = String(median(startSeconds) <= MAX_START_SECONDS);
   figures[`resident within ${MAX_RESIDENT_RATIO} × weights`] = String(ratio <= MAX_RESIDENT_RATIO);
@@ -235,12 +244,13 @@ interface Launched {
   readonly seconds: number;
 }
 
-/** Builds the sources and returns what starts an engine process of that build over `dataDir`. */
-async function buildLauncher(dataDir: string, threads: number | null): Promise<() => Promise<Launched>> {
+/** Builds the sources into `output` and returns what starts an engine process of that build over `dataDir`. */
+async function buildLauncher(
+  output: string,
+  dataDir: string,
+  threads: number | null,
+): Promise<() => Promise<Launched>> {
   progress('building');
-  // Inside the repository, so that packages resolve; apart from dist/, which may be running.
-  const output = join(REPOSITORY, '.timbre/bench-build');
-  rmSync(output, { recursive: true, force: true });
   execFileSync(join(REPOSITORY, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.build.json', '--outDir', output], {
     cwd: REPOSITORY,
     stdio: 'inherit',
