@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shutil
 from collections import OrderedDict
 from pathlib import Path
 
@@ -60,52 +61,52 @@ def _half(value: Tensor) -> Tensor:
     return value.half() if value.is_floating_point() else value
 
 
-def averaged(run: Path) -> tuple[dict[str, Tensor], int]:
-    """The averaged weights of a run, the best ones where it keeps them, and how many steps were taken."""
-    state = torch.load(run / "checkpoint.pt", map_location="cpu", weights_only=True)
-    return state.get("best", state["average"]), int(state["step"])
+def export_encoder(runs: Path, folder: Path) -> None:
+    """The token encoder's averaged weights as ssl/."""
+    state = _checkpoint(runs / "token_encoder")["average"]
+    encoder = TokenEncoder(TokenEncoderSizes())
+    encoder.load_state_dict({n.removeprefix("encoder."): v for n, v in state.items() if n.startswith("encoder.")})
+    write_half_encoder(folder / "ssl", encoder)
+
+
+def export_voice(runs: Path, data: Path, folder: Path) -> None:
+    """All files of a voice; ssl/ is the encoder that made the tokens of `data`, which lies in `runs`/encoder."""
+    shutil.copytree(runs / "encoder" / "ssl", folder / "ssl", dirs_exist_ok=True)
+    state = _checkpoint(runs / "sovits")
+    sovits = Sovits(SovitsSizes())
+    sovits.load_state_dict(state["average"])
+    sovits.load_state_dict(torch.load(data / "quantiser.pt", weights_only=True), strict=False)
+    write_sovits(folder / "s2.pth", sovits, state["step"])
+    token_classes = torch.from_numpy(np.load(data / "token_classes.npy"))
+    write_continuation(folder / "continue.pt", sovits, state["judges"], token_classes)
+    state = _checkpoint(runs / "text2semantic")
+    text2semantic = Text2Semantic(Text2SemanticSizes())
+    text2semantic.load_state_dict(state["best"])
+    write_text2semantic(folder / "s1.ckpt", text2semantic, state["step"])
+
+
+def _checkpoint(run: Path) -> dict:
+    return torch.load(run / "checkpoint.pt", map_location="cpu", weights_only=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--runs", type=Path, required=True, help="folder of token_encoder, sovits and text2semantic runs"
-    )
+    parser.add_argument("--runs", type=Path, required=True, help="folder of the stages' runs")
     parser.add_argument("--data", type=Path, required=True, help="prepared folder; its quantiser goes into s2.pth")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--only", choices=("encoder", "all"), default="all")
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
-    weights, step = averaged(arguments.runs / "token_encoder")
-    encoder = TokenEncoder(TokenEncoderSizes())
-    encoder.load_state_dict(_under(weights, "encoder."))
-    write_half_encoder(arguments.output / "ssl", encoder)
-
-    if arguments.only == "all":
-        weights, step = averaged(arguments.runs / "sovits")
-        sovits = Sovits(SovitsSizes())
-        sovits.load_state_dict(weights)
-        sovits.load_state_dict(torch.load(arguments.data / "quantiser.pt", weights_only=True), strict=False)
-        write_sovits(arguments.output / "s2.pth", sovits, step)
-        judges = torch.load(arguments.runs / "sovits" / "checkpoint.pt", map_location="cpu", weights_only=True)[
-            "judges"
-        ]
-        token_classes = torch.from_numpy(np.load(arguments.data / "token_classes.npy"))
-        write_continuation(arguments.output / "continue.pt", sovits, judges, token_classes)
-        weights, step = averaged(arguments.runs / "text2semantic")
-        text2semantic = Text2Semantic(Text2SemanticSizes())
-        text2semantic.load_state_dict(weights)
-        write_text2semantic(arguments.output / "s1.ckpt", text2semantic, step)
+    if arguments.only == "encoder":
+        export_encoder(arguments.runs, arguments.output)
+    else:
+        export_voice(arguments.runs, arguments.data, arguments.output)
     sizes = {
         str(path.relative_to(arguments.output)): path.stat().st_size
         for path in sorted(arguments.output.rglob("*"))
         if path.suffix in (".ckpt", ".pth", ".safetensors")
     }
     print(json.dumps({"bytes": sizes, "together": sum(sizes.values())}))
-
-
-def _under(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
 
 
 if __name__ == "__main__":

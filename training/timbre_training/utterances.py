@@ -13,9 +13,10 @@ _FADE = np.linspace(0, 1, 80, dtype=np.float32)
 
 @dataclass(frozen=True)
 class Utterance:
-    """`parts` are (start, length, silence before) in samples of the audio array; `aligned` is the phoneme index of
+    """One text and its speech.
 
-    every 40 ms token, -1 for silence.
+    `parts` are (start, length, silence before) in samples of the audio array; `aligned` is the phoneme index of every
+    40 ms token, -1 for silence.
     """
 
     id: int
