@@ -23,6 +23,15 @@ describe('textToPhonemes', () => {
   });
 
   it.each([
+    ['3', 'zh', '. s an1'],
+    ['10000', 'zh', '. y i2 w an4'],
+    ['5', 'en', '. F AY1 V'],
+  ] as const)('does not make the number %s a decimal with it', async (text, language, spoken) => {
+    const sentence = await textToPhonemes(text, { language, symbols: 'v2' });
+    expect(sentence.phonemes.join(' ')).toBe(spoken);
+  });
+
+  it.each([
     ['', 'TEXT_EMPTY'],
     ['🎉🎉', 'TEXT_UNREADABLE'],
     ['\u0007\u0000', 'TEXT_UNREADABLE'],

@@ -33,7 +33,8 @@ export async function textToPhonemes(
     throw new AppError('TEXT_UNREADABLE', `nothing in the text can be spoken with language "${language}"`);
   }
   if (sentence.phonemes.length >= MIN_PHONEMES) return sentence;
-  return readSpans(`.${single}`, language, symbols);
+  // ".3" would be read as a decimal: a number gets the full stop that belongs to no number.
+  return readSpans(`${/^\s*\p{N}/u.test(single) ? '。' : '.'}${single}`, language, symbols);
 }
 
 /**

@@ -49,6 +49,11 @@ function narrowBetweenDigits(text: string): string {
   return text
     .replace(/[０-９]/g, (digit) => String.fromCharCode(digit.charCodeAt(0) - 0xfee0))
     .replace(/[㎀-㏟℉]/g, (sign) => sign.normalize('NFKC').replace('⁄', '/'))
+    .replace(/(\d*)([¼-¾⅐-⅞])/g, (_, whole: string, fraction: string) => {
+      const [numerator, denominator] = fraction.normalize('NFKC').split('⁄');
+      return `${whole && `${whole}又`}${numerator}/${denominator}`;
+    })
+    .replace(/(?<=\d)°(?!\s?[CFcf])/g, '度')
     .replace(/％/g, '%')
     .replace(/(?<=\d)[：．／＋＝](?=\d)/g, (sign) => String.fromCharCode(sign.charCodeAt(0) - 0xfee0))
     .replace(/−(?=\d)|(?<=\d)[－–—](?=\d)/g, '-')
@@ -104,6 +109,27 @@ const DATES: Rule[] = [
   },
   { pattern: /(?<!\d)(?<decade>[0-9]0)后/g, spell: ({ decade }) => `${digitByDigit(decade!)}后` },
 ];
+
+/** 13点05分, 1米75, 3斤2两, 3‰ and 100+200=300 as they are said. */
+const SPOKEN_PARTS: Rule[] = [
+  { pattern: /(?<number>(?<![\d.])\d+(?:\.\d+)?)‰/g, spell: ({ number }) => `千分之${decimal(number!)}` },
+  {
+    // upstream reads sums of one and two digits, and longer numbers digit by digit
+    pattern: /(?<![\d.+\-×÷=A-Za-z])\d+(?:\.\d+)?(?:[+×÷=]\d+(?:\.\d+)?){1,9}(?![\d.+\-×÷=%A-Za-z:/])/g,
+    spell: (_, { match }) =>
+      /\d{3}/.test(match) && !/(?<![\d.])0\d|\d{9}/.test(match)
+        ? match.replace(/\d+(?:\.\d+)?/g, (number) => decimal(number)).replace(/[+×÷=]/g, (sign) => SUM_SIGNS[sign]!)
+        : undefined,
+  },
+  { pattern: /(?<=\d[点时])0(?<digit>\d)(?=分)/g, spell: ({ digit }) => `零${cardinal(digit!)}` },
+  {
+    pattern: /(?<=\d米)(?<digits>\d{2})(?![\d.]|[厘分毫千]?米|[A-Za-z*×xX])/g,
+    spell: ({ digits }) => digitByDigit(digits!),
+  },
+  { pattern: /(?<=\d斤)2两/g, spell: () => '二两' },
+];
+
+const SUM_SIGNS: Readonly<Record<string, string>> = { '+': '加', '×': '乘', '÷': '除以', '=': '等于' };
 
 const CLOCK = '(?<![\\d:.])(?:[01]?\\d|2[0-4]):[0-5]\\d(?::[0-5]\\d)?';
 
@@ -350,6 +376,7 @@ const ZEROS: Rule[] = [
 ];
 
 const RULES: readonly Rule[] = [
+  ...SPOKEN_PARTS,
   ...DATES,
   ...TIMES_AND_RATIOS,
   ...TELEPHONES,

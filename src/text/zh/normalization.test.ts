@@ -19,6 +19,22 @@ function describeTable(name: string, table: string): void {
 }
 
 describeTable(
+  'parts of measures and sums as they are said',
+  `
+  13点05分开会 -> 十三点零五分开会
+  身高1米75 -> 身高一米七五
+  5米20厘米 -> 五米二十厘米
+  3斤2两 -> 三斤二两
+  ½杯水 -> 二分之一杯水
+  1½杯水 -> 一又二分之一杯水
+  北纬39.9° -> 北纬三十九点九度
+  税率3‰ -> 税率千分之三
+  100+200=300 -> 一百加二百等于三百
+  3+5=8 -> 三加五等于八
+  `,
+);
+
+describeTable(
   'dates',
   `
   2024年5月20日 -> 二零二四年五月二十日
