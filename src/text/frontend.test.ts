@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { AppError } from '../errors.js';
-import { textToPhonemes } from './frontend.js';
-import type { LanguageMode } from './language.js';
+import { languagePhonemes, textToPhonemes } from './frontend.js';
+import { LANGUAGE_MODES } from './language.js';
 
 describe('textToPhonemes', () => {
   it('reads Chinese and English in one sentence, with an alignment for the Chinese', async () => {
@@ -23,12 +23,35 @@ describe('textToPhonemes', () => {
   });
 
   it.each([
+    ['and', 'en', '. AH0 N D'],
     ['3', 'zh', '. s an1'],
     ['10000', 'zh', '. y i2 w an4'],
     ['5', 'en', '. F AY1 V'],
-  ] as const)('does not make the number %s a decimal with it', async (text, language, spoken) => {
+  ] as const)('does not make %s a decimal or an address with it', async (text, language, spoken) => {
     const sentence = await textToPhonemes(text, { language, symbols: 'v2' });
     expect(sentence.phonemes.join(' ')).toBe(spoken);
+  });
+
+  it('reads Cantonese as it is written, where the step of the reference alone does as the reference', async () => {
+    const sentence = await textToPhonemes('佢話email寄咗3隻㗎。', { language: 'yue', symbols: 'v2' });
+    expect(sentence.segments.map(({ language, normalizedText }) => `${language}:${normalizedText}`)).toEqual([
+      'yue:佢話',
+      'en:email',
+      'yue:寄咗三隻㗎.',
+    ]);
+    expect(sentence.phonemes.join(' ')).toContain('Ys Yaam1 Yz Yek3 Yg Yaa3 .');
+    const step = await languagePhonemes('3隻㗎', { language: 'yue', symbols: 'v2' });
+    expect(step.phonemes.join(' ')).toBe('Ys Yaam1 Yz Yi2');
+  });
+
+  it.each([
+    ['你好', 'yue'],
+    ['3시', 'all_ko'],
+  ] as const)('refuses %s in %s with v1 symbols', async (text, language) => {
+    await expect(textToPhonemes(text, { language, symbols: 'v1' })).rejects.toMatchObject({
+      code: 'LANGUAGE_UNSUPPORTED',
+      message: expect.stringContaining('v1'),
+    });
   });
 
   it.each([
@@ -41,11 +64,11 @@ describe('textToPhonemes', () => {
   });
 
   it('never fails otherwise, on any text', async () => {
-    const modes = fc.constantFrom<LanguageMode>('auto', 'zh', 'all_zh', 'en');
+    const modes = fc.constantFrom(...LANGUAGE_MODES);
     const text = fc.oneof(
       fc.string({ unit: 'binary', maxLength: 50 }),
       fc
-        .array(fc.constantFrom(..."中不一两，。3.50%$km aBTHe'-😂é~".split('')), { maxLength: 40 })
+        .array(fc.constantFrom(..."中不一两，。3.50%$km aBTHe'-😂é~한글㗎".split('')), { maxLength: 40 })
         .map((p) => p.join('')),
     );
     await fc.assert(

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { AppError } from '../errors.js';
-import type { LanguageMode } from './language.js';
-import { languageSpans } from './language-spans.js';
+import { LANGUAGE_MODES, type LanguageMode } from './language.js';
+import { languageSpans, requireKnownScripts } from './language-spans.js';
 
 const split = (text: string, mode: LanguageMode = 'zh') =>
   languageSpans(text, mode)
@@ -22,8 +22,22 @@ describe('language spans', () => {
     ['3', 'zh:3'],
     ['优の品', 'zh:优的品'],
     ['ＡＰＰ１', 'en:APP1'],
+    ['售價US$20左右', 'zh:售價US$20左右'],
   ])('of %s', (text, expected) => {
     expect(split(text)).toBe(expected);
+  });
+
+  it.each<[LanguageMode, string, string]>([
+    ['yue', '佢send咗email畀我3次。', 'yue:佢|en:send|yue:咗|en:email|yue:畀我3次。'],
+    ['auto_yue', '韓文「안녕하세요」即係hello', 'yue:韓文「|ko:안녕하세요」|yue:即係|en:hello'],
+    ['all_yue', 'iPhone 15嘅價錢', 'en:iPhone |yue:15嘅價錢'],
+    ['ko', '오늘 meeting은 3시에 시작해요.', 'ko:오늘 |en:meeting|ko:은 3시에 시작해요.'],
+    ['ko', '大韓民國의 수도', 'ko:大韓民國의 수도'],
+    ['all_ko', 'Model 3은 전기차', 'en:Model |ko:3은 전기차'],
+    ['auto', '감사합니다，谢谢大家。', 'ko:감사합니다，|zh:谢谢大家。'],
+    ['auto', '2024년 5월 20일', 'ko:2024년 5월 20일'],
+  ])('in %s of %s', (mode, text, expected) => {
+    expect(split(text, mode)).toBe(expected);
   });
 
   it('read every number as Chinese in all_zh, and everything as English in en', () => {
@@ -35,12 +49,26 @@ describe('language spans', () => {
     for (const [text, mode, word] of [
       ['他说ありがとう', 'auto', 'ありがとう'],
       ['안녕하세요', 'zh', '안녕하세요'],
+      ['안녕하세요', 'yue', '안녕하세요'],
+      ['ありがとう안녕', 'ko', 'ありがとう'],
       ['Привет, world', 'en', 'Привет'],
       ['Hello 世界', 'en', '世界'],
     ] as const) {
       expect(() => languageSpans(text, mode)).toThrow(expect.objectContaining({ code: 'LANGUAGE_UNSUPPORTED' }));
       expect(() => languageSpans(text, mode)).toThrow(word);
     }
+  });
+
+  it('name the language that a v1 model does not speak', () => {
+    for (const [text, mode, language] of [
+      ['你好', 'yue', 'Cantonese'],
+      ['hello', 'all_ko', 'Korean'],
+      ['hello 안녕', 'auto', 'Korean'],
+    ] as const) {
+      expect(() => requireKnownScripts(text, mode, 'v1')).toThrow(`speaks Chinese and English, not ${language}`);
+      expect(() => requireKnownScripts(text, mode, 'v2')).not.toThrow();
+    }
+    expect(() => requireKnownScripts('你好', 'auto', 'v1')).not.toThrow();
   });
 
   it('keep single letters that serve as symbols', () => {
@@ -50,10 +78,12 @@ describe('language spans', () => {
   it('lose nothing, whatever the text, or say what they cannot read', () => {
     const text = fc.oneof(
       fc.string({ unit: 'binary', maxLength: 60 }),
-      fc.array(fc.constantFrom(...'中文和a B9,。 -$%10km'.split('')), { maxLength: 40 }).map((parts) => parts.join('')),
+      fc
+        .array(fc.constantFrom(...'中文和a한글 B9,。 -$%10km'.split('')), { maxLength: 40 })
+        .map((parts) => parts.join('')),
     );
     fc.assert(
-      fc.property(text, fc.constantFrom<LanguageMode>('auto', 'zh', 'all_zh', 'en'), (input, mode) => {
+      fc.property(text, fc.constantFrom(...LANGUAGE_MODES), (input, mode) => {
         try {
           const joined = languageSpans(input, mode)
             .map((span) => span.text)

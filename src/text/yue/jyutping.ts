@@ -10,8 +10,9 @@ export interface ReadCharacter {
 /**
  * Reads Han characters in Cantonese by the longest word of the dictionary at each place, from the left, with its most
  * usual reading. Other characters have no syllables. (Same words and rule as ToJyutping 3.2.0 get_jyutping_list.)
+ * `lone` may read a character that stands in no word, seeing the ones before and after it.
  */
-export function readJyutping(text: string): ReadCharacter[] {
+export function readJyutping(text: string, lone?: LoneReading): ReadCharacter[] {
   const { trie, readingStart, readings, syllables } = (loaded ??= load());
   const read: ReadCharacter[] = [];
   let at = 0;
@@ -28,14 +29,18 @@ export function readJyutping(text: string): ReadCharacter[] {
       read.push({ character, syllables: [] });
       at += character.length;
     }
+    const isLone = readingStart[word + 1]! - readingStart[word]! === 1;
     for (let i = readingStart[word]!; i < readingStart[word + 1]!; i++) {
       const character = String.fromCodePoint(text.codePointAt(at)!);
-      read.push({ character, syllables: syllables[readings[i]!]! });
+      const other = isLone ? lone?.(character, text.charAt(at - 1), text.charAt(at + character.length)) : undefined;
+      read.push({ character, syllables: other === undefined ? syllables[readings[i]!]! : [other] });
       at += character.length;
     }
   }
   return read;
 }
+
+export type LoneReading = (character: string, before: string, after: string) => string | undefined;
 
 interface Dictionary {
   readonly trie: Trie;

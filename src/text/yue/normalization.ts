@@ -52,22 +52,38 @@ const AMOUNT = `(?<![\\d.,:/-])${NUMBER}`;
 /** Measure words and money that Cantonese has and Mandarin has not. */
 const MEASURES = '蚊|個半|毫子|毫|仙|呎|吋|磅|両|兩|嚿|樖|碌|餐|鑊|轉|煲|啖|粒|籮|紮|隻|鋪|揸|眼|劑|文錢';
 
+const HONG_KONG_DOLLAR = '(?<![A-Za-z])(HKD|HK\\$|\\$)\\s?';
+const SCALE = '([十百千萬万億亿]*)';
+
 const CANTONESE_WORDING: readonly Wording[] = [
-  [/港[幣元]\s?\$(?=\s?\d)/g, () => '港幣'],
   [
-    new RegExp(`(?<![A-Za-z])(HKD|HK\\$|\\$)\\s?${NUMBER}\\s?([十百千萬万億亿]*)`, 'g'),
-    (_, sign, amount, scale) => `${sign === '$' ? '' : '港幣'}${amount}${scale}元`,
+    new RegExp(`${HONG_KONG_DOLLAR}${NUMBER}${SCALE}\\s?[-–~～至到]\\s?(?:HKD|HK\\$|\\$)?\\s?${NUMBER}${SCALE}`, 'g'),
+    (_, sign, first, firstScale, second, secondScale) =>
+      `${sign === '$' ? '' : '港幣'}${spelt(first)}${firstScale}至${spelt(second)}${secondScale}元`,
+  ],
+  [
+    new RegExp(`${HONG_KONG_DOLLAR}${NUMBER}\\s?${SCALE}`, 'g'),
+    (_, sign, amount, scale) => `${sign === '$' ? '' : '港幣'}${spelt(amount)}${scale}元`,
   ],
   [new RegExp(`${AMOUNT}\\s?(?:km|KM)(?![A-Za-z/²³\\d])`, 'g'), (_, amount) => `${amount}公里`],
   [new RegExp(`${AMOUNT}\\s?(?:kg|KG|Kg)(?![A-Za-z/²³\\d])`, 'g'), (_, amount) => `${amount}公斤`],
   [
+    new RegExp(`${AMOUNT}[-–~～至到]${NUMBER}(?=(?:${MEASURES}))`, 'g'),
+    (_, first, second) => `${spelt(first)}至${spelt(second)}`,
+  ],
+  [
     new RegExp(`${AMOUNT}(?=[多幾]?(?:${MEASURES}))`, 'g'),
     (_, amount) => {
-      const read = decimal(amount.replaceAll(',', ''));
+      const read = spelt(amount);
       return read === '二' ? '兩' : read;
     },
   ],
 ];
+
+/** An amount in characters, without a fraction of zeros only. */
+function spelt(amount: string): string {
+  return decimal(amount.replaceAll(',', '').replace(/\.0+$/, ''));
+}
 
 /** How far apart the spelt and the written text may run before the two are given up to differ. */
 const REACH = 24;
