@@ -9,11 +9,18 @@ import { isPhrase } from '../../src/text/zh/syllables.js';
  * not our rules.
  */
 export function zhImprovement(text: string): string | null {
-  const narrow = text.replace(/[０-９]/g, (digit) => String.fromCharCode(digit.charCodeAt(0) - 0xfee0));
-  for (const [item, pattern] of WRITTEN) if (pattern.test(narrow)) return item;
+  const written = writtenImprovement(text);
+  if (written !== null) return written;
   const spoken = normalizeChinese(text);
   for (const [item, pattern] of SPOKEN) if (pattern.test(spoken)) return item;
   return particle(spoken);
+}
+
+/** The same, of the items about numbers, units and signs only, which Cantonese shares. */
+export function writtenImprovement(text: string): string | null {
+  const narrow = text.replace(/[０-９]/g, (digit) => String.fromCharCode(digit.charCodeAt(0) - 0xfee0));
+  for (const [item, pattern] of WRITTEN) if (pattern.test(narrow)) return item;
+  return null;
 }
 
 /**

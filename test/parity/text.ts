@@ -3,13 +3,14 @@ import { join } from 'node:path';
 import { chunk30 } from '../../src/text/chunks.js';
 import { normalizeEnglish } from '../../src/text/en/normalization.js';
 import { languagePhonemes, textToPhonemes } from '../../src/text/frontend.js';
-import type { LanguageMode, SymbolVersion } from '../../src/text/language.js';
-import { languageSpans } from '../../src/text/language-spans.js';
+import { LANGUAGE_MODES, type LanguageMode, type SymbolVersion } from '../../src/text/language.js';
+import { languageSpans, requireKnownScripts } from '../../src/text/language-spans.js';
 import { collapsePunctuation, cutText, mergeShort, preSegment, splitBigText } from '../../src/text/sentences.js';
 import { phonemeIds, symbolTable } from '../../src/text/symbols.js';
+import { cantonesePhonemes } from '../../src/text/yue/cantonese.js';
 import { normalizeChinese } from '../../src/text/zh/chinese.js';
 import { type EnglishRow, englishHomographs, englishImprovement, hasUnknownWord } from './improvements-en.js';
-import { zhImprovement, zhPolyphone } from './improvements-zh.js';
+import { writtenImprovement, zhImprovement, zhPolyphone } from './improvements-zh.js';
 
 /** One sentence whose answer differs from the reference. */
 export interface TextDifference {
@@ -51,6 +52,8 @@ export interface TextReport {
 
 /** Share of sentences that must be identical where nothing is improved and no polyphone is concerned. */
 const IDENTICAL = 0.98;
+/** The same in Cantonese. */
+const IDENTICAL_CANTONESE = 0.99;
 /** Share of polyphone targets that must be right. */
 const POLYPHONES_RIGHT = 0.9;
 
@@ -67,6 +70,7 @@ export async function compareText(folder: string): Promise<TextReport> {
     await chinese(report, version);
     await mixed(report, version);
   }
+  await cantonese(report);
   await polyphones(report);
   normalisation(report, 'en', normalizeEnglish);
   normalisation(report, 'zh', normalizeChinese);
@@ -217,8 +221,26 @@ function zhReason(text: string): string | null {
   return zhImprovement(text) ?? (zhPolyphone(text) === null ? null : 'polyphone');
 }
 
+async function cantonese(report: Report): Promise<void> {
+  const rows: SentenceRow[] | undefined = report.rows('yue.v2.jsonl');
+  if (rows === undefined) return;
+  const outcomes: Outcome[] = [];
+  for (const row of rows) {
+    const { phonemes } = await languagePhonemes(row.text, { language: 'yue', symbols: 'v2' });
+    outcomes.push(compare(row, phonemes, 'v2', writtenImprovement(row.text)));
+  }
+  const section = report.section('yue v2', outcomes);
+  report.check(
+    'yue v2: sentences identical where nothing is improved',
+    section.plainExact,
+    section.plainRows,
+    IDENTICAL_CANTONESE,
+  );
+}
+
 interface MixedRow extends SentenceRow {
   readonly lang: string;
+  readonly retried_with_dot?: boolean;
   readonly segments: readonly { readonly lang: string; readonly text: string }[];
 }
 
@@ -227,13 +249,13 @@ async function mixed(report: Report, version: SymbolVersion): Promise<void> {
   if (rows === undefined) return;
   const outcomes: Outcome[] = [];
   for (const row of rows) {
-    if (!isMode(row.lang) || OTHER_SCRIPT.test(row.text)) continue;
+    if (!isMode(row.lang) || KOREAN.test(row.lang + row.text) || !isReadable(row.text, row.lang, version)) continue;
     const sentence = await textToPhonemes(row.text, { language: row.lang, symbols: version });
     outcomes.push(compare({ ...row, id: `${row.id} ${row.lang}` }, sentence.phonemes, version, mixedReason(row)));
   }
   const section = report.section(`mixed ${version}`, outcomes);
   report.check(
-    `mixed ${version}: zh+en sentences identical where nothing is improved and no polyphone is concerned`,
+    `mixed ${version}: sentences without Japanese identical where nothing is improved and no polyphone is concerned`,
     section.plainExact,
     section.plainRows,
     IDENTICAL,
@@ -242,12 +264,23 @@ async function mixed(report: Report, version: SymbolVersion): Promise<void> {
 
 const OTHER_SCRIPT = /[\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}]/u;
 
+const KOREAN = /\p{Script=Hangul}|ko$/u;
+
 function isMode(mode: string): mode is LanguageMode {
-  return mode === 'auto' || mode === 'zh' || mode === 'all_zh' || mode === 'en';
+  return (LANGUAGE_MODES as readonly string[]).includes(mode);
+}
+
+function isReadable(text: string, mode: LanguageMode, version: SymbolVersion): boolean {
+  try {
+    requireKnownScripts(text, mode, version);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function mixedReason(row: MixedRow): string | null {
-  if (row.segments.some((segment) => segment.lang !== 'zh' && segment.lang !== 'en')) {
+  if (row.segments.some((segment) => segment.lang === 'ja')) {
     return 'Chinese taken for Japanese';
   }
   if (
@@ -258,12 +291,26 @@ function mixedReason(row: MixedRow): string | null {
   ) {
     return 'characters lost by the splitter';
   }
+  if (row.retried_with_dot === true && /^\d/.test(row.text)) return 'number alone read as a decimal';
   if (/\d\s?(?:[kcm]m|[kMGT]B|ms|min|s|kg|°C)(?![A-Za-z])/.test(row.text)) return 'unit';
   for (const { lang, text } of row.segments) {
-    const reason = lang === 'en' ? englishMixed(text) : zhReason(text);
+    const reason = segmentReason(lang, text);
     if (reason !== null) return reason;
   }
   return null;
+}
+
+function segmentReason(language: string, text: string): string | null {
+  if (language === 'en') return englishMixed(text);
+  if (language === 'zh') return zhReason(text);
+  return language === 'yue' ? (writtenImprovement(text) ?? cantoneseCharacter(text)) : null;
+}
+
+/** A text that sounds otherwise when its characters are taken as written: 隻 is not 只, 㗎 is not nothing. */
+function cantoneseCharacter(text: string): string | null {
+  const simplified = cantonesePhonemes(text).phonemes.join(' ');
+  const written = cantonesePhonemes(text, { asSpoken: true }).phonemes.join(' ');
+  return simplified === written ? null : 'character read in its simplified form';
 }
 
 function englishMixed(text: string): string | null {
