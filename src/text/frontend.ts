@@ -33,8 +33,7 @@ export async function textToPhonemes(
     throw new AppError('TEXT_UNREADABLE', `nothing in the text can be spoken with language "${language}"`);
   }
   if (sentence.phonemes.length >= MIN_PHONEMES) return sentence;
-  // ".3" would be read as a decimal: a number gets the full stop that belongs to no number.
-  return readSpans(`${/^\s*\p{N}/u.test(single) ? '。' : '.'}${single}`, language, symbols);
+  return readSpans(fullStopBefore(single) + single, language, symbols);
 }
 
 /**
@@ -63,6 +62,12 @@ export async function languagePhonemes(
       throw new AppError('LANGUAGE_UNSUPPORTED', 'Korean is not read by this version; take the Korean words out');
     }
   }
+}
+
+/** A full stop that does not make a decimal of a number (.3) or an address of a word (.net). */
+function fullStopBefore(text: string): string {
+  if (/^\s*\p{N}/u.test(text)) return '。';
+  return /^[^\p{L}\p{N}]*\p{Script=Latin}/u.test(text) ? '. ' : '.';
 }
 
 const MIN_PHONEMES = 6;

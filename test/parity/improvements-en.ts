@@ -60,7 +60,10 @@ const REASONS: readonly (readonly [RegExp, string])[] = [
   [/(?:^|[\s(])-\.?\d|−\d/, 'negative number'],
   [/(?:^|\s)\.\d/, 'decimal without a whole part'],
   [/\d[ -]\d{3,}[ -]\d{3,}|\b\d{3}-\d{4}\b|\+\d{2,}|\(\d{3}\)/, 'phone number'],
-  [/\b(?:code|pin|number|zip|otp|password)\b[^.!?]{0,16}\d{3,}/i, 'number read digit by digit'],
+  [
+    /\b(?:code|pin|number|zip|otp|password)\b[^.!?]{0,16}\d{3,}|\b(?:dial|call)(?:led|ed|l?ing)? \d{3,8}(?!\d|,\d)/i,
+    'number read digit by digit',
+  ],
   [/(?<![\d.,])0\d|\d{11,}/, 'digits'],
   [/\d\s?-\s?\d/, 'range'],
   [/\b(\d{2,})\/\1\b|\b24\/7\b|\b9\/11\b|\b\d+x\d*\b/, 'fixed expression of numbers'],

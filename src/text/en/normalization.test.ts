@@ -76,6 +76,8 @@ const READINGS: Readonly<Record<string, readonly (readonly [written: string, rea
     ['Call 400-820-8820', 'Call four zero zero, eight two zero, eight eight two zero'],
     ['+1 (415) 555-2671', 'plus one, four one five, five five five, two six seven one'],
     ['Your code is 482913', 'Your code is four eight two nine one three'],
+    ['Dial 911.', 'Dial nine one one.'],
+    ['He called 200 people.', 'He called two hundred people.'],
     ['13800138000', 'one three eight zero zero one three eight zero zero zero'],
   ],
   'marks and signs': [

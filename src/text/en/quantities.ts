@@ -34,6 +34,9 @@ const PHONE = /(?<![\w.,/-])(?:\+\d{1,3}[- ]?)?(?:\(\d{2,4}\)[- ]?)?\d{1,4}(?:[-
 const PLUS_PHONE = /(?<![\w.,])\+(\d{8,15})(?!\d)/g;
 const CODE =
   /\b((?:code|pin|passcode|password|zip|postcode|extension|otp|(?:part|serial|model|order|account|tracking|reference|confirmation|booking|invoice|ticket|case|phone|card|tax|bank|policy|member|employee|customer|registration|passport|licen[cs]e) (?:number|no|id|code))(?:,|:| is| was| of|\s){1,4}#?\s?)(\d{3,20})(?![\d,]|\.\d)/gi;
+/** Emergency and service numbers: "Dial 911." but "call 300 customers". */
+const DIALLED =
+  /\b(dial(?:led|ing)?|call(?:ed|ing)?)( )(\d{3,8})(?=[.,!?]|$| (?:now|for|to|if|in|and|or|immediately|at once|today)\b)/gi;
 const HASH_CODE = /#\s?(\d{4,20})(?![\d,]|\.\d)/g;
 const BARE_DIGITS = /(?<![\d.,])\d{11,}(?![\d,]|\.\d)/g;
 
@@ -74,6 +77,7 @@ export function expandNumbers(text: string): string {
     .replace(PLUS_PHONE, (_, digits: string) => `plus ${digitByDigit(digits)}`)
     .replace(PHONE, (number) => (isPhone(number) ? readPhone(number) : number))
     .replace(CODE, (_, words: string, digits: string) => `${words}${digitByDigit(digits)}`)
+    .replace(DIALLED, (_, verb: string, space: string, digits: string) => `${verb}${space}${digitByDigit(digits)}`)
     .replace(HASH_CODE, (_, digits: string) => ` number ${digitByDigit(digits)}`)
     .replace(BARE_DIGITS, (digits) => digitByDigit(digits))
     .replace(LIST_NUMBER, (_, before: string, digits: string) => `${before}${ordinal(digits)}, `)
