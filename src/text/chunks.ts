@@ -37,12 +37,12 @@ const ABBREVIATION =
   /^(?:Mr|Mrs|Ms|Mx|Dr|Prof|Rev|Fr|Sr|Jr|St|Mt|Ft|Gen|Col|Capt|Lt|Sgt|Sen|Rep|Gov|Hon|No|Nos|Fig|Figs|Vol|vs|etc|approx|dept|est|Inc|Ltd|Co|Corp|Ave|Blvd|Rd|[A-Z])$/;
 
 /**
- * Splits a text into things that are never cut: white space runs, numbers with their separators and units, Latin words,
- * and single other characters with their combining marks.
+ * Splits a text into things that are never cut: white space runs, numbers with their separators and units, Latin and
+ * Korean words, and single other characters with their combining marks.
  */
 function atomsOf(text: string): string[] {
   const pattern =
-    /\s+|[$€£¥￥#@+-]?[\p{Script=Latin}\p{N}\p{M}]+(?:[.,:/’'_@&+=?%~-]+[\p{Script=Latin}\p{N}\p{M}]+)*(?:[%％‰°℃℉+]|['’](?!\p{L}))*|[^\s](?:\p{M}|\u200d|\ufe0e)*/gu;
+    /\s+|[$€£¥￥₩#@+-]?[\p{Script=Latin}\p{Script=Hangul}\p{N}\p{M}]+(?:[.,:/’'_@&+=?%~-]+[\p{Script=Latin}\p{N}\p{M}]+\p{Script=Hangul}*)*(?:[%％‰°℃℉+]|['’](?!\p{L}))*|[^\s](?:\p{M}|\u200d|\ufe0e)*/gu;
   return (text.match(pattern) ?? []).flatMap(cutLongAtom);
 }
 
@@ -84,7 +84,13 @@ function endsSentence(atoms: readonly string[], i: number): boolean {
   const next = atoms[i + 1];
   if (atom === '…') return next !== '…' && (next === undefined || /^\s/.test(next));
   if (atom !== '.') return false;
-  if (next !== undefined && !/^\s/.test(next) && !CLOSERS.test(next) && !/^[\p{Script=Han}.]/u.test(next)) return false;
+  if (
+    next !== undefined &&
+    !/^\s/.test(next) &&
+    !CLOSERS.test(next) &&
+    !/^[\p{Script=Han}\p{Script=Hangul}.]/u.test(next)
+  )
+    return false;
   const before = atoms[i - 1] ?? '';
   if (ABBREVIATION.test(before)) return false;
   // "9:30 a.m. on Friday": no sentence begins with a small letter.

@@ -103,6 +103,20 @@ describe('chunk30', () => {
     expect(chunk30('x'.repeat(1000)).every((piece) => piece.length <= 60)).toBe(true);
   });
 
+  it('keeps Korean words whole and ends their sentences', () => {
+    const text =
+      '오늘 오전 10시 30분부터 서울특별시 강남구에 있는 본사 회의실에서 3.5시간 동안 회의했어요.그래서 iPhone을 껐습니다.';
+    const words = new Set(text.split(/(?<=\.)(?=\p{L})|\s/u));
+    const pieces = chunk30(text);
+    expect(
+      pieces
+        .join(' ')
+        .split(' ')
+        .filter((word) => !words.has(word)),
+    ).toEqual([]);
+    expect(pieces.at(-1)).toBe('그래서 iPhone을 껐습니다.');
+  });
+
   it('does not end a sentence at an abbreviation, an initial, or a list number', () => {
     expect(chunk30('Dr. Smith met J. K. Rowling.')).toEqual(['Dr. Smith met J. K. Rowling.']);
     expect(chunk30('1. 请勿吸烟。')).toEqual(['1. 请勿吸烟。']);

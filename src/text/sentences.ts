@@ -161,10 +161,15 @@ function closeChunks(text: string, stop: string, maxLength: number): string[] {
     });
 }
 
-/** Characters that are said in one breath: a Chinese character is a syllable, a syllable of English is about four letters. */
+/**
+ * Characters that are said in one breath: a Chinese character is a syllable, so is a Korean one, but it is said faster and
+ * with spaces between words; a syllable of English is about four letters.
+ */
 function breathLength(text: string): number {
-  const han = text.match(/\p{Script=Han}/gu)?.length ?? 0;
-  return han * 5 > characters(text).length ? 30 : 120;
+  const count = (script: RegExp): number => text.match(script)?.length ?? 0;
+  const length = characters(text).length;
+  if (count(/\p{Script=Han}/gu) * 5 > length) return 30;
+  return count(/\p{Script=Hangul}/gu) * 5 > length ? 60 : 120;
 }
 
 /** What can be spoken at all. upstream drops pieces without word characters (`\W+`), among which it counts `_`. */
