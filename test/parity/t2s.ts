@@ -256,7 +256,8 @@ function compareChunks(testCase: ManifestCase, tensors: ReadonlyMap<string, Case
       event = decoder.step()[0] ?? { row: 0, token: null, finished: 'end' };
     }
   }
-  const expected = [...tensors.keys()].filter((name) => name.startsWith('chunk_')).length;
+  // A stream that ends on a chunk's last token has nothing left to send, which may be recorded as an empty chunk.
+  const expected = [...tensors].filter(([name, { data }]) => name.startsWith('chunk_') && data.length > 0).length;
   return [
     compare(testCase, 'chunks', [chunks.length], [expected], 0),
     ...chunks.slice(0, expected).map((chunk, index) => {
