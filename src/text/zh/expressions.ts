@@ -49,7 +49,7 @@ function narrowBetweenDigits(text: string): string {
   return text
     .replace(/[０-９]/g, (digit) => String.fromCharCode(digit.charCodeAt(0) - 0xfee0))
     .replace(/[㎀-㏟℉]/g, (sign) => sign.normalize('NFKC').replace('⁄', '/'))
-    .replace(/(\d*)([¼-¾⅐-⅞])/g, (_, whole: string, fraction: string) => {
+    .replace(/(?<!\d)(\d*)([¼-¾⅐-⅞])/g, (_, whole: string, fraction: string) => {
       const [numerator, denominator] = fraction.normalize('NFKC').split('⁄');
       return `${whole && `${whole}又`}${numerator}/${denominator}`;
     })
