@@ -71,7 +71,7 @@ const REVIEW = `
 粘 zhan1>nian2
 落 la4>luo4
 种 zhong3>zhong4
-尽 jin3>jin4
+尽 jin3>jin4 !尽速
 划 hua4>hua2 =划破|划水|划伤|划痕
 传 chuan2>zhuan4 =白蛇传|新传$|全传$
 载 zai4>zai3 !荷载

@@ -105,6 +105,8 @@ function particle(spoken: string): string | null {
       if (word === '地') return 'the particle 地';
       if (word === '得' && !/^[va]/.test(words[i - 1]?.tag ?? '')) return 'the verb 得';
       if (word.length > 1 && word.startsWith('得') && !isPhrase(word)) return 'the verb 得';
+      // 看得出来, 跑得快: read de2 by the reference, whose tables lack these words
+      if (/^[^不未无]{1,3}得(?![意胜志失分人])./.test(word)) return 'light 得 inside a word';
       if (word.length > 1 && /(?:地|[目标]的|(?<![觉记值显变使懂晓认舍懒省免来])得)$/.test(word))
         return 'word-final 得 地 的';
     }

@@ -35,6 +35,13 @@ function expectReadings(marked: string): void {
 }
 
 const SENTENCES = `
+得[de2]克萨斯州很大
+我得[de2]悉这个消息
+光速比声音快得[de5]多
+这道题他做得[de5]好
+总得[de2]分是八十
+请尽[jin3]速办理
+他是活动分[fen4]子
 小心地[di4]滑
 他头也不回地[de5]走了
 叶子一片一片地[de5]落下来

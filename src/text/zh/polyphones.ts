@@ -105,7 +105,9 @@ function particleReading(words: readonly TaggedWord[], at: number, index: number
   const { word, tag } = words[at]!;
   const character = word[index]!;
   // jieba has 得去, 得要 and the like as words
-  if (character === '得' && index === 0 && word.length > 1 && !isPhrase(word)) return readDe(words, at);
+  if (character === '得' && index === 0 && word.length > 1 && !isPhrase(word)) {
+    return /^得(?:克|悉|闲|来|不到|愈|知|到|以|证|其|此|救|州)/.test(word) ? syllable('de2') : readDe(words, at);
+  }
   if (character === '得' && index > 0 && index < word.length - 1 && !NO_VERB_BEFORE_DE.test(word[index - 1]!)) {
     if (COMPLEMENT.test(word.slice(index + 1))) return syllable('de5');
   }

@@ -141,6 +141,7 @@ function loadReadings(): Readings {
 function splitSpelling(spelling: string): readonly [string, string] {
   const initial = /^(?:[zcs]h|[bpmfdtnlgkhjqxrzcsyw])/.exec(spelling)?.[0] ?? '';
   const final = spelling.slice(initial.length);
+  if (spelling === 'yo') return ['OO', 'o']; // upstream knows 哟 only so
   if (initial === '') return [`${spelling[0]}${spelling[0]}`.toUpperCase(), spelling];
   if (spelling === 'ye') return ['y', 'E'];
   if (spelling === 'yan') return ['y', 'En'];

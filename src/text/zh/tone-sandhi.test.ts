@@ -123,6 +123,7 @@ describe('syllables', () => {
     >;
     let compared = 0;
     for (const [pinyin, [initial, final]] of Object.entries(table)) {
+      if (pinyin === 'yo') continue; // upstream never gets there: its 哟 is o
       let code: number;
       try {
         code = syllable(`${pinyin}1`);
