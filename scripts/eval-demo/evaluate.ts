@@ -116,6 +116,10 @@ export async function evaluate(options: EvaluationOptions): Promise<Evaluation> 
   const english: Heard[] = [];
   const columns: Partial<Record<Column, ColumnFigures>> = {};
   const texts = chooseTexts(quick);
+  const closedSet: Syllable[][] = [];
+  for (const word of readHeldOut().mandarinWords) {
+    closedSet.push(syllablesOf((await model.phonemes(`${word}。`, 'zh')).phonemes));
+  }
 
   const measureMaterial = async (column: Column, material: Material): Promise<ColumnFigures> => {
     if (options.wavesDir) keepWaves(options.wavesDir, column, material);
@@ -128,7 +132,7 @@ export async function evaluate(options: EvaluationOptions): Promise<Evaluation> 
     return {
       ...(sphinx && { englishWords: await hear(material.english) }),
       ...(sphinx && material.ownEnglish.length > 0 && { ownEnglishWords: await hear(material.ownEnglish) }),
-      ...mandarinFigures(recogniser, material),
+      ...mandarinFigures(recogniser, material, closedSet),
       ...voices(material),
       ...(dnsmos && {
         opinion: averageScores(
@@ -278,11 +282,17 @@ async function withSyllables(model: DemoModel, one: Utterance): Promise<Mandarin
   return { ...one, syllables: syllablesOf((await model.phonemes(text, 'zh')).phonemes) };
 }
 
-function mandarinFigures(recogniser: MandarinRecogniser, { words, sentences }: Material): ColumnFigures {
-  const candidates = words.map(({ syllables }) => syllables);
+function mandarinFigures(
+  recogniser: MandarinRecogniser,
+  { words, sentences }: Material,
+  closedSet: readonly (readonly Syllable[])[],
+): ColumnFigures {
+  const soundsOf = (syllables: readonly Syllable[]) => syllables.map(soundOf).join(' ');
   const heardWords = recogniser.hear(words.map(({ samples }) => cepstra(samples))).features;
   const heardSentences = recogniser.hear(sentences.map(({ samples }) => cepstra(samples))).features;
-  const right = heardWords.filter((heard, index) => recogniser.identify(heard, candidates) === index).length;
+  const right = heardWords.filter(
+    (heard, index) => soundsOf(closedSet[recogniser.identify(heard, closedSet)]!) === soundsOf(words[index]!.syllables),
+  ).length;
   const syllables = heardSentences.map((heard, index) =>
     edits(sentences[index]!.syllables.map(soundOf), recogniser.recognise(heard)),
   );

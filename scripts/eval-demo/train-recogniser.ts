@@ -133,8 +133,8 @@ log(`held-out words: ${right} of ${test.length} identified, syllable error ${err
 
 /**
  * Every second word as it is; the others with noise 15 to 35 dB below the speech, or without the highest frequencies.
- * People understand both as well, and speech that was made has a little of both: learnt from clean words alone, noise
- * at 20 dB brought the held-out words from 88 to 73 of 88 and a cut at 4 kHz the syllable error from 0.09 to 0.45.
+ * People understand both as well, and speech that was made has a little of both. Learnt from clean words alone, a cut at
+ * 4 kHz brought the syllable error of the held-out words from 0.09 to 0.45; now it is 0.29 with the words set together.
  */
 function disturbed(samples: Float32Array, index: number): Float32Array {
   const draw = uniformAt({ seed: 11, sentence: 0 }, index, 0, 0);

@@ -10,19 +10,21 @@ import { printReport } from './report.js';
 import { compareModels, scorecard } from './scorecard.js';
 
 /**
- * `npm run demo:update -- CANDIDATE_DIR [--data DIR] [--quality DIR] [--quick] [--dry-run]`: evaluates the candidate and
+ * `npm run demo:update -- CANDIDATE_DIR [--present DIR] [--data DIR] [--quality DIR] [--quick] [--dry-run]`: evaluates the candidate and
  * the present demo model, and puts the candidate in its place (with a new model card) only where its scorecard is better.
  */
-const PRESENT = resolve(import.meta.dirname, '../../demo-voice');
+const DEMO_VOICE = resolve(import.meta.dirname, '../../demo-voice');
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
+    present: { type: 'string', default: DEMO_VOICE },
     data: { type: 'string' },
     quality: { type: 'string', default: defaultQualityFolder() },
     quick: { type: 'boolean', default: false },
     'dry-run': { type: 'boolean', default: false },
   },
 });
+const presentDir = resolve(values.present);
 const [candidateDir] = positionals;
 if (!candidateDir) throw new Error('usage: npm run demo:update -- CANDIDATE_DIR [--data DIR] [--dry-run]');
 
@@ -41,7 +43,7 @@ const judge = async (name: string, modelDir: string) => {
   return { evaluation, lines, sizeBytes: evaluation.sizeBytes };
 };
 
-const present = await judge('present', PRESENT);
+const present = await judge('present', presentDir);
 const candidate = await judge('candidate', resolve(candidateDir));
 const verdict = compareModels(present, candidate);
 for (const reason of verdict.reasons) console.log(`note: ${reason}`);
@@ -53,14 +55,17 @@ if (!verdict.replace) {
   console.log('the candidate is better (dry run: nothing was replaced)');
 } else {
   replaceFiles(resolve(candidateDir));
-  await writeCard(PRESENT, candidate.evaluation, candidate.lines, human);
-  console.log('demo-voice/ and docs/demo-voice.md are the candidate now; look at the difference and commit it');
+  console.log(`${presentDir} is the candidate now`);
+  if (presentDir === DEMO_VOICE) {
+    await writeCard(presentDir, candidate.evaluation, candidate.lines, human);
+    console.log('so is the evaluation in docs/demo-voice.md; bring the rest of the card up to date, and commit both');
+  }
 }
 
 function replaceFiles(from: string): void {
-  for (const file of modelFiles(PRESENT)) rmSync(join(PRESENT, file));
+  for (const file of modelFiles(presentDir)) rmSync(join(presentDir, file));
   for (const file of modelFiles(from)) {
-    mkdirSync(dirname(join(PRESENT, file)), { recursive: true });
-    cpSync(join(from, file), join(PRESENT, file));
+    mkdirSync(dirname(join(presentDir, file)), { recursive: true });
+    cpSync(join(from, file), join(presentDir, file));
   }
 }
