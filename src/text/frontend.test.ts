@@ -44,6 +44,22 @@ describe('textToPhonemes', () => {
     expect(step.phonemes.join(' ')).toBe('Ys Yaam1 Yz Yi2');
   });
 
+  it('reads Korean beside English and Chinese, without an alignment', async () => {
+    const sentence = await textToPhonemes('오늘 meeting, 谢谢', { language: 'auto', symbols: 'v2' });
+    expect(sentence.segments.map(({ language, word2ph }) => `${language} ${word2ph !== null}`)).toEqual([
+      'ko false',
+      'en false',
+      'zh true',
+    ]);
+    expect(sentence.phonemes.slice(0, 5)).toEqual(['ㅇ', 'ㅗ', 'ㄴ', 'ㅡ', 'ㄹ']);
+  });
+
+  it('says so when Korean has no sound for anything in the text', async () => {
+    await expect(textToPhonemes('你好', { language: 'ko', symbols: 'v2' })).rejects.toMatchObject({
+      code: 'TEXT_UNREADABLE',
+    });
+  });
+
   it.each([
     ['你好', 'yue'],
     ['3시', 'all_ko'],

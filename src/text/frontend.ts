@@ -59,7 +59,8 @@ export async function languagePhonemes(
       return cantonesePhonemes(text);
     }
     case 'ko': {
-      throw new AppError('LANGUAGE_UNSUPPORTED', 'Korean is not read by this version; take the Korean words out');
+      const { koreanPhonemes } = await import('./ko/korean.js');
+      return koreanPhonemes(text);
     }
   }
 }
@@ -71,7 +72,7 @@ function fullStopBefore(text: string): string {
 }
 
 const MIN_PHONEMES = 6;
-const MARKS: ReadonlySet<string> = new Set(['!', '?', '…', ',', '.', '-', 'SP', 'SP2', 'SP3', 'UNK', '_']);
+const MARKS: ReadonlySet<string> = new Set('! ? … , . - SP SP2 SP3 UNK _ 空 停'.split(' '));
 
 async function readSpans(text: string, mode: LanguageMode, symbols: SymbolVersion): Promise<PhonemeSentence> {
   const segments: TextSegment[] = [];
