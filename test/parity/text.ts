@@ -10,6 +10,7 @@ import { phonemeIds, symbolTable } from '../../src/text/symbols.js';
 import { cantonesePhonemes } from '../../src/text/yue/cantonese.js';
 import { normalizeChinese } from '../../src/text/zh/chinese.js';
 import { type EnglishRow, englishHomographs, englishImprovement, hasUnknownWord } from './improvements-en.js';
+import { koreanImprovement } from './improvements-ko.js';
 import { writtenImprovement, zhImprovement, zhPolyphone } from './improvements-zh.js';
 
 /** One sentence whose answer differs from the reference. */
@@ -255,12 +256,6 @@ async function korean(report: Report): Promise<void> {
     section.plainRows,
     IDENTICAL_KOREAN,
   );
-}
-
-/** Numbers that the reference garbles: it reads 010 as 영일 without its first 0, and drops the 십 and the point of 98.6. */
-function koreanImprovement(text: string): string | null {
-  if (/(?<!\d)0\d{1,2}-\d{3,4}-\d{4}(?!\d)/.test(text)) return 'telephone number';
-  return /\d\.\d/.test(text) ? 'decimal' : null;
 }
 
 interface MixedRow extends SentenceRow {
