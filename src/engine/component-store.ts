@@ -35,6 +35,10 @@ export const COMPILER_VERSION = 1;
  */
 export const MAPPED_WEIGHTS: SessionOptions = { config: { 'session.disable_prepacking': '1' } };
 
+/** How folders under construction are called. */
+const PARTIAL = 'partial-';
+const ABANDONED_AFTER_MS = 60 * 60 * 1000;
+
 /** The file a component was compiled from. */
 export interface ComponentSource {
   readonly fileName: string;
@@ -84,6 +88,17 @@ export class ComponentStore {
   constructor(dataDir: string) {
     this.#folder = join(dataDir, 'components');
     mkdirSync(this.#folder, { recursive: true });
+    this.#sweep();
+  }
+
+  /** Removes what imports left behind that were killed long ago; a younger folder may be someone's work. */
+  #sweep(): void {
+    for (const name of readdirSync(this.#folder)) {
+      if (!name.startsWith(PARTIAL)) continue;
+      const path = join(this.#folder, name);
+      const ageMs = Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
+      if (ageMs > ABANDONED_AFTER_MS) rmSync(path, { recursive: true, force: true });
+    }
   }
 
   folderOf(digest: string): string {
@@ -117,7 +132,7 @@ export class ComponentStore {
   compile(source: NetworkSource, runtime: Runtime): ComponentManifest {
     const digest = digestOf(source);
     if (existsSync(join(this.folderOf(digest), 'component.json'))) return this.load(digest);
-    const folder = join(this.#folder, `partial-${randomUUID()}`);
+    const folder = join(this.#folder, `${PARTIAL}${randomUUID()}`);
     mkdirSync(folder);
     try {
       const named = Object.entries(source.graphs());

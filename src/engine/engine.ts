@@ -19,8 +19,7 @@ import type {
   SynthesisRequest,
 } from './engine-types.js';
 import { checkRecordingCount, enrolVoice } from './enrol-voice.js';
-import { importModel } from './import-model.js';
-import { type InferenceThreads, startInferenceThreads } from './inference-threads.js';
+import { type InferenceThreads, startInferenceThread, startInferenceThreads } from './inference-threads.js';
 import { ModelStore } from './model-store.js';
 import { openRuntime, type Runtime } from './onnxruntime.js';
 import { openSpeechModel, type SpeechModel } from './speech-model.js';
@@ -66,6 +65,7 @@ async function openCheckedRuntime(threads: number): Promise<Runtime> {
 }
 
 class LocalEngine implements Engine {
+  readonly #dataDir: string;
   readonly #models: ModelStore;
   readonly #voices: VoiceStore;
   readonly #runtime: Runtime;
@@ -74,6 +74,7 @@ class LocalEngine implements Engine {
   readonly #opened = new Map<string, SpeechModel>();
 
   constructor(dataDir: string, runtime: Runtime, threads: InferenceThreads) {
+    this.#dataDir = dataDir;
     this.#models = new ModelStore(dataDir);
     this.#voices = new VoiceStore(dataDir);
     this.#runtime = runtime;
@@ -152,7 +153,14 @@ class LocalEngine implements Engine {
     request: ImportModelRequest,
     options: Cancellable & { readonly onProgress?: (progress: ImportProgress) => void } = {},
   ) {
-    importModel(request, this.#models, this.#runtime, options);
+    const thread = await startInferenceThread('import', this.#dataDir, this.#runtime.threads);
+    try {
+      for await (const progress of thread.stream<ImportProgress, void>('importModel', request, options)) {
+        options.onProgress?.(progress);
+      }
+    } finally {
+      await thread.close();
+    }
     return this.#models.summary(this.#models.load(request.name));
   }
 

@@ -1,10 +1,10 @@
-import { copyFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openReference } from '../../test/parity/reference.js';
 import type { ImportModelRequest } from './engine-types.js';
-import { importModel } from './import-model.js';
+import { importModel, importSteps } from './import-model.js';
 import { ModelStore } from './model-store.js';
 import { openRuntime } from './onnxruntime.js';
 
@@ -107,18 +107,35 @@ describe('importing a model', () => {
     expect(() => run({ name: 'a/b', paths })).toThrow(expect.objectContaining({ code: 'REQUEST_INVALID' }));
   });
 
-  it('leaves nothing behind when it is aborted', () => {
-    const abort = new AbortController();
-    const own = new ModelStore(mkdtempSync(join(folder, 'aborted-')));
-    const attempt = () =>
-      importModel({ name: 'x', paths: [file('s2_v2.pth'), file('s1_e2e.ckpt')] }, own, runtime, {
-        signal: abort.signal,
-        onProgress: ({ step }) => {
-          if (step.startsWith('compiling')) abort.abort(new Error('enough'));
-        },
-      });
-    expect(attempt).toThrow('enough');
+  it('leaves no model behind when it is left between two steps', () => {
+    const own = new ModelStore(mkdtempSync(join(folder, 'left-')));
+    for (const { step } of importSteps({ name: 'x', paths: [file('s2_v2.pth'), file('s1_e2e.ckpt')] }, own, runtime)) {
+      if (step.startsWith('compiling')) break;
+    }
     expect(own.names()).toEqual([]);
+  });
+
+  it('sweeps away what killed imports left long ago, and nothing younger', () => {
+    const dataDir = mkdtempSync(join(folder, 'swept-'));
+    const components = join(dataDir, 'components');
+    for (const name of ['partial-old', 'partial-new']) mkdirSync(join(components, name), { recursive: true });
+    utimesSync(join(components, 'partial-old'), 1, 1);
+    expect(new ModelStore(dataDir).components.list()).toEqual([]);
+    expect(readdirSync(components)).toEqual(['partial-new']);
+  });
+
+  it('drops what a replaced model alone had used', () => {
+    const own = new ModelStore(mkdtempSync(join(folder, 'replaced-')));
+    const put = (sovits: string) =>
+      importModel(
+        { name: 'a', paths: [file(sovits), file('s1_e2e.ckpt'), file('hubert')], replace: true },
+        own,
+        runtime,
+      );
+    const old = put('s2_v2.pth');
+    put('s2_v2Pro.pth');
+    expect(own.components.list().map((manifest) => manifest.digest)).not.toContain(old.components.sovits);
+    expect(own.components.list()).toHaveLength(3);
   });
 
   it('asks to import again what an earlier compiler made', () => {

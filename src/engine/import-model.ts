@@ -49,17 +49,16 @@ interface OpenedNetwork {
 /**
  * Imports a model in three phases: read the checkpoints (what each file is follows from its contents), check that they
  * belong together, compile each network into the store. Encoders that are not given are taken from the store where one
- * of the right width is there.
+ * of the right width is there. Says before each step what it will do; leaving it between two steps leaves no model.
  *
  * @throws AppError `CHECKPOINT_*` for a file that cannot be used, `MODEL_INVALID` where files are missing or do not fit
- * one another, `MODEL_EXISTS`; `signal.reason` once aborted.
+ * one another, `MODEL_EXISTS`.
  */
-export function importModel(
+export function* importSteps(
   request: ImportModelRequest,
   store: ModelStore,
   runtime: Runtime,
-  options: { readonly signal?: AbortSignal | undefined; readonly onProgress?: (progress: ImportProgress) => void } = {},
-): ModelRecord {
+): Generator<ImportProgress, ModelRecord, void> {
   checkName('model', request.name);
   if (store.has(request.name) && !request.replace) {
     throw new AppError('MODEL_EXISTS', `there is a model "${request.name}" already; choose another name or replace it`);
@@ -67,11 +66,7 @@ export function importModel(
   const networks: OpenedNetwork[] = [];
   try {
     for (const path of request.paths) {
-      options.signal?.throwIfAborted();
-      options.onProgress?.({
-        step: `reading ${basename(path)}`,
-        fraction: (0.2 * networks.length) / request.paths.length,
-      });
+      yield { step: `reading ${basename(path)}`, fraction: (0.2 * networks.length) / request.paths.length };
       networks.push(openNetwork(path, request.version));
     }
     const given = byKind(networks);
@@ -83,9 +78,7 @@ export function importModel(
 
     const components: Partial<Record<ComponentKind, string>> = {};
     for (const [index, network] of networks.entries()) {
-      options.signal?.throwIfAborted();
-      const fraction = 0.2 + (0.8 * index) / networks.length;
-      options.onProgress?.({ step: `compiling ${COMPONENT_NAMES[network.kind]}`, fraction });
+      yield { step: `compiling ${COMPONENT_NAMES[network.kind]}`, fraction: 0.2 + (0.8 * index) / networks.length };
       components[network.kind] = store.components.compile(network.source, runtime).digest;
     }
     for (const [kind, manifest] of shared) components[kind] = manifest.digest;
@@ -103,10 +96,19 @@ export function importModel(
       ...(request.sampling ? { sampling: request.sampling } : {}),
     };
     store.save(record);
-    options.onProgress?.({ step: 'done', fraction: 1 });
+    yield { step: 'done', fraction: 1 };
     return record;
   } finally {
     for (const network of networks) network.checkpoint.close();
+  }
+}
+
+/** Runs {@link importSteps} to the end on this thread. */
+export function importModel(request: ImportModelRequest, store: ModelStore, runtime: Runtime): ModelRecord {
+  const steps = importSteps(request, store, runtime);
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
   }
 }
 

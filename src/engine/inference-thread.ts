@@ -2,17 +2,21 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { analysisTasks } from './analysis-tasks.js';
 import { ComponentStore } from './component-store.js';
 import { decodeTasks } from './decode-tasks.js';
+import type { ImportModelRequest } from './engine-types.js';
+import { importSteps } from './import-model.js';
+import { ModelStore } from './model-store.js';
 import { openRuntime } from './onnxruntime.js';
 import { renderTasks } from './render-tasks.js';
-import { serveTasks } from './thread-tasks.js';
+import { serveTasks, type Task } from './thread-tasks.js';
 
 /**
  * Entry of an inference thread. Network runs are synchronous, so each kind of work has a thread of its own, over one
  * pool of compute threads: `decode` steps text-to-semantic for all sentences at once, `render` makes waveforms, and
- * `analyse` runs what comes before (text features) or once a voice (enrolment).
+ * `analyse` runs what comes before (text features) or once a voice (enrolment). A thread that lives for one import does
+ * `import`, so that nobody waits while a gigabyte is compiled.
  */
 export interface InferenceThreadData {
-  readonly role: 'decode' | 'render' | 'analyse';
+  readonly role: 'decode' | 'render' | 'analyse' | 'import';
   readonly dataDir: string;
   readonly threads: number;
 }
@@ -34,4 +38,11 @@ switch (role) {
   case 'analyse':
     await serveTasks(port, analysisTasks(store, runtime));
     break;
+  case 'import':
+    await serveTasks(port, { importModel: (request) => importProgress(request) });
+    break;
+}
+
+function* importProgress(request: ImportModelRequest): Task {
+  yield* importSteps(request, new ModelStore(dataDir), runtime);
 }

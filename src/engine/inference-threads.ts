@@ -14,12 +14,7 @@ export interface InferenceThreads {
 
 /** Starts the inference threads over the components of a data folder, with `threads` compute threads for all. */
 export async function startInferenceThreads(dataDir: string, threads: number): Promise<InferenceThreads> {
-  const start = (role: InferenceThreadData['role']): Promise<TaskThread> => {
-    const worker = new Worker(threadEntry(), {
-      workerData: { role, dataDir, threads } satisfies InferenceThreadData,
-    });
-    return TaskThread.start(worker);
-  };
+  const start = (role: InferenceThreadData['role']) => startInferenceThread(role, dataDir, threads);
   const [decode, render, analyse] = await Promise.all([start('decode'), start('render'), start('analyse')]);
   return {
     decode,
@@ -29,6 +24,16 @@ export async function startInferenceThreads(dataDir: string, threads: number): P
       await Promise.all([decode.close(), render.close(), analyse.close()]);
     },
   };
+}
+
+/** Starts one inference thread; see {@link startInferenceThreads} for those that live as long as the engine. */
+export function startInferenceThread(
+  role: InferenceThreadData['role'],
+  dataDir: string,
+  threads: number,
+): Promise<TaskThread> {
+  const workerData: InferenceThreadData = { role, dataDir, threads };
+  return TaskThread.start(new Worker(threadEntry(), { workerData }));
 }
 
 /**

@@ -92,12 +92,13 @@ export class ModelStore {
     }
   }
 
-  /** Names a set of components; an earlier model of that name is replaced in one step. */
+  /** Names a set of components; an earlier model of that name is replaced in one step, and what it alone used dropped. */
   save(record: ModelRecord): void {
-    checkName('model', record.name);
+    const earlier = this.has(record.name) ? Object.values(this.record(record.name).components) : [];
     const partial = `${this.#path(record.name)}.partial`;
     writeFileSync(partial, `${JSON.stringify(record, null, 2)}\n`);
     renameSync(partial, this.#path(record.name));
+    this.#dropUnused(earlier);
   }
 
   /** Forgets a model and the components that no other model uses. */
