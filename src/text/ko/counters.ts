@@ -19,8 +19,24 @@ export function countedNumber(digits: string, after: string): string {
   if (counter === '번' && isLabel(after)) return sinoNumber(digits);
   if (counter === '대' && value >= 10 && value <= 90 && value % 10 === 0 && AGE_GROUP.test(after))
     return sinoNumber(digits);
+  if (counter === '대' && RANKED.test(after)) return sinoNumber(digits);
   return nativeNumber(digits);
 }
+
+/** Two neighbouring numbers below ten, said as one: 2~3일 → 이삼, 3~4개 → 서너; null where they stay apart. */
+export function approximateNumber(low: string, high: string, after: string): string | null {
+  const value = Number(low);
+  if (low.length > 1 || Number(high) !== value + 1 || value < 1 || value > 8) return null;
+  if (
+    !/^(?:일(?!요)|년|개월|주|분|초|명|개|번(?!째)|배|마리|잔|병|시간|가지|사람|달|권|장|살|미터|킬로|도|회|인|점|층|천|백|만)/.test(
+      after,
+    )
+  )
+    return null;
+  return counterOf(after) === null ? sinoNumber(low) + sinoNumber(high) : (APPROXIMATE[value] ?? null);
+}
+
+const APPROXIMATE = ['', '한두', '두세', '서너', '네다섯', '대여섯', '예닐곱', '일고여덟', '여덟아홉'];
 
 /** Whether a native counter stands at the start of `after`. */
 function counterOf(after: string): string | null {
@@ -41,13 +57,17 @@ function isLabel(after: string): boolean {
 const AGE_GROUP =
   /^대(?:\s?(?:남|여|청|초반|중반|후반|이상|이하|미만|직장|회사|부부|주부|들|의|가|는|은|와|부터|까지|에|로)|$)/;
 
+/** 5대 그룹: the five greatest, not five vehicles. */
+const RANKED =
+  /^대\s?(?:그룹|기업|강국|도시|과제|뉴스|명산|원칙|의무|요소|은행|시장|재벌|종단|사망|질환|영양소|메이저|국정)/;
+
 /** What may stand behind a counter: the end of the word, or a particle, copula or suffix. */
 const FOLLOWS =
   /^(?:$|[^가-힣]|[을를은는이가와과의도만에로으부까씩째나라랑마보정밖당짜뿐꼴쯤들입였하미초간반전후여처같뒤])/;
 
 /** Words that begin like a counter and are none. */
 const NOT_COUNTED =
-  /^(?:시리즈|시즌|시그마|개월|개국|개년|개사|명령|대학|대대|주년|주기|장조|통신|모델|모드|번지|벌점|방송|방향|가구|권역|살균|채널|해리|발전|사람당원|시스|시그|시그널|시도|시군|대기업|대비)/;
+  /^(?:시리즈|시즌|시그마|개월|개국|개년|개사|명령|대학|대대|주년|주기|장조|통신|모델|모드|번지|벌점|방송|방향|가구|권역|살균|채널|해리|발전|사람당원|시스|시그|시그널|시도|시군|대기업|대비|배당|배정|배수)/;
 
 /** Native counters, longer ones first. */
 const COUNTERS = (
@@ -55,15 +75,14 @@ const COUNTERS = (
   '접시 걸음 다발 다스 토막 방울 줄기 꾸러미 곡 줄 칸 끼 달 병 잔 컵 권 개 닢 대 두 모 뭇 발 방 번 벌 살 수 술 시 쌈 정 짝 채 척 첩 축 톨 통 명 분 장 편 쌍 쪽 배 곳 가닥 갈래 매듭 이닝'
 )
   .split(' ')
-  .filter(
-    (counter) => !['분', '편', '쪽', '배', '두', '수', '방', '정', '발', '이닝', '술', '축', '곡'].includes(counter),
-  )
+  .filter((counter) => !['분', '편', '쪽', '두', '수', '방', '정', '발', '이닝', '술', '축', '곡'].includes(counter))
   .concat(['두', '수', '방', '정', '발', '술', '축', '곡'])
   .sort((a, b) => b.length - a.length);
 
 /** The largest number read in native numerals, where that is less than all. */
 const NATIVE_LIMITS: Readonly<Record<string, number>> = {
   시: 12,
+  배: 9,
   명: 19,
   시간: 99,
   달: 12,

@@ -1,4 +1,4 @@
-import { countedNumber } from './counters.js';
+import { approximateNumber, countedNumber } from './counters.js';
 import { digitNames, sinoNumber } from './numbers.js';
 import { UNIT_NAMES, UNIT_PATTERN } from './units.js';
 
@@ -114,6 +114,17 @@ const NUMBER_RULES: readonly (readonly [RegExp, Reader])[] = [
       Number(above) <= 12 && Number(below) > 12 && Number(below) <= 31
         ? `${countedNumber(String(Number(above)), '월')}월 ${sinoNumber(below)}일`
         : `${sinoNumber(below)}분의 ${sinoNumber(above)}`,
+  ],
+  // Numbers that name: 주문 번호는 20240512, and eight digits and more on their own.
+  [
+    /((?:번호|코드|계좌|아이디)[은는이가을를]?:?\s?)(\d{3,20})(?![\d.,]|\s?[번원개명])/g,
+    (_all, name = '', digits = '') => name + digitNames(digits, '공'),
+  ],
+  [/(?<![\d.,])\d{8,30}(?![\d.,]|\s?[가-힣%])/g, (all) => digitNames(all, '공')],
+  // Neighbours: 2~3일
+  [
+    /(?<![\d.~-])(\d)\s?[~∼～–-]\s?(\d)(?=([가-힣]{1,5}))/g,
+    (all, low = '', high = '', after = '') => approximateNumber(low, high, after) ?? all,
   ],
   // Ranges: 3~5개, 10-20명
   [
