@@ -61,7 +61,7 @@ function stressedForm(left: Syllable, right: Syllable): boolean {
   if (
     (coda === 'ㄷ' || coda === 'ㅈ' || coda === 'ㄵ') &&
     right.onset === 'ㅎ' &&
-    (right.vowel === 'ㅣ' || right.vowel === 'ㅕ')
+    (right.vowel === 'ㅣ' || (right.vowel === 'ㅕ' && right.coda !== 'ㅇ'))
   ) {
     // 굳히다 [구치다], 닫혀 [다처], 앉히다 [안치다]
     left.coda = coda === 'ㄵ' ? 'ㄴ' : '';
