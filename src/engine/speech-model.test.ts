@@ -4,12 +4,14 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openReference } from '../../test/parity/reference.js';
 import { textToPhonemes } from '../text/frontend.js';
-import type { LanguageMode } from '../text/language.js';
+import type { LanguageMode, PhonemeSentence } from '../text/language.js';
+import type { SemanticPiece } from './decode-tasks.js';
 import { importModel } from './import-model.js';
 import { type InferenceThreads, startInferenceThreads } from './inference-threads.js';
 import { ModelStore } from './model-store.js';
 import { openRuntime } from './onnxruntime.js';
 import { openSpeechModel, type SpeechModel } from './speech-model.js';
+import type { VoiceProfile } from './voice-profile.js';
 
 describe('a model with a BERT', () => {
   const folder = mkdtempSync(join(tmpdir(), 'timbre-speech-model-'));
@@ -51,6 +53,51 @@ describe('a model with a BERT', () => {
 
   it('gives Cantonese none, as the models were trained', async () => {
     expect(await featured('今日天氣好好。', 'yue')).not.toContain(true);
+  });
+
+  describe('semantic tokens', () => {
+    const speaker = { prompt: null } as VoiceProfile;
+
+    function tokensOf(text: PhonemeSentence, seed: number, signal?: AbortSignal) {
+      const input = { voice: speaker, phonemes: text, bertFeatures: null, sampling: undefined, seed, sentenceIndex: 0 };
+      return model.semanticTokens(input, signal);
+    }
+
+    it('come as they are decoded, and the last piece says why the sentence is over', async () => {
+      const sentence = await textToPhonemes('今天天气很好。', { language: 'zh', symbols: 'v2' });
+      const pieces: SemanticPiece[] = [];
+      for await (const piece of tokensOf(sentence, 1)) pieces.push(piece);
+      expect(pieces.length).toBeGreaterThan(3);
+      expect(pieces.slice(0, -1).every((piece) => piece.finished === null && piece.tokens.length > 0)).toBe(true);
+      expect(['end', 'limit']).toContain(pieces.at(-1)!.finished);
+    });
+
+    it('are the same for a reader that is slow, in fewer pieces', async () => {
+      const sentence = await textToPhonemes('今天天气很好。', { language: 'zh', symbols: 'v2' });
+      const brisk: SemanticPiece[] = [];
+      for await (const piece of tokensOf(sentence, 2)) brisk.push(piece);
+      const slow: SemanticPiece[] = [];
+      const reader = tokensOf(sentence, 2);
+      slow.push((await reader.next()).value as SemanticPiece);
+      for await (const _ of tokensOf(sentence, 3)); // a whole sentence later
+      for await (const piece of reader) slow.push(piece);
+      expect(slow.flatMap((piece) => [...piece.tokens])).toEqual(brisk.flatMap((piece) => [...piece.tokens]));
+      expect(slow.length).toBeLessThan(brisk.length);
+    });
+
+    it('leave room for others when their readers go', async () => {
+      const sentence = await textToPhonemes('今天天气很好。', { language: 'zh', symbols: 'v2' });
+      // More than there are slots: had one of them kept its slot, the last would wait for ever.
+      for (let seed = 0; seed < 20; seed++) for await (const _ of tokensOf(sentence, seed)) break;
+      const abort = new AbortController();
+      const reader = tokensOf(sentence, 4, abort.signal);
+      await reader.next();
+      abort.abort(new Error('enough'));
+      await expect(reader.next()).rejects.toThrow('enough');
+      let finished: SemanticPiece['finished'] = null;
+      for await (const piece of tokensOf(sentence, 5)) finished = piece.finished;
+      expect(finished).not.toBeNull();
+    });
   });
 
   it('stops when the caller has gone', async () => {

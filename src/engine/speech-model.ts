@@ -15,7 +15,7 @@ import type {
   SpeakerVectorCall,
 } from './analysis-tasks.js';
 import type { ComponentManifest } from './component-store.js';
-import type { DecodeCall } from './decode-tasks.js';
+import type { DecodeCall, RowUrgency, SemanticPiece } from './decode-tasks.js';
 import type { SamplingOptions } from './engine-types.js';
 import type { EnrolmentNetworks } from './enrol-voice.js';
 import type { InferenceThreads } from './inference-threads.js';
@@ -38,6 +38,12 @@ export interface SemanticInput {
   readonly sampling: Partial<SamplingOptions> | undefined;
   readonly seed: number;
   readonly sentenceIndex: number;
+  /** Absent: `stream`, somebody listens while it is made. */
+  readonly urgency?: RowUrgency;
+  /** Among equals, tenants take turns. Absent: one tenant for all who name none. */
+  readonly tenant?: string;
+  /** Name of an adapter; absent or null: the model as it is. */
+  readonly adapter?: string | null;
 }
 
 /** One sentence's tokens for the waveform decoder. */
@@ -62,7 +68,11 @@ export interface SpeechModel {
   load(): Promise<void>;
   /** Text features of a sentence (phonemes, width), or null where the model has no BERT. */
   bertFeatures(phonemes: PhonemeSentence, signal?: AbortSignal): Promise<Float32Array | null>;
-  semanticTokens(input: SemanticInput, signal?: AbortSignal): Promise<Int32Array>;
+  /**
+   * Semantic tokens as they are decoded, one or a few at a time; the last piece says why the sentence is over. Leaving the
+   * loop, or the signal, frees the sentence's place in the batch within one step.
+   */
+  semanticTokens(input: SemanticInput, signal?: AbortSignal): AsyncGenerator<SemanticPiece, void, undefined>;
   /** Samples in [-1, 1], window by window without gap or overlap. */
   waveform(input: WaveformInput, signal?: AbortSignal): AsyncGenerator<Float32Array, void, undefined>;
 }
@@ -105,7 +115,7 @@ export function openSpeechModel(model: StoredModel, store: ModelStore, threads: 
 
     bertFeatures: features,
 
-    async semanticTokens({ voice, phonemes, bertFeatures, sampling, seed, sentenceIndex }, signal) {
+    async *semanticTokens({ voice, phonemes, bertFeatures, sampling, seed, sentenceIndex, ...place }, signal) {
       const { prompt } = voice;
       const call: DecodeCall = {
         component: t2s.digest,
@@ -116,9 +126,11 @@ export function openSpeechModel(model: StoredModel, store: ModelStore, threads: 
         seed,
         sentenceKey: sentenceIndex,
         maxNewTokens: MAX_PAUSE_TOKENS + MAX_TOKENS_PER_PHONEME * phonemes.phonemeIds.length,
+        urgency: place.urgency ?? 'stream',
+        tenant: place.tenant ?? '',
+        adapter: place.adapter ?? null,
       };
-      for await (const tokens of threads.decode.stream<Int32Array, void>('decode', call, { signal })) return tokens;
-      throw new AppError('SYNTHESIS_FAILED', 'text-to-semantic gave no tokens');
+      yield* threads.decode.stream<SemanticPiece, void>('decode', call, { signal });
     },
 
     async *waveform({ voice, phonemes, semanticTokens, speed, seed, sentenceIndex }, signal) {

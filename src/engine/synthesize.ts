@@ -1,6 +1,7 @@
 import { AppError } from '../errors.js';
 import { splitSentences, textToPhonemes } from '../text/frontend.js';
 import type { PhonemeSentence } from '../text/language.js';
+import type { SemanticPiece } from './decode-tasks.js';
 import type { AudioChunk, SynthesisRequest } from './engine-types.js';
 import type { SpeechModel } from './speech-model.js';
 import type { VoiceProfile } from './voice-profile.js';
@@ -41,9 +42,9 @@ export async function* synthesize(
     const phonemes = await readableOrNull(text, request, model);
     if (!phonemes) return null;
     const bertFeatures = await model.bertFeatures(phonemes, signal);
-    const semanticTokens = await model.semanticTokens(
-      { voice, phonemes, bertFeatures, sampling: request.sampling, seed: request.seed, sentenceIndex },
-      signal,
+    const { sampling, seed } = request;
+    const semanticTokens = await collect(
+      model.semanticTokens({ voice, phonemes, bertFeatures, sampling, seed, sentenceIndex }, signal),
     );
     return { phonemes, semanticTokens };
   };
@@ -76,6 +77,12 @@ export async function* synthesize(
 interface Utterance {
   readonly phonemes: PhonemeSentence;
   readonly semanticTokens: Int32Array;
+}
+
+async function collect(pieces: AsyncIterable<SemanticPiece>): Promise<Int32Array> {
+  const tokens: number[] = [];
+  for await (const piece of pieces) tokens.push(...piece.tokens);
+  return Int32Array.from(tokens);
 }
 
 function pauseAfter(sentence: string, request: SynthesisRequest, sampleRateHz: number): Float32Array {

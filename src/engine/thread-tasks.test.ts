@@ -33,6 +33,10 @@ describe('tasks on a thread', () => {
     await long.return(undefined);
   });
 
+  it('goes on with shared work while every task waits for it', async () => {
+    expect(await all(thread.stream('waitForShared', { rounds: 100 }))).toEqual(['done']);
+  });
+
   it('stops making pieces while nobody takes them', async () => {
     const pieces = thread.stream<number, void>('count', { to: 1000 });
     await pieces.next();

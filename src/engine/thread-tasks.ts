@@ -16,6 +16,15 @@ export type TaskMethods = Readonly<Record<string, (args: never, signal: AbortSig
 /** Yielded by a task that has nothing to deliver but lets the others go first. */
 export const GIVE_WAY = Symbol('give way');
 
+/** Yielded by a task that can only go on once `ready()`, which is asked before each round of turns and must be cheap. */
+export class Until {
+  readonly ready: () => boolean;
+
+  constructor(ready: () => boolean) {
+    this.ready = ready;
+  }
+}
+
 /** A piece or result whose buffers move to the other thread instead of being copied. */
 export class Transfer<T> {
   readonly value: T;
@@ -41,16 +50,25 @@ type Reply =
   | { readonly type: 'result'; readonly id: number; readonly value: unknown }
   | { readonly type: 'error'; readonly id: number; readonly error: ErrorPayload; readonly stack: string | undefined };
 
+interface RunningTask {
+  readonly task: Task;
+  /** Pieces sent that the caller has not taken yet. */
+  untaken: number;
+  /** What the task said it waits for; null when it can go on. */
+  until: Until | null;
+}
+
 /**
- * Serves calls on `port` until it closes. `beforeRound` runs before each round of turns: work that all tasks share,
- * such as one decoding step for every row. Returns a promise that settles when the port closes.
+ * Serves calls on `port` until it closes. `beforeRound` runs before each round of turns: work that all tasks share, such
+ * as one decoding step for every row; it returns true while there is more of it, even if no task can go on meanwhile.
+ * Returns a promise that settles when the port closes.
  */
 export async function serveTasks(
   port: MessagePort,
   methods: TaskMethods,
-  beforeRound: () => void = () => {},
+  beforeRound: () => boolean = () => false,
 ): Promise<void> {
-  const tasks = new Map<number, { readonly task: Task; untaken: number }>();
+  const tasks = new Map<number, RunningTask>();
   const promises = new Map<number, AbortController>();
   let closed = false;
   let wake = (): void => {};
@@ -90,7 +108,7 @@ export async function serveTasks(
       if (!method) throw new AppError('INTERNAL', `an inference thread has no method ${name}`);
       const started = method(args, abort.signal);
       if (isTask(started)) {
-        tasks.set(id, { task: started, untaken: 0 });
+        tasks.set(id, { task: started, untaken: 0, until: null });
         return;
       }
       promises.set(id, abort);
@@ -105,12 +123,15 @@ export async function serveTasks(
     }
   }
 
-  function advance(id: number, entry: { readonly task: Task; untaken: number }): void {
+  function advance(id: number, entry: RunningTask): void {
     try {
       const turn = entry.task.next();
+      entry.until = null;
       if (turn.done) {
         tasks.delete(id);
         post('result', id, undefined);
+      } else if (turn.value instanceof Until) {
+        entry.until = turn.value;
       } else if (turn.value !== GIVE_WAY) {
         entry.untaken += 1;
         post('piece', id, turn.value);
@@ -136,14 +157,17 @@ export async function serveTasks(
   }
 
   while (!closed) {
-    const runnable = [...tasks].filter(([, entry]) => entry.untaken < MAX_UNTAKEN_PIECES);
+    const more = beforeRound();
+    const runnable = [...tasks].filter(
+      ([, { untaken, until }]) => untaken < MAX_UNTAKEN_PIECES && (until === null || until.ready()),
+    );
     if (runnable.length === 0) {
       await new Promise<void>((resolve) => {
         wake = resolve;
+        if (more) setImmediate(resolve);
       });
       continue;
     }
-    beforeRound();
     for (const [id, entry] of runnable) {
       if (tasks.has(id)) advance(id, entry);
       // Messages (a cancellation, a new call) are seen between any two runs.
