@@ -1,5 +1,6 @@
 import { AppError } from '../errors.js';
 import type {
+  FixedReading,
   Language,
   LanguageMode,
   LanguagePhonemes,
@@ -7,11 +8,18 @@ import type {
   SymbolVersion,
   TextSegment,
 } from './language.js';
-import { type LanguageSpan, languageSpans, requireSpoken } from './language-spans.js';
+import { languageSpans, plainLetters, requireSpoken } from './language-spans.js';
 import { requireReadable } from './sentences.js';
+import { SourceText } from './source-text.js';
 import { phonemeIds } from './symbols.js';
 
 export { type SplitMethod, splitSentences } from './sentences.js';
+
+export interface PhonemeOptions {
+  readonly symbols: SymbolVersion;
+  /** Readings that were decided outside, by place in the caller's text. */
+  readonly readings?: readonly FixedReading[];
+}
 
 /**
  * Reads one sentence: splits it by language, spells it out and looks up its phonemes, with the alignment that BERT
@@ -23,17 +31,18 @@ export { type SplitMethod, splitSentences } from './sentences.js';
  * upstream: TTS_infer_pack/TextPreprocessor.py get_phones_and_bert, without the features themselves
  */
 export async function textToPhonemes(
-  text: string,
-  { language, symbols }: { language: LanguageMode; symbols: SymbolVersion },
+  text: string | SourceText,
+  { language, ...options }: { readonly language: LanguageMode } & PhonemeOptions,
 ): Promise<PhonemeSentence> {
-  requireReadable(text);
-  const single = text.replace(/\p{Surrogate}/gu, ' ').replace(/ {2,}/g, ' ');
-  const sentence = await readSpans(single, language, symbols);
+  const written = SourceText.of(text);
+  requireReadable(written.text);
+  const single = written.replace(/\p{Surrogate}/gu, ' ').replace(/ {2,}/g, ' ');
+  const sentence = await readSpans(single, language, options);
   if (sentence.phonemes.every((phoneme) => MARKS.has(phoneme))) {
     throw new AppError('TEXT_UNREADABLE', `nothing in the text can be spoken with language "${language}"`);
   }
   if (sentence.phonemes.length >= MIN_PHONEMES) return sentence;
-  return readSpans(fullStopBefore(single) + single, language, symbols);
+  return readSpans(single.between(fullStopBefore(single.text), ''), language, options);
 }
 
 /**
@@ -41,22 +50,22 @@ export async function textToPhonemes(
  * symbol table has no phonemes for. upstream: text/cleaner.py clean_text
  */
 export async function languagePhonemes(
-  text: string,
-  { language, symbols }: { language: Language; symbols: SymbolVersion },
+  text: string | SourceText,
+  { language, symbols, readings = [] }: { readonly language: Language } & PhonemeOptions,
 ): Promise<LanguagePhonemes> {
   requireSpoken(language, symbols);
   switch (language) {
     case 'zh': {
       const { chinesePhonemes } = await import('./zh/chinese.js');
-      return chinesePhonemes(text, { symbols });
+      return chinesePhonemes(text, { symbols, readings });
     }
     case 'en': {
       const { englishPhonemes } = await import('./en/english.js');
-      return englishPhonemes(text, { symbols });
+      return englishPhonemes(text, { symbols, readings });
     }
     case 'yue': {
       const { cantonesePhonemes } = await import('./yue/cantonese.js');
-      return cantonesePhonemes(text);
+      return cantonesePhonemes(text, { readings });
     }
     case 'ko': {
       const { koreanPhonemes } = await import('./ko/korean.js');
@@ -74,25 +83,31 @@ function fullStopBefore(text: string): string {
 const MIN_PHONEMES = 6;
 const MARKS: ReadonlySet<string> = new Set('! ? … , . - SP SP2 SP3 UNK _ 空 停'.split(' '));
 
-async function readSpans(text: string, mode: LanguageMode, symbols: SymbolVersion): Promise<PhonemeSentence> {
+async function readSpans(text: SourceText, mode: LanguageMode, options: PhonemeOptions): Promise<PhonemeSentence> {
   const segments: TextSegment[] = [];
-  for (const span of languageSpans(text, mode)) {
-    const read = await spanPhonemes(span, symbols);
-    segments.push({ ...read, ...span, phonemeIds: phonemeIds(read.phonemes, symbols) });
+  const plain = plainLetters(text);
+  let at = 0;
+  for (const span of languageSpans(plain.text, mode)) {
+    const source = plain.slice(at, at + span.text.length);
+    at += span.text.length;
+    const read = await spanPhonemes(source, span.language, options);
+    const [start, end] = source.sourceRange(0, source.length);
+    segments.push({ ...read, ...span, start, end, phonemeIds: phonemeIds(read.phonemes, options.symbols) });
   }
   return {
-    text,
+    text: text.text,
     normalizedText: segments.map((segment) => segment.normalizedText).join(''),
     phonemes: segments.flatMap((segment) => segment.phonemes),
     phonemeIds: segments.flatMap((segment) => segment.phonemeIds),
+    units: segments.flatMap((segment) => segment.units),
     segments,
   };
 }
 
 /** As languagePhonemes, but Cantonese as it is said rather than as the reference reads it (yue/cantonese.ts). */
-async function spanPhonemes({ language, text }: LanguageSpan, symbols: SymbolVersion): Promise<LanguagePhonemes> {
-  if (language !== 'yue') return languagePhonemes(text, { language, symbols });
-  requireSpoken(language, symbols);
+async function spanPhonemes(text: SourceText, language: Language, options: PhonemeOptions): Promise<LanguagePhonemes> {
+  if (language !== 'yue') return languagePhonemes(text, { language, ...options });
+  requireSpoken(language, options.symbols);
   const { cantonesePhonemes } = await import('./yue/cantonese.js');
-  return cantonesePhonemes(text, { asSpoken: true });
+  return cantonesePhonemes(text, { asSpoken: true, readings: options.readings ?? [] });
 }

@@ -1,5 +1,6 @@
 import { AppError } from '../errors.js';
 import type { Language, LanguageMode, SymbolVersion } from './language.js';
+import { SourceText } from './source-text.js';
 
 /** A stretch of a text that is read in one language. */
 export interface LanguageSpan {
@@ -23,7 +24,7 @@ export interface LanguageSpan {
  */
 export function languageSpans(text: string, mode: LanguageMode): LanguageSpan[] {
   requireKnownScripts(text, mode);
-  const plain = plainLetters(text);
+  const plain = plainLetters(SourceText.of(text)).text;
   if (mode === 'en') return plain === '' ? [] : [{ language: 'en', text: plain }];
   return merge(placeNumbers(scriptRuns(plain), mode));
 }
@@ -59,7 +60,7 @@ interface Run {
 }
 
 /** Full-width and mathematical letters and digits as plain ones, so that "ＡＢＣ１" and "𝐇𝐢" are read at all. */
-function plainLetters(text: string): string {
+export function plainLetters(text: SourceText): SourceText {
   return text
     .replace(/[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\u{1d400}-\u{1d7ff}]/gu, (letter) => letter.normalize('NFKC'))
     .replace(/(?<=\p{Script=Han})の(?=\p{Script=Han})/gu, '的');
@@ -92,7 +93,7 @@ export function requireSpoken(language: Language, symbols: SymbolVersion): void 
 export function requireKnownScripts(written: string, mode: LanguageMode, symbols: SymbolVersion = 'v2'): void {
   requireSpoken(HAN_LANGUAGE[mode], symbols);
   if (symbols === 'v1' && mode.startsWith('auto') && /\p{Script=Hangul}/u.test(written)) requireSpoken('ko', symbols);
-  const text = plainLetters(written);
+  const text = plainLetters(SourceText.of(written)).text;
   const unread = new Set<string>();
   const korean = mode.startsWith('auto') || mode.endsWith('ko');
   for (const [word] of text.matchAll(korean ? OTHER_WORD_BESIDE_KOREAN : OTHER_WORD)) {

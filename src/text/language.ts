@@ -20,6 +20,35 @@ export type LanguageMode = (typeof LANGUAGE_MODES)[number];
 
 export const LANGUAGE_MODES = ['auto', 'auto_yue', 'zh', 'en', 'ko', 'yue', 'all_zh', 'all_ko', 'all_yue'] as const;
 
+/** The smallest stretch of a text whose phonemes are known apart: a Chinese character, a Korean syllable, an English word. */
+export interface SpokenUnit {
+  /** As it stands in `normalizedText`. */
+  readonly text: string;
+  /** The characters of the caller's text it stands for, as UTF-16 offsets; empty for what the front end put in. */
+  readonly start: number;
+  readonly end: number;
+  /** How many phonemes it has; those of all units, one after another, are the text's. */
+  readonly phonemeCount: number;
+  /** In the language's usual notation: pinyin, Jyutping, ARPAbet, hangul. Empty for what is not spoken. */
+  readonly reading: string;
+  /** What decided the reading, in a few words for people. */
+  readonly rule: string;
+  /** Whether a word begins here. */
+  readonly startsWord: boolean;
+}
+
+/** A reading that someone has decided: a lexicon, the text itself, SSML. It overrides the front end's own. */
+export interface FixedReading {
+  /** UTF-16 offsets in the caller's text. */
+  readonly start: number;
+  readonly end: number;
+  readonly language: Language;
+  /** Chinese and Cantonese: a syllable for each character; English: ARPAbet phones. */
+  readonly reading: readonly string[];
+  /** Who decided, for `SpokenUnit.rule`. */
+  readonly rule: string;
+}
+
 /** The phonemes of a text in one language. */
 export interface LanguagePhonemes {
   /** The text as it is read: numbers spelt out, punctuation unified (upstream: `norm_text`). */
@@ -28,12 +57,17 @@ export interface LanguagePhonemes {
   readonly phonemes: readonly string[];
   /** Phonemes per character of `normalizedText`, which aligns BERT features; null where the language has none. */
   readonly word2ph: readonly number[] | null;
+  /** Which stretch of the caller's text has which phonemes, and why. */
+  readonly units: readonly SpokenUnit[];
 }
 
 /** A stretch of one language inside a sentence, with its phonemes as symbol-table ids. */
 export interface TextSegment extends LanguagePhonemes {
   readonly language: Language;
   readonly text: string;
+  /** Where the segment stands in the caller's text. */
+  readonly start: number;
+  readonly end: number;
   readonly phonemeIds: readonly number[];
 }
 
@@ -43,5 +77,6 @@ export interface PhonemeSentence {
   readonly normalizedText: string;
   readonly phonemes: readonly string[];
   readonly phonemeIds: readonly number[];
+  readonly units: readonly SpokenUnit[];
   readonly segments: readonly TextSegment[];
 }

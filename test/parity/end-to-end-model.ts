@@ -106,7 +106,7 @@ export class EndToEndModel {
       const recording = await readReferenceRecording(readFileSync(path), path);
       const ge = await encodeStyle(recording, this.#networks);
       for (let index = 0; index < mean.length; index++) mean[index]! += ge[index]! / paths.length;
-      const silent = { text: '', normalizedText: '', phonemes: [], phonemeIds: [], segments: [] };
+      const silent = { text: '', normalizedText: '', phonemes: [], phonemeIds: [], units: [], segments: [] };
       promptSemantic ??= (await encodePrompt(recording, silent, this.#networks))?.semanticTokens ?? null;
     }
     if (!promptSemantic) throw new Error('no recording, or no HuBERT');

@@ -1,3 +1,4 @@
+import type { SourceText } from '../source-text.js';
 import { cardinal, ordinal } from './numbers.js';
 
 /** Titles: before a name the full stop is no pause. */
@@ -107,7 +108,7 @@ const RULERS =
  * Reads abbreviations: titles without the pause of their full stop, "e.g." as "for example", "U.S." as two letters,
  * "World War II" as "two", "Henry VIII" as "the eighth".
  */
-export function expandAbbreviations(text: string): string {
+export function expandAbbreviations(text: SourceText): SourceText {
   let current = text.replace(TITLES, (_, title: string) => TITLE_WORDS[title] ?? title);
   for (const { pattern, words, end } of SHORT) {
     current = current.replace(pattern, (...match) => {

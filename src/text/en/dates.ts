@@ -1,3 +1,4 @@
+import type { SourceText } from '../source-text.js';
 import { cardinal, decade, ordinal, plainNumber } from './numbers.js';
 
 const MONTHS = 'January February March April May June July August September October November December'.split(' ');
@@ -22,7 +23,7 @@ const SHORT_YEAR = /(?<!\d)'(\d\d)\b(?!')/g;
  * Reads calendar dates and decades: "05/20/2025" (month first, unless the first number cannot be a month), "2025-05-20",
  * "May 20", "20 May", "the 1990s".
  */
-export function expandDates(text: string): string {
+export function expandDates(text: SourceText): SourceText {
   return text
     .replace(YEAR_FIRST, (_, year: string, _sign, month: string, day: string) => date(month, day, year))
     .replace(YEAR_LAST, (whole, a: string, _sign, b: string, year: string) => {
@@ -53,15 +54,23 @@ const HOUR_RANGE =
 const HALF_DAY = /(?<![A-Za-z])([ap])\.\s?m\.(?![A-Za-z])/g;
 
 /** Reads clock times: "9:30 a.m." is "nine thirty A M", "13:05" "one oh five P M", "7:00" "seven o'clock". */
-export function expandTimes(text: string): string {
+export function expandTimes(text: SourceText): SourceText {
   return text
     .replace(DOTTED_CLOCK, '$1:$2')
     .replace(CLOCK_RANGE, '$1 to ')
     .replace(HOUR_RANGE, '$1 to ')
     .replace(
       CLOCK,
-      (whole, hour: string, minute: string, second: string | undefined, half: string | undefined, at: number) => {
-        return clock(hour, minute, second, half) + keptStop(whole, text, at);
+      (
+        whole,
+        hour: string,
+        minute: string,
+        second: string | undefined,
+        half: string | undefined,
+        at: number,
+        all: string,
+      ) => {
+        return clock(hour, minute, second, half) + keptStop(whole, all, at);
       },
     )
     .replace(HOUR, (whole, hour: string, half: string, at: number, all: string) => {

@@ -1,3 +1,4 @@
+import type { SourceText } from '../source-text.js';
 import { AMOUNT, readAmount, SCALE, scaleWord } from './quantities.js';
 
 interface Currency {
@@ -111,7 +112,7 @@ const CENT_SIGN = new RegExp(`(?<![\\w.,])(${AMOUNT})\\s?¢`, 'g');
  * Reads amounts of money: "$3.50" is "three dollars and fifty cents", "US$20" "twenty U S dollars", "€1.5 billion"
  * "one point five billion euros", "CNY 9.90" "nine point nine zero yuan".
  */
-export function expandMoney(text: string): string {
+export function expandMoney(text: SourceText): SourceText {
   return text
     .replace(CODE_FIRST, (_, code: string, amount: string, scale?: string) => read(BY_CODE[code], amount, scale))
     .replace(CODE_LAST, (_, amount: string, scale: string | undefined, code: string) =>

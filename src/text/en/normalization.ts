@@ -1,3 +1,4 @@
+import { SourceText } from '../source-text.js';
 import { expandAbbreviations } from './abbreviations.js';
 import { expandDates, expandTimes } from './dates.js';
 import { expandMoney } from './money.js';
@@ -12,11 +13,16 @@ import { expandAddresses } from './web-addresses.js';
  * the text. upstream: text/english.py text_normalize, text/en_normalization/expend.py normalize
  */
 export function normalizeEnglish(text: string): string {
+  return spellEnglish(SourceText.of(text)).text;
+}
+
+/** As normalizeEnglish, with the source of each character. */
+export function spellEnglish(text: SourceText): SourceText {
   return PASSES.reduce((current, pass) => pass(current), text).trim();
 }
 
 /** In order: what is written with digits and signs together must be read before its parts are. */
-const PASSES: readonly ((text: string) => string)[] = [
+const PASSES: readonly ((text: SourceText) => SourceText)[] = [
   unifyCharacters,
   expandAddresses,
   expandDates,
@@ -54,7 +60,7 @@ const PLAIN_LETTERS: Record<string, string> = {
   ſ: 's',
 };
 
-function stripAccents(text: string): string {
+function stripAccents(text: SourceText): SourceText {
   return text
     .replace(/[ßẞłŁøØæÆœŒđĐðÐþÞıŋəſ]/g, (letter) => PLAIN_LETTERS[letter] ?? '')
     .normalize('NFKD')
@@ -63,11 +69,11 @@ function stripAccents(text: string): string {
 }
 
 /** "ChatGPT" → "Chat G P T", "GPUs" → "G P U's"; O'Brien and Wi-Fi stay whole. */
-function separateCapitals(text: string): string {
+function separateCapitals(text: SourceText): SourceText {
   return text.replace(/\b([A-Z]{2,})s\b/g, "$1's").replace(/(?<!^)(?<![\s'-])([A-Z])/g, ' $1');
 }
 
-function tidyMarks(text: string): string {
+function tidyMarks(text: SourceText): SourceText {
   return text
     .replace(/ {2,}/g, ' ')
     .replace(/ (?=[,.?!])/g, '')

@@ -1,3 +1,4 @@
+import type { SourceText } from '../source-text.js';
 import { cardinal, decimal, digitByDigit, fraction, ordinal, plainNumber } from './numbers.js';
 
 /** A number as written in running text, unsigned: "12", "1,234.5", ".5". */
@@ -71,7 +72,7 @@ const DIGITS = /\d+/g;
  * Reads every number that is left: phone numbers and codes digit by digit, ordinals, list numbers, fractions, ratios,
  * ranges, sums, signs, decimals and whole numbers; and parts letters from digits in "B12" or "Web3".
  */
-export function expandNumbers(text: string): string {
+export function expandNumbers(text: SourceText): SourceText {
   let current = text
     .replace(/[\u0660-\u0669\u06f0-\u06f9\u0966-\u096f]/g, (digit) => String(foreignDigit(digit)))
     .replace(PLUS_PHONE, (_, digits: string) => `plus ${digitByDigit(digits)}`)

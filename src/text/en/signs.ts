@@ -1,8 +1,10 @@
+import type { SourceText } from '../source-text.js';
+
 /**
  * Brings typographic variants to the plain characters that the later passes know: full-width forms, Chinese marks,
  * curly apostrophes, dashes, ellipses, brackets, quotation marks, line breaks, fractions and superscripts.
  */
-export function unifyCharacters(text: string): string {
+export function unifyCharacters(text: SourceText): SourceText {
   return (
     text
       .replace(/\s+/g, (space) => (/[\r\n\u2028\u2029]/.test(space) ? '\n' : ' '))
@@ -71,7 +73,7 @@ const GREEK =
   );
 
 /** Reads the signs that are left when numbers are words: ";" as a pause, "&" as "and", "%" as "percent", Greek letters… */
-export function expandSigns(text: string): string {
+export function expandSigns(text: SourceText): SourceText {
   const signed = SIGNS.reduce((current, [pattern, words]) => current.replace(pattern, words), text);
   return signed
     .replace(/[\u0391-\u03a9\u03b1-\u03c9]/g, (letter) => {

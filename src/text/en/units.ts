@@ -1,3 +1,4 @@
+import type { SourceText } from '../source-text.js';
 import { AMOUNT, readAmount } from './quantities.js';
 
 /** Units by sign: one, and several when not just with an s. `tight` ones are read only right behind the number. */
@@ -122,7 +123,7 @@ const PER_WORD = new RegExp(`(?<=[a-z])\\/(?=(?:${PER})\\b)`, 'g');
 const PER_NAMES: Record<string, string> = { dL: 'deciliter' };
 
 /** Reads measures: "12kg" is "twelve kilograms", "120 km/h" "… kilometers per hour", "20-25°C" "twenty to …". */
-export function expandUnits(text: string): string {
+export function expandUnits(text: SourceText): SourceText {
   return text
     .normalize('NFC')
     .replace(/µ/g, 'μ')

@@ -1,3 +1,4 @@
+import type { SourceText } from '../source-text.js';
 import { digitByDigit } from './numbers.js';
 
 const DOMAINS =
@@ -20,7 +21,7 @@ const NUMERIC_CHAIN = /(?<![\d.,])(?:v(?=\d))?\d{1,4}(?:\.\d{1,4}){2,5}(?![\d.]*
  * Reads e-mail addresses, web addresses, file names and version numbers: "support@example.com" is "support at example
  * dot com", "Node.js" "Node dot J S", "2.0.1" "2 point 0 point 1".
  */
-export function expandAddresses(text: string): string {
+export function expandAddresses(text: SourceText): SourceText {
   return text
     .replace(EMAIL, (address) => spell(address))
     .replace(URL_WITH_SCHEME, (whole, rest: string) => {

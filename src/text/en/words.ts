@@ -9,22 +9,39 @@ import { productName } from './product-names.js';
  * compounds); else by the letter-to-sound model. upstream: text/english.py en_G2p.qryword
  */
 export function pronounceWord(token: string): readonly string[] {
+  return pronounce(token).phones;
+}
+
+/** The phones of a word and what gave them. */
+export interface Pronunciation {
+  readonly phones: readonly string[];
+  readonly rule: string;
+}
+
+/** As pronounceWord, with its reason. */
+export function pronounce(token: string): Pronunciation {
   const lexicon = englishLexicon();
   const word = token.toLowerCase();
   if (word.length > 1) {
     const known = lexicon.word(word);
-    if (known !== undefined) return known;
+    if (known !== undefined) return { phones: known, rule: 'dictionary' };
   }
   if (TITLE_CASE.test(token)) {
     const name = lexicon.name(word);
-    if (name !== undefined) return name;
+    if (name !== undefined) return { phones: name, rule: 'names' };
   }
   const product = productName(word);
-  if (product !== undefined) return product;
-  if (word.length <= 3 || /^[^aeiouy'-]{1,8}$/.test(word)) return spell(word);
-  if (word.includes('-')) return token.split('-').flatMap(hyphenPart);
-  if (word.includes("'")) return contraction(token);
-  return inflected(word) ?? compound(word) ?? letterToSound(word);
+  if (product !== undefined) return { phones: product, rule: 'product names' };
+  if (word.length <= 3 || /^[^aeiouy'-]{1,8}$/.test(word)) {
+    return { phones: spell(word), rule: 'spelt' };
+  }
+  if (word.includes('-')) return { phones: token.split('-').flatMap(hyphenPart), rule: 'parts' };
+  if (word.includes("'")) return { phones: contraction(token), rule: 'apostrophe' };
+  const form = inflected(word);
+  if (form !== undefined) return { phones: form, rule: 'ending' };
+  const parts = compound(word);
+  if (parts !== undefined) return { phones: parts, rule: 'compound' };
+  return { phones: letterToSound(word), rule: 'letter to sound' };
 }
 
 /** Python's str.istitle, as far as words go. */

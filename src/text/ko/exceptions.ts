@@ -1,9 +1,11 @@
+import type { SourceText } from '../source-text.js';
+
 /**
  * Words that the sound rules alone read otherwise: ㄴ-insertion, tense onsets in compounds, assimilation against rule
  * (Standard Pronunciation articles 20, 26 to 30). Facts after the table of g2pK (Apache-2.0), on which the models were
  * trained; each entry is "written spoken".
  */
-export function replaceExceptions(text: string): string {
+export function replaceExceptions(text: SourceText): SourceText {
   return text.replace(PATTERN, (word) => SPOKEN.get(word) ?? word);
 }
 

@@ -1,34 +1,57 @@
-import type { LanguagePhonemes } from '../language.js';
+import type { LanguagePhonemes, SpokenUnit } from '../language.js';
+import { SourceText } from '../source-text.js';
 import { isSymbol } from '../symbols.js';
 import { replaceExceptions } from './exceptions.js';
-import { SPLIT_VOWELS } from './hangul.js';
-import { normalizeKorean } from './normalization.js';
+import { SPLIT_VOWELS, syllableCharacter } from './hangul.js';
+import { normalizeKorean as normalize } from './normalization.js';
 import { pronounce, type Sound } from './pronunciation.js';
 import { wordRoles } from './word-roles.js';
 
-export { normalizeKorean } from './normalization.js';
+/** A Korean text as it is read (normalization.ts). */
+export function normalizeKorean(text: string): string {
+  return normalize(SourceText.of(text)).text;
+}
 
 /**
  * The phonemes of a Korean text: one per jamo as it sounds, `空` for a space, `停` for a character without a sound. A
  * text that ends in a bare jamo gets a closing full stop, as the models were trained. Symbols of the v2 table only;
  * `word2ph` is null. Nothing is thrown. upstream: text/korean.py g2p
  */
-export function koreanPhonemes(text: string): LanguagePhonemes {
-  const normalizedText = normalizeKorean(text);
-  const written = replaceExceptions(normalizedText).replace(TENSED_ENDING, (ending) => TENSED[ending] ?? ending);
+export function koreanPhonemes(text: string | SourceText): LanguagePhonemes {
+  const normalizedText = normalize(SourceText.of(text));
+  const source = replaceExceptions(normalizedText).replace(TENSED_ENDING, (ending) => TENSED[ending] ?? ending);
+  const written = source.text;
   const roles = wordRoles(written);
   // Code points, so that a character outside the basic plane is one pause; roles are by UTF-16 unit.
   const characters: string[] = [];
   const characterRoles: (typeof roles)[number][] = [];
+  const places: (readonly [number, number])[] = [];
   let at = 0;
   for (const character of written) {
     characters.push(character);
     characterRoles.push(roles[at] ?? null);
+    places.push(source.sourceRange(at, at + character.length));
     at += character.length;
   }
-  const phonemes = pronounce(characters, characterRoles).flatMap(soundPhonemes);
-  if (JAMO.test(phonemes.at(-1) ?? '')) phonemes.push('.');
-  return { normalizedText, phonemes, word2ph: null };
+  const phonemes: string[] = [];
+  const units: SpokenUnit[] = [];
+  let startsWord = true;
+  pronounce(characters, characterRoles).forEach((sound, i) => {
+    const symbols = soundPhonemes(sound);
+    phonemes.push(...symbols);
+    const [start, end] = places[i] ?? [0, 0];
+    const text = characters[i] ?? '';
+    const reading = typeof sound === 'string' ? (/\p{L}/u.test(sound) ? sound : '') : syllableCharacter(sound);
+    const rule = reading === '' ? 'mark' : reading === text ? 'as written' : 'sound rules';
+    units.push({ text, start, end, phonemeCount: symbols.length, reading, rule, startsWord });
+    startsWord = reading === '';
+  });
+  if (JAMO.test(phonemes.at(-1) ?? '')) {
+    phonemes.push('.');
+    const end = units.at(-1)?.end ?? 0;
+    units.push({ text: '', start: end, end, phonemeCount: 1, reading: '', rule: 'closing stop', startsWord: true });
+  }
+  return { normalizedText: normalizedText.text, phonemes, word2ph: null, units };
 }
 
 function soundPhonemes(sound: Sound): string[] {

@@ -1,3 +1,4 @@
+import type { SourceText } from '../source-text.js';
 import { approximateNumber, countedNumber } from './counters.js';
 import { digitNames, sinoNumber } from './numbers.js';
 import { UNIT_NAMES, UNIT_PATTERN } from './units.js';
@@ -6,16 +7,16 @@ import { UNIT_NAMES, UNIT_PATTERN } from './units.js';
  * A Korean text as it is read: numbers by what they count, dates, times, money, units, telephone numbers and web
  * addresses spelt out, Latin letters by their Korean names. Everything else stays. Linear time; nothing is thrown.
  */
-export function normalizeKorean(text: string): string {
+export function normalizeKorean(text: SourceText): SourceText {
   let spoken = text
     .normalize('NFC')
     .replace(/[！-～]/g, asciiOf)
     .replace(INVISIBLE, '')
     .replace(PICTOGRAPHS, '$1')
     .replace(/\r\n?/g, '\n');
-  if (/[A-Za-z0-9]/.test(spoken)) {
+  if (/[A-Za-z0-9]/.test(spoken.text)) {
     spoken = spoken.replace(ADDRESS, spellAddress);
-    if (/\d/.test(spoken)) for (const [pattern, read] of NUMBER_RULES) spoken = spoken.replace(pattern, read);
+    if (/\d/.test(spoken.text)) for (const [pattern, read] of NUMBER_RULES) spoken = spoken.replace(pattern, read);
     spoken = spoken.replace(/[A-Za-z]/g, (letter) => LETTERS[letter.toLowerCase()] ?? letter);
   }
   return spoken.replace(/(?<=[가-힣])\s?%/g, '퍼센트').replace(/(?<=[가-힣]) ?& ?(?=[가-힣])/g, '앤드');

@@ -5,6 +5,8 @@ import { buildTrie, childOf, type Trie } from '../zh/trie.js';
 export interface ReadCharacter {
   readonly character: string;
   readonly syllables: readonly string[];
+  /** Whether it opens a word of the dictionary, or stands alone. */
+  readonly startsWord: boolean;
 }
 
 /**
@@ -26,14 +28,18 @@ export function readJyutping(text: string, lone?: LoneReading): ReadCharacter[] 
     }
     if (word === 0) {
       const character = String.fromCodePoint(text.codePointAt(at)!);
-      read.push({ character, syllables: [] });
+      read.push({ character, syllables: [], startsWord: true });
       at += character.length;
     }
     const isLone = readingStart[word + 1]! - readingStart[word]! === 1;
     for (let i = readingStart[word]!; i < readingStart[word + 1]!; i++) {
       const character = String.fromCodePoint(text.codePointAt(at)!);
       const other = isLone ? lone?.(character, text.charAt(at - 1), text.charAt(at + character.length)) : undefined;
-      read.push({ character, syllables: other === undefined ? syllables[readings[i]!]! : [other] });
+      read.push({
+        character,
+        syllables: other === undefined ? syllables[readings[i]!]! : [other],
+        startsWord: i === readingStart[word],
+      });
       at += character.length;
     }
   }

@@ -1,14 +1,15 @@
+import { SourceText } from '../source-text.js';
 import { spellExpressions } from '../zh/expressions.js';
 import { readClauses } from '../zh/normalization.js';
 import { decimal } from '../zh/numbers.js';
-import { toSimplified } from '../zh/traditional.js';
+import { simplified, toSimplified } from '../zh/traditional.js';
 
 /**
  * A Cantonese text as the reference reads it: numbers, dates, units and signs spelt as in Chinese, in simplified
  * characters, punctuation reduced to `! ? … , . -`, everything outside U+4E00–U+9FA5 dropped. Repeated marks stay.
  * upstream: text/cantonese.py text_normalize
  */
-export function normalizeCantonese(text: string): string {
+export function normalizeCantonese(text: SourceText): SourceText {
   return spell(text).replace(/[^\u4e00-\u9fa5!?…,.-]+/g, '');
 }
 
@@ -17,17 +18,20 @@ export function normalizeCantonese(text: string): string {
  * words, digits with 一 rather than 幺, and every Han character in the form in which it was written, so that 㗎 and 𨋢 are
  * read and 幾 is not taken for 几.
  */
-export function spokenCantonese(text: string): string {
+export function spokenCantonese(text: SourceText): SourceText {
   const worded = CANTONESE_WORDING.reduce((told, [pattern, spoken]) => told.replace(pattern, spoken), text);
-  let spelt = spell(worded).replace(/[^\p{Script=Han}!?…,.-]+/gu, '');
-  if (!text.includes('幺')) spelt = spelt.replaceAll('幺', '一');
-  return asWritten(spelt, worded);
+  let spoken = spell(SourceText.of(worded.text)).replace(/[^\p{Script=Han}!?…,.-]+/gu, '');
+  if (!text.text.includes('幺')) spoken = spoken.replaceAll('幺', '一');
+  return asWritten(spoken, worded.text).within(worded);
 }
 
-function spell(text: string): string {
-  return readClauses(spellExpressions(toSimplified(text)))
-    .map((clause) => clause.replace(/\.\.\./g, '…').replace(/[：；，。！？·、$～~]/g, (mark) => MARKS[mark] ?? mark))
-    .join('');
+function spell(text: SourceText): SourceText {
+  const clauses = readClauses(spellExpressions(simplified(text)));
+  return SourceText.join(
+    clauses.map((clause) =>
+      clause.replace(/\.\.\./g, '…').replace(/[：；，。！？·、$～~]/g, (mark) => MARKS[mark] ?? mark),
+    ),
+  );
 }
 
 const MARKS: Readonly<Record<string, string>> = {
@@ -85,35 +89,11 @@ function spelt(amount: string): string {
   return decimal(amount.replaceAll(',', '').replace(/\.0+$/, ''));
 }
 
-/** How far apart the spelt and the written text may run before the two are given up to differ. */
-const REACH = 24;
-
-/**
- * Puts back the characters of `written` whose simplified form stands in `spelt`. The two are walked side by side; where
- * they part (numbers spelt out, signs dropped) the nearest place where two characters agree again is looked for.
- */
-function asWritten(spelt: string, written: string): string {
-  const from = [...written].filter((character) => /\p{Script=Han}/u.test(character));
-  const simple = [...toSimplified(from.join(''))];
-  const to = [...spelt];
-  let result = '';
-  let at = 0;
-  for (let i = 0; i < to.length; i++) {
-    if (/[!?…,.-]/.test(to[i]!)) {
-      result += to[i];
-      continue;
-    }
-    if (to[i] !== simple[at]) at = agreeing(to, i, simple, at) ?? at;
-    result += to[i] === simple[at] ? from[at++] : to[i];
-  }
-  return result;
-}
-
-/** Where `simple` goes on as `to` does at `i`, at most REACH characters after `at`; undefined for a character of a number. */
-function agreeing(to: readonly string[], i: number, simple: readonly string[], at: number): number | undefined {
-  const next = to.slice(i + 1, i + 4).find((character) => !/[!?…,.-]/.test(character));
-  for (let j = at; j < Math.min(simple.length, at + REACH); j++) {
-    if (simple[j] === to[i] && (next === undefined || simple[j + 1] === next)) return j;
-  }
-  return undefined;
+/** Puts back the character as it was written wherever its simplified form stands for it alone. */
+function asWritten(spoken: SourceText, written: string): SourceText {
+  return spoken.replace(/\p{Script=Han}/gu, (character, at: number) => {
+    const [start, end] = spoken.sourceRange(at, at + character.length);
+    const original = end - start > 2 ? '' : written.slice(start, end);
+    return toSimplified(original) === character ? original : character;
+  });
 }

@@ -1,9 +1,20 @@
-import type { LanguagePhonemes, SymbolVersion } from '../language.js';
+import type { FixedReading, LanguagePhonemes, SpokenUnit, SymbolVersion } from '../language.js';
+import { SourceText } from '../source-text.js';
 import { applyErhua } from './erhua.js';
 import { normalizeChinese, normalizeWithPauses } from './normalization.js';
 import { resolvePolyphones } from './polyphones.js';
 import { segmentWords } from './segmentation.js';
-import { readWord, symbolsOf, toneOf, withTone } from './syllables.js';
+import {
+  isPhrase,
+  isSyllable,
+  readWord,
+  type Syllable,
+  spell,
+  syllable,
+  symbolsOf,
+  toneOf,
+  withTone,
+} from './syllables.js';
 import { applySandhi, mergeForSandhi } from './tone-sandhi.js';
 import { toneOfYi } from './yi-tone.js';
 
@@ -14,32 +25,81 @@ export { normalizeChinese };
  * `word2ph` counts the phonemes of each character of `normalizedText`. Text without anything readable gives no phonemes;
  * nothing is thrown. upstream: text/cleaner.py clean_text(text, 'zh', version) without the polyphone model
  */
-export function chinesePhonemes(text: string, options: { readonly symbols: SymbolVersion }): LanguagePhonemes {
-  const { normalizedText, pauseSymbol } = normalizeWithPauses(text);
+export function chinesePhonemes(
+  text: string | SourceText,
+  options: { readonly symbols: SymbolVersion; readonly readings?: readonly FixedReading[] },
+): LanguagePhonemes {
+  const { normalizedText, pauseSymbol } = normalizeWithPauses(SourceText.of(text));
+  const fixed = fixedReadings(normalizedText, options.readings ?? []);
   const phonemes: string[] = [];
   const word2ph: number[] = [];
+  const units: SpokenUnit[] = [];
   // A segment ends after each punctuation mark: words and sandhi do not reach across.
-  for (const [segment] of normalizedText.matchAll(/[^!?…,.-]*[!?…,.-]|[^!?…,.-]+$/g)) {
+  for (const match of normalizedText.text.matchAll(/[^!?…,.-]*[!?…,.-]|[^!?…,.-]+$/g)) {
+    const segment = match[0];
     const words = segmentWords(segment);
     const decided = resolvePolyphones(segment, words);
     let begin = 0;
     for (const { word, tag } of mergeForSandhi(words)) {
       const offset = begin;
       begin += word.length;
-      const readings = readWord(word).map((reading, i) => decided.get(offset + i) ?? reading);
-      let syllables = applySandhi(word, tag, readings, (i) => decided.has(offset + i));
+      const fixedAt = (i: number): Fixed | undefined => fixed.get(match.index + offset + i);
+      const looked = readWord(word);
+      const readings = looked.map((reading, i) => fixedAt(i)?.syllable ?? decided.get(offset + i) ?? reading);
+      let syllables = applySandhi(word, tag, readings, (i) => decided.has(offset + i) || fixedAt(i) !== undefined);
       if (options.symbols === 'v2') syllables = applyErhua(word, tag, syllables);
-      syllables = syllables.map((syllable, i) => withTone(syllable, toneOfYi(segment, offset + i) ?? toneOf(syllable)));
-      for (const syllable of syllables) {
-        const symbols = symbolsOf(syllable);
-        phonemes.push(...symbols);
+      const known = word.length > 1 && isPhrase(word);
+      for (let i = 0; i < syllables.length; i++) {
+        const yi = toneOfYi(segment, offset + i);
+        const own = fixedAt(i);
+        const spoken = own?.syllable ?? withTone(syllables[i]!, yi ?? toneOf(syllables[i]!));
+        const symbols = symbolsOf(spoken);
+        for (const symbol of symbols) phonemes.push(pauseSymbol && symbol === ',' ? pauseSymbol : symbol);
         word2ph.push(symbols.length);
+        const at = match.index + offset + i;
+        const [start, end] = normalizedText.sourceRange(at, at + 1);
+        units.push({
+          text: word[i]!,
+          start,
+          end,
+          phonemeCount: symbols.length,
+          reading: spoken < 0 ? '' : spell(spoken),
+          rule:
+            own?.rule ??
+            ruleOf(spoken, readings[i]!, { decided: decided.has(offset + i), known, yi: yi !== undefined }),
+          startsWord: i === 0,
+        });
       }
     }
   }
-  return {
-    normalizedText,
-    phonemes: pauseSymbol ? phonemes.map((symbol) => (symbol === ',' ? pauseSymbol : symbol)) : phonemes,
-    word2ph,
-  };
+  return { normalizedText: normalizedText.text, phonemes, word2ph, units };
+}
+
+function ruleOf(
+  spoken: Syllable,
+  looked: Syllable,
+  { decided, known, yi }: { readonly decided: boolean; readonly known: boolean; readonly yi: boolean },
+): string {
+  if (spoken < 0) return 'mark';
+  if (yi) return 'tone of 一';
+  const source = decided ? 'context' : known ? 'phrase' : 'character';
+  if (spoken === looked) return source;
+  return `${source}, ${toneOf(spoken) === 5 ? 'neutral tone' : spell(spoken).startsWith('er') ? 'erhua' : 'tone sandhi'}`;
+}
+
+interface Fixed {
+  readonly syllable: Syllable;
+  readonly rule: string;
+}
+
+/** Decided syllables by the character they stand for; one that has not a character for each syllable is passed over. */
+function fixedReadings(text: SourceText, readings: readonly FixedReading[]): ReadonlyMap<number, Fixed> {
+  const fixed = new Map<number, Fixed>();
+  for (const { start, end, language, reading, rule } of readings) {
+    if (language !== 'zh' || !reading.every(isSyllable)) continue;
+    const [from, to] = text.unitsFrom(start, end);
+    if (to - from !== reading.length) continue;
+    for (const [i, written] of reading.entries()) fixed.set(from + i, { syllable: syllable(written), rule });
+  }
+  return fixed;
 }

@@ -1,3 +1,4 @@
+import type { SourceText } from '../source-text.js';
 import { cardinal, decimal, digitByDigit } from './numbers.js';
 import { COUNTED } from './reading-rules.js';
 import { CURRENCY_NAMES, CURRENCY_PATTERN, LONG_UNIT_PATTERN, UNIT_NAMES, UNIT_PATTERN } from './units.js';
@@ -7,7 +8,7 @@ import { CURRENCY_NAMES, CURRENCY_PATTERN, LONG_UNIT_PATTERN, UNIT_NAMES, UNIT_P
  * ratios, ranges, telephone numbers with hyphens, currencies, thousands separators, Latin units, negative decimals, round
  * numbers, slashes, 〇. What it leaves is for the reference's own rules (reading-rules.ts).
  */
-export function spellExpressions(text: string): string {
+export function spellExpressions(text: SourceText): SourceText {
   let spelt = narrowBetweenDigits(text);
   for (const rule of RULES) spelt = apply(rule, spelt);
   return spelt;
@@ -30,8 +31,9 @@ interface Context {
 /** How far a rule may look around itself for words that decide a reading. */
 const CONTEXT_CHARACTERS = 8;
 
-function apply(rule: Rule, text: string): string {
-  return text.replace(rule.pattern, (match: string, ...rest: unknown[]) => {
+function apply(rule: Rule, source: SourceText): SourceText {
+  const { text } = source;
+  return source.replace(rule.pattern, (match: string, ...rest: unknown[]) => {
     // replace() passes offset and text after the captures, and then the groups where the pattern names any.
     const groups = typeof rest.at(-1) === 'object' ? (rest.pop() as Groups) : {};
     const offset = rest.at(-2) as number;
@@ -45,7 +47,7 @@ function apply(rule: Rule, text: string): string {
 }
 
 /** Full-width signs inside numbers, the several dashes and minus signs, squared unit characters. */
-function narrowBetweenDigits(text: string): string {
+function narrowBetweenDigits(text: SourceText): SourceText {
   return text
     .replace(/[０-９]/g, (digit) => String.fromCharCode(digit.charCodeAt(0) - 0xfee0))
     .replace(/[㎀-㏟℉]/g, (sign) => sign.normalize('NFKC').replace('⁄', '/'))

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { SourceText } from '../source-text.js';
 import { normalizeChinese, normalizeWithPauses } from './normalization.js';
 
 const REFERENCE = process.env['TIMBRE_REFERENCE'] ?? join(process.cwd(), '../shared/reference');
@@ -296,13 +297,18 @@ describe('texts with nothing to read', () => {
 });
 
 describe('pause marks', () => {
+  const withPauses = (text: string) => {
+    const { normalizedText, pauseSymbol } = normalizeWithPauses(SourceText.of(text));
+    return [normalizedText.text, pauseSymbol];
+  };
+
   it('become commas and name the symbol of every comma', () => {
-    expect(normalizeWithPauses('你好￥世界')).toEqual({ normalizedText: '你好,世界', pauseSymbol: 'SP2' });
-    expect(normalizeWithPauses('你好^世界')).toEqual({ normalizedText: '你好,世界', pauseSymbol: 'SP3' });
+    expect(withPauses('你好￥世界')).toEqual(['你好,世界', 'SP2']);
+    expect(withPauses('你好^世界')).toEqual(['你好,世界', 'SP3']);
   });
 
   it('are not made of a price', () => {
-    expect(normalizeWithPauses('只要￥9')).toEqual({ normalizedText: '只要九元', pauseSymbol: null });
+    expect(withPauses('只要￥9')).toEqual(['只要九元', null]);
   });
 });
 

@@ -1,10 +1,11 @@
+import { SourceText } from '../source-text.js';
 import { spellExpressions } from './expressions.js';
 import { spellNumbers } from './reading-rules.js';
-import { toSimplified } from './traditional.js';
+import { simplified } from './traditional.js';
 
 /** What a Chinese text is read as, and the symbol its commas become where it asks for long pauses. */
 export interface NormalizedChinese {
-  readonly normalizedText: string;
+  readonly normalizedText: SourceText;
   readonly pauseSymbol: 'SP2' | 'SP3' | null;
 }
 
@@ -14,19 +15,17 @@ export interface NormalizedChinese {
  * upstream: text/chinese2.py text_normalize, with the readings of expressions.ts
  */
 export function normalizeChinese(text: string): string {
-  return normalizeWithPauses(text).normalizedText;
+  return normalizeWithPauses(SourceText.of(text)).normalizedText.text;
 }
 
 /**
  * As normalizeChinese; `￥` (not before a number) and `^` stand for long pauses: with either in the text the mark becomes a
  * comma and every comma that pause. upstream: text/cleaner.py clean_special
  */
-export function normalizeWithPauses(text: string): NormalizedChinese {
-  const spelt = spellExpressions(toSimplified(text));
-  const mark = spelt.includes('￥') ? '￥' : spelt.includes('^') ? '^' : null;
-  const normalized = readClauses(mark ? spelt.replaceAll(mark, ',') : spelt)
-    .map(unifyPunctuation)
-    .join('');
+export function normalizeWithPauses(text: SourceText): NormalizedChinese {
+  const spelt = spellExpressions(simplified(text));
+  const mark = spelt.text.includes('￥') ? '￥' : spelt.text.includes('^') ? '^' : null;
+  const normalized = SourceText.join(readClauses(mark ? spelt.replaceAll(mark, ',') : spelt).map(unifyPunctuation));
   return {
     // Repeated marks would make the voice repeat its reference.
     normalizedText: normalized.replace(/([!?…,.-])[!?…,.-]+/g, '$1'),
@@ -38,7 +37,7 @@ export function normalizeWithPauses(text: string): NormalizedChinese {
  * The clauses of a simplified text with its numbers, dates and signs in characters; punctuation is as written. What
  * spellExpressions (expressions.ts) reads better goes through it before. Cantonese is normalised in the same way.
  */
-export function readClauses(text: string): string[] {
+export function readClauses(text: SourceText): SourceText[] {
   return splitClauses(text).map((clause) => spellSigns(spellNumbers(toHalfWidth(clause))));
 }
 
@@ -114,23 +113,23 @@ const MARKS: Readonly<Record<string, string>> = {
   呣: '母',
 };
 
-function splitClauses(text: string): string[] {
+function splitClauses(text: SourceText): SourceText[] {
   return text
     .replace(/[ —《》【】<>{}()（）#&@“”^_|\\]/g, '')
     .replace(/[：、，；。？！,;?!][”’]?/g, '$&\n')
-    .split('\n')
+    .lines()
     .map((clause) => clause.trim());
 }
 
-function toHalfWidth(text: string): string {
+function toHalfWidth(text: SourceText): SourceText {
   return text.replace(/[０-９Ａ-Ｚａ-ｚ]/g, (character) => String.fromCharCode(character.charCodeAt(0) - 0xfee0));
 }
 
-function spellSigns(text: string): string {
+function spellSigns(text: SourceText): SourceText {
   return text.replace(/[/①-⑩\u0370-\u03ff+\-×÷=]/g, (sign) => SIGNS[sign] ?? sign);
 }
 
-function unifyPunctuation(text: string): string {
+function unifyPunctuation(text: SourceText): SourceText {
   return text
     .replace(/\.\.\.|[：；，。！？·、$/~～嗯呣]/g, (mark) => MARKS[mark] ?? mark)
     .replace(/[^\u4e00-\u9fa5!?…,.-]+/g, '');

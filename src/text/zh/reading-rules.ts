@@ -1,10 +1,11 @@
+import type { SourceText } from '../source-text.js';
 import { cardinal, decimal, digitByDigit } from './numbers.js';
 
 /**
  * Spells the numbers, dates, times, units and signs of one clause in Chinese characters, in upstream's order and with its
  * readings. upstream: text/zh_normalization/text_normlization.py TextNormalizer.normalize_sentence
  */
-export function spellNumbers(clause: string): string {
+export function spellNumbers(clause: SourceText): SourceText {
   let text = clause;
   for (const [pattern, read] of RULES) text = text.replace(pattern, read);
   return text;

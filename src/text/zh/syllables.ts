@@ -42,6 +42,11 @@ export function syllable(written: string): Syllable {
   return index * 8 + Number(written.at(-1));
 }
 
+/** Whether this is pinyin with a tone number that `syllable` knows. */
+export function isSyllable(written: string): boolean {
+  return /^[a-z]{1,6}[1-5]$/.test(written) && getReadings().spellingIndex.has(written.slice(0, -1));
+}
+
 /** `zhong1` for a syllable, the mark itself for punctuation. */
 export function spell(code: Syllable): string {
   return code < 0 ? String.fromCharCode(-code) : `${getReadings().spellings[code >> 3]}${code & 7}`;

@@ -1,3 +1,4 @@
+import type { SourceText } from '../source-text.js';
 import { loadSections } from './sections.js';
 
 let loaded: ReadonlyMap<string, string> | undefined;
@@ -8,6 +9,11 @@ export function toSimplified(text: string): string {
   let simplified = '';
   for (const character of text) simplified += table.get(character) ?? character;
   return simplified;
+}
+
+/** As toSimplified, with the source kept: one character stands for one. */
+export function simplified(text: SourceText): SourceText {
+  return text.withCharacters(toSimplified(text.text));
 }
 
 function loadTable(): ReadonlyMap<string, string> {
