@@ -22,6 +22,7 @@ function setting<Schema extends TSchema>(
   return { env, schema, fallback, description };
 }
 
+const cacheBytes = Type.Integer({ minimum: 0, maximum: 1_099_511_627_776 });
 const milliseconds = Type.Integer({ minimum: 1, maximum: 86_400_000 });
 
 /** Every setting there is. docs/OPERATIONS.md holds the same table; a test compares them. */
@@ -75,6 +76,36 @@ export const SETTINGS = {
     Type.Integer({ minimum: 0, maximum: 100_000 }),
     '64',
     'Syntheses that may wait for a place; more get ENGINE_OVERLOADED.',
+  ),
+  voiceCacheBytes: setting(
+    'TIMBRE_VOICE_CACHE_BYTES',
+    cacheBytes,
+    '67108864',
+    'Voices kept in memory (about 0.3 MB each); the others are read when they speak.',
+  ),
+  textCacheBytes: setting(
+    'TIMBRE_TEXT_CACHE_BYTES',
+    cacheBytes,
+    '67108864',
+    'Phonemes and BERT features of sentences said before (4 KB a character of Chinese); 0: none.',
+  ),
+  utteranceCacheBytes: setting(
+    'TIMBRE_UTTERANCE_CACHE_BYTES',
+    cacheBytes,
+    '67108864',
+    'Whole utterances, for requests that are the same to the seed (64 KB a second); 0: none.',
+  ),
+  defaultSeed: setting(
+    'TIMBRE_DEFAULT_SEED',
+    Type.Union([Type.Null(), Type.Integer({ minimum: 0, maximum: 4294967295 })]),
+    null,
+    'Seed of requests that name none, which makes repeated texts cacheable; by default drawn anew.',
+  ),
+  audioBufferBytes: setting(
+    'TIMBRE_AUDIO_BUFFER_BYTES',
+    Type.Integer({ minimum: 1024, maximum: 16_777_216 }),
+    '65536',
+    'Encoded audio of one stream between the queue and a slow reader (audio_buffer_size); about 1 s.',
   ),
   requestTimeoutMs: setting(
     'TIMBRE_REQUEST_TIMEOUT_MS',

@@ -7,6 +7,8 @@ export type Labels = Readonly<Record<string, string>>;
 
 export interface Counter {
   inc(labels?: Labels, by?: number): void;
+  /** For a count that is kept elsewhere. */
+  set(value: number, labels?: Labels): void;
 }
 
 export interface Gauge {
@@ -57,6 +59,7 @@ export function createMetricsRegistry(): MetricsRegistry {
           const key = renderLabels(labels);
           series.set(key, (series.get(key) ?? 0) + by);
         },
+        set: (value, labels = {}) => void series.set(renderLabels(labels), value),
       };
     },
     gauge(name, help) {
@@ -132,9 +135,35 @@ export function createTimbreMetrics(registry: MetricsRegistry = createMetricsReg
       'timbre_engine_retries_total',
       'Requests begun again on a new engine process because the old one was lost before any audio.',
     ),
+    cacheLookups: registry.counter(
+      'timbre_cache_lookups_total',
+      'Lookups in the caches of the engine by cache and result: hit, miss.',
+    ),
+    cacheEvictions: registry.counter('timbre_cache_evictions_total', 'Entries that went to make room, by cache.'),
+    cacheBytes: registry.gauge('timbre_cache_bytes', 'What the caches of the engine hold, by cache.'),
     processRssBytes: registry.gauge('timbre_server_rss_bytes', 'Resident memory of the server process.'),
     buildInfo: registry.gauge('timbre_build_info', 'Always 1; the labels say what runs.'),
   };
+}
+
+/** Publishes what the engine process counts about itself, as of its last ping. */
+export function publishEngineStatistics(metrics: TimbreMetrics, statistics: EngineCounts): void {
+  for (const [cache, counts] of Object.entries(statistics.caches)) {
+    metrics.cacheLookups.set(counts.hits, { cache, result: 'hit' });
+    metrics.cacheLookups.set(counts.misses, { cache, result: 'miss' });
+    metrics.cacheEvictions.set(counts.evictions, { cache });
+    metrics.cacheBytes.set(counts.sizeBytes, { cache });
+  }
+}
+
+/** The counts that are published; the engine's own type has more. */
+export interface EngineCounts {
+  readonly caches: Readonly<
+    Record<
+      string,
+      { readonly hits: number; readonly misses: number; readonly evictions: number; readonly sizeBytes: number }
+    >
+  >;
 }
 
 export type TimbreMetrics = ReturnType<typeof createTimbreMetrics>;

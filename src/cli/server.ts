@@ -8,7 +8,7 @@ import { AudioStore } from '../gateway/audio-store.js';
 import type { EngineCatalog } from '../jobs/engine-catalog.js';
 import { InProcessSpeechQueue } from '../jobs/in-process-speech-queue.js';
 import type { Logger } from '../log.js';
-import { createTimbreMetrics } from '../metrics.js';
+import { createTimbreMetrics, publishEngineStatistics } from '../metrics.js';
 import { createShutdown, type Shutdown } from '../shutdown.js';
 import { runSpeechWorker } from '../worker/speech-worker.js';
 
@@ -56,6 +56,11 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       {
         engine: {
           dataDir: config.dataDir,
+          cacheBytes: {
+            voices: config.voiceCacheBytes,
+            texts: config.textCacheBytes,
+            utterances: config.utteranceCacheBytes,
+          },
           ...(config.threads === null ? {} : { threads: config.threads }),
           ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
         },
@@ -68,6 +73,10 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       },
       options.signal === undefined ? {} : { signal: options.signal },
     );
+    metrics.registry.onCollect(() => {
+      const { engineStatistics } = pool.status;
+      if (engineStatistics) publishEngineStatistics(metrics, engineStatistics);
+    });
     const queue = new InProcessSpeechQueue({ maxWaiting: config.maxWaiting });
     const worker = runSpeechWorker({
       source: queue,

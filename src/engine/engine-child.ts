@@ -2,7 +2,14 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { AppError } from '../errors.js';
-import type { AudioChunk, EngineInfo, EngineOptions, ImportProgress, SynthesisRequest } from './engine-types.js';
+import type {
+  AudioChunk,
+  EngineInfo,
+  EngineOptions,
+  EngineStatistics,
+  ImportProgress,
+  SynthesisRequest,
+} from './engine-types.js';
 import { type EngineCall, fromRemoteError, type HostCommand, type HostEvent } from './protocol.js';
 
 export interface EngineChildOptions {
@@ -44,6 +51,8 @@ export interface ChildSynthesis {
 export interface ChildHealth {
   readonly rssBytes: number;
   readonly activeCalls: number;
+  /** Null before the first ping, and of an engine that counts nothing. */
+  readonly statistics: EngineStatistics | null;
 }
 
 interface PendingCall {
@@ -59,7 +68,7 @@ export class EngineChild {
   readonly #calls = new Map<number, PendingCall>();
   #nextId = 1;
   #pinger: NodeJS.Timeout | null = null;
-  #health: ChildHealth = { rssBytes: 0, activeCalls: 0 };
+  #health: ChildHealth = { rssBytes: 0, activeCalls: 0, statistics: null };
   #lost: ChildExit | null = null;
   #endReason: ChildExit | null = null;
   /** Calls that may block the process for longer than the ping timeout (imports). */
@@ -272,7 +281,8 @@ export class EngineChild {
 
   #dispatch(event: HostEvent): void {
     if (event.type === 'pong') {
-      this.#health = { rssBytes: event.rssBytes, activeCalls: event.activeCalls };
+      const { rssBytes, activeCalls, statistics } = event;
+      this.#health = { rssBytes, activeCalls, statistics };
     } else if ('id' in event && event.id !== null) {
       // A chunk of a call that was cancelled meanwhile finds no call: dropped.
       this.#calls.get(event.id)?.onEvent(event);

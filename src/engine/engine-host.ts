@@ -111,7 +111,13 @@ export function hostEngine(channel: HostChannel): Promise<void> {
           break;
         }
         case 'ping':
-          channel.send({ type: 'pong', id: command.id, rssBytes: process.memoryUsage.rss(), activeCalls: active.size });
+          channel.send({
+            type: 'pong',
+            id: command.id,
+            rssBytes: process.memoryUsage.rss(),
+            activeCalls: active.size,
+            statistics: engine?.statistics?.() ?? null,
+          });
           break;
         case 'close':
           void close();

@@ -5,6 +5,7 @@
  */
 import type { LanguageMode } from '../text/language.js';
 import type { SplitMethod } from '../text/sentences.js';
+import type { CacheStatistics } from './bounded-cache.js';
 
 export type { SplitMethod };
 
@@ -18,6 +19,8 @@ export interface SamplingOptions {
 
 export interface SynthesisRequest {
   readonly text: string;
+  /** Whose request it is; caches answer nobody else. Absent: one tenant for all who name none. */
+  readonly tenant?: string;
   /** Name of an enrolled voice; the voice names its model. */
   readonly voice: string;
   readonly language: LanguageMode;
@@ -145,16 +148,32 @@ export interface EngineInfo {
   readonly defaultModel: string | null;
 }
 
+/** Bounds of the engine's caches; see docs/OPERATIONS.md for what each holds. */
+export interface CacheSizes {
+  readonly voices: number;
+  readonly texts: number;
+  readonly utterances: number;
+}
+
+/** What an engine counts about itself; read with every ping. */
+export interface EngineStatistics {
+  readonly caches: Readonly<Record<keyof CacheSizes, CacheStatistics>>;
+}
+
 export interface EngineOptions {
   /** Folder of models, voices and caches; made when missing. */
   readonly dataDir: string;
   /** Threads of the one global inference pool; absent: the processor's cores, at most 8. */
   readonly threads?: number;
+  /** In bytes; absent: {@link DEFAULT_CACHE_BYTES}. */
+  readonly cacheBytes?: Partial<CacheSizes>;
   /** False: the embedded model is not imported on first use. Absent: true. */
   readonly importDemo?: boolean;
   /** Hears of the first import, which takes seconds. */
   readonly onProgress?: (progress: ImportProgress) => void;
 }
+
+export const DEFAULT_CACHE_BYTES: CacheSizes = { voices: 64 << 20, texts: 64 << 20, utterances: 64 << 20 };
 
 export interface Cancellable {
   /** Aborting makes the call throw `signal.reason` soon (at most one network run later) and frees what it held. */
@@ -181,6 +200,8 @@ export interface Engine {
   inspectModel(name: string): Promise<ModelDetails>;
   /** Checks the runtime and what the store holds against its digests. */
   verify(options?: Cancellable): Promise<readonly Finding[]>;
+  /** Counts for metrics. */
+  statistics?(): EngineStatistics;
   close(): Promise<void>;
 }
 

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { encodeWav } from '../audio/wav.js';
+import { encodeWav, pcm16 } from '../audio/wav.js';
 import { createEngine } from './engine.js';
 import type { AudioChunk, Engine, SynthesisRequest } from './engine-types.js';
 
@@ -13,7 +13,8 @@ describe('the engine on the demo model', () => {
   let engine: Engine;
 
   beforeAll(async () => {
-    engine = await createEngine({ dataDir, threads: 2 });
+    // A replay would prove nothing about making the same audio again.
+    engine = await createEngine({ dataDir, threads: 2, cacheBytes: { utterances: 0 } });
   });
 
   afterAll(async () => {
@@ -106,6 +107,31 @@ describe('the engine on the demo model', () => {
     [{ voice: '../../etc/passwd' }, 'VOICE_NOT_FOUND'],
   ] as const)('refuses %j with %s', async (overrides, code) => {
     await expect(speak(overrides)).rejects.toMatchObject({ code });
+  });
+
+  it('replays an utterance to the tenant that asked before, as the bytes it got then, and to nobody else', async () => {
+    const caching = await createEngine({ dataDir, threads: 2 });
+    try {
+      const say = async (overrides: Partial<SynthesisRequest>): Promise<Uint8Array> => {
+        const pieces: Uint8Array[] = [];
+        const { text = '请您稍等。', ...rest } = overrides;
+        for await (const { samples } of caching.synthesize(request({ text, ...rest }))) pieces.push(pcm16(samples));
+        return Buffer.concat(pieces);
+      };
+      const lookups = () => {
+        const { hits, misses } = caching.statistics!().caches.utterances;
+        return [hits, misses];
+      };
+      const first = await say({ tenant: 'a' });
+      expect(await say({ tenant: 'a' })).toEqual(first);
+      expect(lookups()).toEqual([1, 1]);
+      expect(await say({ tenant: 'b' })).toEqual(first);
+      await say({ tenant: 'a', seed: 99 });
+      expect(lookups()).toEqual([1, 3]);
+      expect(caching.statistics!().caches.texts).toMatchObject({ hits: 1, misses: 2 });
+    } finally {
+      await caching.close();
+    }
   });
 
   it('enrols a voice from bytes with its transcript, speaks with it, refuses the name twice, removes it', async () => {

@@ -6,17 +6,20 @@ import { readAudioFile } from '../audio/decode.js';
 import { AppError } from '../errors.js';
 import { COMPILER_VERSION } from './component-store.js';
 import { DEMO_MODEL, DEMO_VOICE, demoVoiceFolder, ensureDemoVoice } from './demo-voice.js';
-import type {
-  Cancellable,
-  Engine,
-  EngineInfo,
-  EngineOptions,
-  EnrolRequest,
-  Finding,
-  ImportModelRequest,
-  ImportProgress,
-  RecordingSource,
-  SynthesisRequest,
+import {
+  type CacheSizes,
+  type Cancellable,
+  DEFAULT_CACHE_BYTES,
+  type Engine,
+  type EngineInfo,
+  type EngineOptions,
+  type EngineStatistics,
+  type EnrolRequest,
+  type Finding,
+  type ImportModelRequest,
+  type ImportProgress,
+  type RecordingSource,
+  type SynthesisRequest,
 } from './engine-types.js';
 import { checkRecordingCount, enrolVoice } from './enrol-voice.js';
 import { type InferenceThreads, startInferenceThread, startInferenceThreads } from './inference-threads.js';
@@ -24,6 +27,8 @@ import { ModelStore } from './model-store.js';
 import { openRuntime, type Runtime } from './onnxruntime.js';
 import { openSpeechModel, type SpeechModel } from './speech-model.js';
 import { synthesize } from './synthesize.js';
+import { TextCache } from './text-cache.js';
+import { UtteranceCache, utteranceKey } from './utterance-cache.js';
 import type { VoiceProfile } from './voice-profile.js';
 import { VoiceStore, voiceSummary } from './voice-store.js';
 
@@ -46,7 +51,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     await starting.then((threads) => threads.close()).catch(() => {});
     throw error;
   });
-  const engine = new LocalEngine(dataDir, runtime, threads);
+  const engine = new LocalEngine(dataDir, runtime, threads, { ...DEFAULT_CACHE_BYTES, ...options.cacheBytes });
   try {
     const demo = options.importDemo === false ? null : demoVoiceFolder();
     if (demo && !engine.hasCurrent(DEMO_MODEL)) await ensureDemoVoice(engine, demo, options.onProgress);
@@ -70,13 +75,17 @@ class LocalEngine implements Engine {
   readonly #voices: VoiceStore;
   readonly #runtime: Runtime;
   readonly #threads: InferenceThreads;
+  readonly #texts: TextCache;
+  readonly #utterances: UtteranceCache;
   /** Opened models by digest: a model that is imported again under its name is another one. */
   readonly #opened = new Map<string, SpeechModel>();
 
-  constructor(dataDir: string, runtime: Runtime, threads: InferenceThreads) {
+  constructor(dataDir: string, runtime: Runtime, threads: InferenceThreads, cacheBytes: CacheSizes) {
     this.#dataDir = dataDir;
     this.#models = new ModelStore(dataDir);
-    this.#voices = new VoiceStore(dataDir);
+    this.#voices = new VoiceStore(dataDir, cacheBytes.voices);
+    this.#texts = new TextCache(cacheBytes.texts);
+    this.#utterances = new UtteranceCache(cacheBytes.utterances);
     this.#runtime = runtime;
     this.#threads = threads;
   }
@@ -111,7 +120,9 @@ class LocalEngine implements Engine {
   async *synthesize(request: SynthesisRequest, { signal }: Cancellable = {}) {
     signal?.throwIfAborted();
     const voice = await this.#voices.load(request.voice);
-    yield* synthesize(request, voice, this.#modelOf(voice), signal);
+    const model = this.#modelOf(voice);
+    const key = utteranceKey(request, voice, model.digest);
+    yield* this.#utterances.replayOr(key, request.tenant ?? '', () => synthesize(request, voice, model, signal));
   }
 
   async enrolVoice(request: EnrolRequest, { signal }: Cancellable = {}) {
@@ -188,6 +199,16 @@ class LocalEngine implements Engine {
     return findings;
   }
 
+  statistics(): EngineStatistics {
+    return {
+      caches: {
+        voices: this.#voices.statistics,
+        texts: this.#texts.statistics,
+        utterances: this.#utterances.statistics,
+      },
+    };
+  }
+
   async close(): Promise<void> {
     await this.#threads.close();
   }
@@ -235,7 +256,7 @@ class LocalEngine implements Engine {
     const stored = this.#models.load(name);
     let model = this.#opened.get(stored.digest);
     if (!model) {
-      model = openSpeechModel(stored, this.#models, this.#threads);
+      model = openSpeechModel(stored, this.#models, this.#threads, this.#texts);
       this.#opened.set(stored.digest, model);
     }
     return model;

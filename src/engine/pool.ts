@@ -8,6 +8,7 @@ import type {
   Engine,
   EngineInfo,
   EngineOptions,
+  EngineStatistics,
   EnrolRequest,
   Finding,
   ImportModelRequest,
@@ -50,6 +51,7 @@ export interface PoolStatus {
   /** As of the last ping: resident memory, and calls the engine is busy with. */
   readonly engineRssBytes: number;
   readonly engineCalls: number;
+  readonly engineStatistics: EngineStatistics | null;
   /** Why the last start failed, while none has succeeded since. */
   readonly lastFailure: string | null;
 }
@@ -128,6 +130,7 @@ export class EnginePool implements Engine {
       enginePid: this.#child?.pid ?? null,
       engineRssBytes: this.#child?.health.rssBytes ?? 0,
       engineCalls: this.#child?.health.activeCalls ?? 0,
+      engineStatistics: this.#child?.health.statistics ?? null,
       lastFailure: this.#lastFailure,
     };
   }

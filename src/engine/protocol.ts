@@ -7,6 +7,7 @@ import type {
   AudioChunk,
   EngineInfo,
   EngineOptions,
+  EngineStatistics,
   EnrolRequest,
   ImportModelRequest,
   ImportProgress,
@@ -45,7 +46,13 @@ export type HostEvent =
   | { readonly type: 'result'; readonly id: number; readonly value: unknown }
   | { readonly type: 'end'; readonly id: number }
   | { readonly type: 'error'; readonly id: number; readonly error: RemoteError }
-  | { readonly type: 'pong'; readonly id: number; readonly rssBytes: number; readonly activeCalls: number };
+  | {
+      readonly type: 'pong';
+      readonly id: number;
+      readonly rssBytes: number;
+      readonly activeCalls: number;
+      readonly statistics: EngineStatistics | null;
+    };
 
 /** An error on its way to the other process; `stack` is for the log only. */
 export interface RemoteError extends ErrorPayload {

@@ -6,7 +6,8 @@ import { bertFeatures } from '../models/bert-features.js';
 import { type BertTokenizer, createBertTokenizer } from '../models/bert-tokenizer.js';
 import type { ModelSpec } from '../models/model-spec.js';
 import type { Text2SemanticSettings } from '../models/text2semantic.js';
-import type { PhonemeSentence, SymbolVersion } from '../text/language.js';
+import { textToPhonemes } from '../text/frontend.js';
+import type { LanguageMode, PhonemeSentence, SymbolVersion } from '../text/language.js';
 import type {
   BertCall,
   EnrolmentComponents,
@@ -21,6 +22,7 @@ import type { EnrolmentNetworks } from './enrol-voice.js';
 import type { InferenceThreads } from './inference-threads.js';
 import type { ModelStore, StoredModel } from './model-store.js';
 import type { RenderCall } from './render-tasks.js';
+import { TextCache } from './text-cache.js';
 import type { VoiceProfile } from './voice-profile.js';
 
 /** Sampling where neither the request nor the model says otherwise (upstream: api_v2.py). */
@@ -66,8 +68,13 @@ export interface SpeechModel {
   readonly enrolment: EnrolmentNetworks;
   /** Loads what speaking needs, so that the first request does not wait for it. */
   load(): Promise<void>;
-  /** Text features of a sentence (phonemes, width), or null where the model has no BERT. */
-  bertFeatures(phonemes: PhonemeSentence, signal?: AbortSignal): Promise<Float32Array | null>;
+  /** The phonemes of a sentence, from the tenant's cache where it was read before. Throws as `textToPhonemes`. */
+  phonemes(text: string, options: { readonly language: LanguageMode }, tenant?: string): Promise<PhonemeSentence>;
+  /**
+   * Text features of a sentence (phonemes, width), or null where the model has no BERT. What the network said about a
+   * text is kept for its tenant.
+   */
+  bertFeatures(phonemes: PhonemeSentence, signal?: AbortSignal, tenant?: string): Promise<Float32Array | null>;
   /**
    * Semantic tokens as they are decoded, one or a few at a time; the last piece says why the sentence is over. Leaving the
    * loop, or the signal, frees the sentence's place in the batch within one step.
@@ -77,22 +84,31 @@ export interface SpeechModel {
   waveform(input: WaveformInput, signal?: AbortSignal): AsyncGenerator<Float32Array, void, undefined>;
 }
 
-/** Opens a stored model; its networks are loaded by the threads when first used. */
-export function openSpeechModel(model: StoredModel, store: ModelStore, threads: InferenceThreads): SpeechModel {
+/** Opens a stored model; its networks are loaded by the threads when first used. `texts` may serve several models. */
+export function openSpeechModel(
+  model: StoredModel,
+  store: ModelStore,
+  threads: InferenceThreads,
+  texts: TextCache = new TextCache(0),
+): SpeechModel {
   const t2s = manifestOf(model, 'text2semantic');
   const sovits = manifestOf(model, 'sovits');
   const { bert } = model.manifests;
   const spec = sovits.settings as ModelSpec;
   const { bertWidth } = t2s.settings as Text2SemanticSettings;
-  const textFeatures = bert ? bertOf(bert, store, threads) : null;
+  const textFeatures = bert ? bertOf(bert, store, threads, texts) : null;
 
-  const features = async (sentence: PhonemeSentence, signal?: AbortSignal): Promise<Float32Array | null> => {
+  const features = async (
+    sentence: PhonemeSentence,
+    signal?: AbortSignal,
+    tenant = '',
+  ): Promise<Float32Array | null> => {
     if (!textFeatures) return null;
     const rows = new Float32Array(sentence.phonemeIds.length * bertWidth);
     let phoneme = 0;
     for (const segment of sentence.segments) {
       if (segment.language === 'zh' && segment.word2ph)
-        rows.set(await textFeatures(segment.normalizedText, segment.word2ph, signal), phoneme * bertWidth);
+        rows.set(await textFeatures(segment.normalizedText, segment.word2ph, tenant, signal), phoneme * bertWidth);
       phoneme += segment.phonemeIds.length;
     }
     return rows;
@@ -111,6 +127,11 @@ export function openSpeechModel(model: StoredModel, store: ModelStore, threads: 
         threads.render.call('load', { component: sovits.digest }),
         ...(bert ? [threads.analyse.call('load', { component: bert.digest })] : []),
       ]);
+    },
+
+    phonemes(text, { language }, tenant = '') {
+      const options = { language, symbols: spec.symbolTable };
+      return texts.phonemes(tenant, text, options, () => textToPhonemes(text, options));
     },
 
     bertFeatures: features,
@@ -161,18 +182,21 @@ function bertOf(
   manifest: ComponentManifest,
   store: ModelStore,
   threads: InferenceThreads,
-): (text: string, word2ph: readonly number[], signal?: AbortSignal) => Promise<Float32Array> {
+  texts: TextCache,
+): (text: string, word2ph: readonly number[], tenant: string, signal?: AbortSignal) => Promise<Float32Array> {
   const { width, maxTokens } = manifest.settings as BertSpec;
   const folder = store.components.folderOf(manifest.digest);
   let tokenizer: BertTokenizer | null = null;
-  return (text, word2ph, signal) => {
+  return (text, word2ph, tenant, signal) => {
     tokenizer ??= createBertTokenizer({
       ...textFile(folder, 'tokenizer.json', 'tokenizerJson'),
       ...textFile(folder, 'vocab.txt', 'vocabulary'),
       ...textFile(folder, 'tokenizer_config.json', 'tokenizerConfig'),
     });
     const run = (ids: readonly number[]): Promise<Float32Array> =>
-      threads.analyse.call<Float32Array>('bert', { component: manifest.digest, ids } satisfies BertCall, { signal });
+      texts.hiddenStates(tenant, manifest.digest, ids, () =>
+        threads.analyse.call<Float32Array>('bert', { component: manifest.digest, ids } satisfies BertCall, { signal }),
+      );
     return bertFeatures(text, word2ph, { tokenizer, width, maxTokens, run });
   };
 }

@@ -1,5 +1,5 @@
 import { AppError } from '../errors.js';
-import { splitSentences, textToPhonemes } from '../text/frontend.js';
+import { splitSentences } from '../text/frontend.js';
 import type { PhonemeSentence } from '../text/language.js';
 import type { SemanticPiece } from './decode-tasks.js';
 import type { AudioChunk, SynthesisRequest } from './engine-types.js';
@@ -41,7 +41,7 @@ export async function* synthesize(
   const speak = async (text: string, sentenceIndex: number): Promise<Utterance | null> => {
     const phonemes = await readableOrNull(text, request, model);
     if (!phonemes) return null;
-    const bertFeatures = await model.bertFeatures(phonemes, signal);
+    const bertFeatures = await model.bertFeatures(phonemes, signal, request.tenant);
     const { sampling, seed } = request;
     const semanticTokens = await collect(
       model.semanticTokens({ voice, phonemes, bertFeatures, sampling, seed, sentenceIndex }, signal),
@@ -97,7 +97,7 @@ async function readableOrNull(
   model: SpeechModel,
 ): Promise<PhonemeSentence | null> {
   try {
-    return await textToPhonemes(text, { language: request.language, symbols: model.symbols });
+    return await model.phonemes(text, { language: request.language }, request.tenant);
   } catch (error) {
     if (error instanceof AppError && (error.code === 'TEXT_UNREADABLE' || error.code === 'TEXT_EMPTY')) return null;
     throw error;

@@ -1,20 +1,27 @@
-import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { AppError } from '../errors.js';
-import type { VoiceSummary } from './engine-types.js';
+import { BoundedCache, type CacheStatistics } from './bounded-cache.js';
+import { DEFAULT_CACHE_BYTES, type VoiceSummary } from './engine-types.js';
 import { checkName } from './model-store.js';
 import { loadVoiceProfile, saveVoiceProfile, type VoiceProfile } from './voice-profile.js';
 
 const SUFFIX = '.voice.safetensors';
 
-/** Voices of a data folder: one file each, `voices/<name>.voice.safetensors`, read once and kept in memory. */
+/** Voices of a data folder: one file each, `voices/<name>.voice.safetensors`; those in use are kept in memory. */
 export class VoiceStore {
   readonly #folder: string;
-  readonly #loaded = new Map<string, VoiceProfile>();
+  /** By name and what the file system says of the file: a voice that another process replaces is read anew. */
+  readonly #loaded: BoundedCache<VoiceProfile>;
 
-  constructor(dataDir: string) {
+  constructor(dataDir: string, cacheBytes: number = DEFAULT_CACHE_BYTES.voices) {
     this.#folder = join(dataDir, 'voices');
+    this.#loaded = new BoundedCache(cacheBytes);
     mkdirSync(this.#folder, { recursive: true });
+  }
+
+  get statistics(): CacheStatistics {
+    return this.#loaded.statistics;
   }
 
   has(name: string): boolean {
@@ -31,15 +38,16 @@ export class VoiceStore {
 
   /** Throws `VOICE_NOT_FOUND` naming the voices there are, `VOICE_INVALID` for a damaged file. */
   async load(name: string): Promise<VoiceProfile> {
-    const loaded = this.#loaded.get(name);
-    // The file is looked for each time: another process may have removed the voice.
-    if (this.#exists(name)) {
+    // The file is looked for each time: another process may have removed or replaced the voice.
+    const file = this.#exists(name) ? statSync(this.#path(name), { throwIfNoEntry: false }) : undefined;
+    if (file) {
+      const key = [name, file.ino, file.size, file.mtimeMs].join('\0');
+      const loaded = this.#loaded.get(key);
       if (loaded) return loaded;
       const profile = await loadVoiceProfile(this.#path(name));
-      this.#loaded.set(name, profile);
+      this.#loaded.set(key, profile, file.size);
       return profile;
     }
-    this.#loaded.delete(name);
     const known = this.names();
     const shown = known.slice(0, 20).join(', ') + (known.length > 20 ? ', …' : '');
     throw new AppError(
@@ -52,7 +60,6 @@ export class VoiceStore {
   async save(profile: VoiceProfile, replace: boolean): Promise<void> {
     this.checkFree(profile.name, replace);
     await saveVoiceProfile(this.#path(profile.name), profile);
-    this.#loaded.delete(profile.name);
   }
 
   checkFree(name: string, replace: boolean): void {
@@ -63,7 +70,6 @@ export class VoiceStore {
   async remove(name: string): Promise<void> {
     await this.load(name);
     rmSync(this.#path(name), { force: true });
-    this.#loaded.delete(name);
   }
 
   #exists(name: string): boolean {

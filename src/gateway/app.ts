@@ -23,7 +23,14 @@ import { registerSynthesizeRoutes } from './routes/synthesize.js';
 export interface GatewayOptions {
   readonly config: Pick<
     Config,
-    'publicUrl' | 'trustProxy' | 'defaultVoice' | 'maxTextCharacters' | 'requestTimeoutMs' | 'readerTimeoutMs'
+    | 'publicUrl'
+    | 'trustProxy'
+    | 'defaultVoice'
+    | 'maxTextCharacters'
+    | 'requestTimeoutMs'
+    | 'readerTimeoutMs'
+    | 'defaultSeed'
+    | 'audioBufferBytes'
   >;
   readonly queue: SpeechQueue;
   readonly catalog: EngineCatalog;

@@ -19,6 +19,8 @@ export interface SynthesisInputOptions {
   readonly accept: string | undefined;
   readonly defaultVoice: string | null;
   readonly maxTextCharacters: number;
+  /** Of requests that name no seed; null: drawn anew. */
+  readonly defaultSeed: number | null;
 }
 
 const fields = Compile(SynthesizeFields);
@@ -54,7 +56,7 @@ export function parseSynthesisInput(options: SynthesisInputOptions): SynthesisIn
       language: values.language ?? 'auto',
       speed: values.speed ?? 1,
       // randomInt takes a range below 2^48.
-      seed: values.seed ?? randomInt(0, 2 ** 32),
+      seed: values.seed ?? options.defaultSeed ?? randomInt(0, 2 ** 32),
       ...sampling(values),
       ...(values.text_split_method === undefined ? {} : { splitMethod: values.text_split_method }),
       ...(values.sentence_pause_ms === undefined ? {} : { sentencePauseMs: values.sentence_pause_ms }),

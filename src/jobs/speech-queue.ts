@@ -5,6 +5,8 @@
 
 export interface SpeechRequest {
   readonly text: string;
+  /** Whose request it is; absent: one tenant for all who name none. */
+  readonly tenant?: string;
   readonly voice: string;
   readonly language: 'auto' | 'auto_yue' | 'zh' | 'en' | 'ko' | 'yue' | 'all_zh' | 'all_ko' | 'all_yue';
   /** 0.5–2. */

@@ -34,6 +34,7 @@ async function synthesize(options: GatewayOptions, request: FastifyRequest, repl
     accept: request.headers.accept,
     defaultVoice: config.defaultVoice ?? catalog.defaultVoice,
     maxTextCharacters: config.maxTextCharacters,
+    defaultSeed: config.defaultSeed,
   });
   metrics.characters.inc({}, input.textCharacters);
   reply.header('x-timbre-seed', String(input.speech.seed)).header('cache-control', 'no-store');
@@ -53,7 +54,7 @@ async function synthesize(options: GatewayOptions, request: FastifyRequest, repl
       .header('x-timbre-sample-rate', String(first.value.sampleRateHz))
       .header('x-accel-buffering', 'no');
     const bytes = encodeStream(first.value, audio, input.format, () => cancel.whileReaderWaits(config.readerTimeoutMs));
-    return reply.send(Readable.from(bytes, { objectMode: false, highWaterMark: STREAM_BUFFER_BYTES }));
+    return reply.send(Readable.from(bytes, { objectMode: false, highWaterMark: config.audioBufferBytes }));
   }
 
   const { stored, durationMs } = await store(audio, audioStore, input);
@@ -73,9 +74,6 @@ function ownUrl(request: FastifyRequest): string {
   const { localAddress, localPort } = request.socket;
   return `${request.protocol}://${request.host || `${localAddress}:${localPort}`}`;
 }
-
-/** Of encoded audio between the queue and the socket: about a second. */
-const STREAM_BUFFER_BYTES = 64 * 1024;
 
 /** A signal that aborts when the caller leaves, when the time is over, or when a reader takes nothing for too long. */
 function cancelWhenGone(reply: FastifyReply, timeoutMs: number) {
