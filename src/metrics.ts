@@ -140,6 +140,10 @@ export function createTimbreMetrics(registry: MetricsRegistry = createMetricsReg
       'Lookups in the caches of the engine by cache and result: hit, miss.',
     ),
     cacheEvictions: registry.counter('timbre_cache_evictions_total', 'Entries that went to make room, by cache.'),
+    speechFaults: registry.counter(
+      'timbre_speech_faults_total',
+      'What the self-check found: too_short, too_long, loop, leak, silent; and its outcome: redrawn, cut, kept.',
+    ),
     cacheBytes: registry.gauge('timbre_cache_bytes', 'What the caches of the engine hold, by cache.'),
     processRssBytes: registry.gauge('timbre_server_rss_bytes', 'Resident memory of the server process.'),
     buildInfo: registry.gauge('timbre_build_info', 'Always 1; the labels say what runs.'),
@@ -154,10 +158,15 @@ export function publishEngineStatistics(metrics: TimbreMetrics, statistics: Engi
     metrics.cacheEvictions.set(counts.evictions, { cache });
     metrics.cacheBytes.set(counts.sizeBytes, { cache });
   }
+  for (const [found, count] of Object.entries(statistics.faults)) {
+    const [fault = '', outcome = ''] = found.split(' ');
+    metrics.speechFaults.set(count, { fault, outcome });
+  }
 }
 
 /** The counts that are published; the engine's own type has more. */
 export interface EngineCounts {
+  readonly faults: Readonly<Record<string, number>>;
   readonly caches: Readonly<
     Record<
       string,

@@ -44,6 +44,8 @@ export interface AudioChunk {
   /** From 0; several chunks may belong to one sentence. */
   readonly sentenceIndex: number;
   readonly sentenceCount: number;
+  /** Sentences that the self-check drew again or cut so far; absent: none. */
+  readonly faults?: number;
 }
 
 /** A recording by path, or its bytes with the name that messages may call it by. */
@@ -158,6 +160,8 @@ export interface CacheSizes {
 /** What an engine counts about itself; read with every ping. */
 export interface EngineStatistics {
   readonly caches: Readonly<Record<keyof CacheSizes, CacheStatistics>>;
+  /** What the self-check found, by `fault outcome`: `loop redrawn`. */
+  readonly faults: Readonly<Record<string, number>>;
 }
 
 export interface EngineOptions {

@@ -7,6 +7,7 @@ import { AppError } from '../errors.js';
 import { COMPILER_VERSION } from './component-store.js';
 import { DEMO_MODEL, DEMO_VOICE, demoVoiceFolder, ensureDemoVoice } from './demo-voice.js';
 import {
+  type AudioChunk,
   type CacheSizes,
   type Cancellable,
   DEFAULT_CACHE_BYTES,
@@ -25,6 +26,7 @@ import { checkRecordingCount, enrolVoice } from './enrol-voice.js';
 import { type InferenceThreads, startInferenceThread, startInferenceThreads } from './inference-threads.js';
 import { ModelStore } from './model-store.js';
 import { openRuntime, type Runtime } from './onnxruntime.js';
+import type { FaultOutcome, SpeechFault } from './self-check.js';
 import { openSpeechModel, type SpeechModel } from './speech-model.js';
 import { synthesize } from './synthesize.js';
 import { TextCache } from './text-cache.js';
@@ -77,6 +79,7 @@ class LocalEngine implements Engine {
   readonly #threads: InferenceThreads;
   readonly #texts: TextCache;
   readonly #utterances: UtteranceCache;
+  readonly #faults: Record<string, number> = {};
   /** Opened models by digest: a model that is imported again under its name is another one. */
   readonly #opened = new Map<string, SpeechModel>();
 
@@ -122,7 +125,28 @@ class LocalEngine implements Engine {
     const voice = await this.#voices.load(request.voice);
     const model = this.#modelOf(voice);
     const key = utteranceKey(request, voice, model.digest);
-    yield* this.#utterances.replayOr(key, request.tenant ?? '', () => synthesize(request, voice, model, signal));
+    yield* this.#utterances.replayOr(key, request.tenant ?? '', () => this.#speak(request, voice, model, signal));
+  }
+
+  /** Synthesises, and says with the audio how often the self-check had to act. */
+  async *#speak(
+    request: SynthesisRequest,
+    voice: VoiceProfile,
+    model: SpeechModel,
+    signal?: AbortSignal,
+  ): AsyncGenerator<AudioChunk, void, undefined> {
+    let faults = 0;
+    const onFault = (fault: SpeechFault, outcome: FaultOutcome): void => {
+      faults += 1;
+      this.#faults[`${fault} ${outcome}`] = (this.#faults[`${fault} ${outcome}`] ?? 0) + 1;
+    };
+    const watched: SpeechModel = {
+      ...model,
+      semanticTokens: (input, abort) => model.semanticTokens({ ...input, onFault }, abort),
+    };
+    for await (const chunk of synthesize(request, voice, watched, signal)) {
+      yield faults === 0 ? chunk : { ...chunk, faults };
+    }
   }
 
   async enrolVoice(request: EnrolRequest, { signal }: Cancellable = {}) {
@@ -206,6 +230,7 @@ class LocalEngine implements Engine {
         texts: this.#texts.statistics,
         utterances: this.#utterances.statistics,
       },
+      faults: this.#faults,
     };
   }
 

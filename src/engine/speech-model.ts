@@ -22,6 +22,7 @@ import type { EnrolmentNetworks } from './enrol-voice.js';
 import type { InferenceThreads } from './inference-threads.js';
 import type { ModelStore, StoredModel } from './model-store.js';
 import type { RenderCall } from './render-tasks.js';
+import { checkedTokens, type FaultOutcome, type SpeechFault } from './self-check.js';
 import { TextCache } from './text-cache.js';
 import type { VoiceProfile } from './voice-profile.js';
 
@@ -31,6 +32,14 @@ const DEFAULT_SAMPLING: SamplingOptions = { topK: 15, topP: 1, temperature: 1, r
 /** Tokens a phoneme may take at most before the sentence counts as run away: 0.4 s, with 2 s for pauses. */
 const MAX_TOKENS_PER_PHONEME = 10;
 const MAX_PAUSE_TOKENS = 50;
+
+/**
+ * Tokens that the self-check may still draw again: those of the first sentence's first window (0.48 s), which nobody hears
+ * before they are all there; 3 s of a later sentence, which is decoded while the one before it is heard; all of one that
+ * nobody listens to yet.
+ */
+const HELD_OF_FIRST_SENTENCE = 12;
+const HELD_OF_LATER_SENTENCES = 75;
 
 /** One sentence for text-to-semantic. */
 export interface SemanticInput {
@@ -46,6 +55,8 @@ export interface SemanticInput {
   readonly tenant?: string;
   /** Name of an adapter; absent or null: the model as it is. */
   readonly adapter?: string | null;
+  /** Hears what the self-check found wrong with the sentence, and what was done about it. */
+  readonly onFault?: (fault: SpeechFault, outcome: FaultOutcome) => void;
 }
 
 /** One sentence's tokens for the waveform decoder. */
@@ -138,6 +149,7 @@ export function openSpeechModel(
 
     async *semanticTokens({ voice, phonemes, bertFeatures, sampling, seed, sentenceIndex, ...place }, signal) {
       const { prompt } = voice;
+      const { urgency = 'stream' } = place;
       const call: DecodeCall = {
         component: t2s.digest,
         phonemeIds: prompt ? [...prompt.phonemeIds, ...phonemes.phonemeIds] : phonemes.phonemeIds,
@@ -147,11 +159,20 @@ export function openSpeechModel(
         seed,
         sentenceKey: sentenceIndex,
         maxNewTokens: MAX_PAUSE_TOKENS + MAX_TOKENS_PER_PHONEME * phonemes.phonemeIds.length,
-        urgency: place.urgency ?? 'stream',
+        urgency,
         tenant: place.tenant ?? '',
         adapter: place.adapter ?? null,
       };
-      yield* threads.decode.stream<SemanticPiece, void>('decode', call, { signal });
+      const early = sentenceIndex === 0 ? HELD_OF_FIRST_SENTENCE : HELD_OF_LATER_SENTENCES;
+      yield* checkedTokens(
+        (drawSeed) => threads.decode.stream<SemanticPiece, void>('decode', { ...call, seed: drawSeed }, { signal }),
+        {
+          seed,
+          expectation: { phonemeCount: phonemes.phonemeIds.length, prompt },
+          heldTokens: urgency === 'stream' ? early : Number.POSITIVE_INFINITY,
+          ...(place.onFault && { onFault: place.onFault }),
+        },
+      );
     },
 
     async *waveform({ voice, phonemes, semanticTokens, speed, seed, sentenceIndex }, signal) {

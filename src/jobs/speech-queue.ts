@@ -40,6 +40,8 @@ export type SpeechEvent =
       readonly sampleRateHz: number;
       readonly sentenceIndex: number;
       readonly sentenceCount: number;
+      /** Sentences that the self-check drew again or cut so far; absent: none. */
+      readonly faults?: number;
     };
 
 export interface QueueDepth {

@@ -52,13 +52,15 @@ async function synthesize(options: GatewayOptions, request: FastifyRequest, repl
     reply
       .type(audioContentType(input.format))
       .header('x-timbre-sample-rate', String(first.value.sampleRateHz))
+      .header('x-timbre-faults', String(first.value.faults ?? 0))
       .header('x-accel-buffering', 'no');
     const bytes = encodeStream(first.value, audio, input.format, () => cancel.whileReaderWaits(config.readerTimeoutMs));
     return reply.send(Readable.from(bytes, { objectMode: false, highWaterMark: config.audioBufferBytes }));
   }
 
-  const { stored, durationMs } = await store(audio, audioStore, input);
+  const { stored, durationMs, faults } = await store(audio, audioStore, input);
   cancel.done();
+  reply.header('x-timbre-faults', String(faults));
   if (input.answer === 'audio')
     return sendAudio(stored, request, reply.header('x-timbre-duration-ms', String(durationMs)));
   const answer: SynthesizeAnswer = {
@@ -134,7 +136,7 @@ async function store(
   audio: AsyncGenerator<AudioEvent, void, undefined>,
   audioStore: AudioStore,
   { format }: SynthesisInput,
-): Promise<{ stored: StoredAudio; durationMs: number }> {
+): Promise<{ stored: StoredAudio; durationMs: number; faults: number }> {
   const first = await audio.next();
   if (first.done) throw new AppError('SYNTHESIS_FAILED', 'the engine made no audio for this text; try another wording');
   const { sampleRateHz } = first.value;
@@ -142,12 +144,14 @@ async function store(
     const writer = await audioStore.create(format, sampleRateHz);
     try {
       let lengthSamples = first.value.samples.length;
+      let faults = first.value.faults ?? 0;
       await writer.append(pcm16(first.value.samples));
-      for await (const { samples } of audio) {
+      for await (const { samples, faults: counted = 0 } of audio) {
         lengthSamples += samples.length;
+        faults = Math.max(faults, counted);
         await writer.append(pcm16(samples));
       }
-      return { stored: await writer.finish(), durationMs: Math.round((lengthSamples / sampleRateHz) * 1000) };
+      return { stored: await writer.finish(), durationMs: Math.round((lengthSamples / sampleRateHz) * 1000), faults };
     } finally {
       await writer.discard();
     }
