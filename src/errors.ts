@@ -16,6 +16,9 @@ export const ERROR_CODES = {
   TEXT_TOO_LONG: { status: 400, retryable: false },
   TEXT_UNREADABLE: { status: 400, retryable: false },
   LANGUAGE_UNSUPPORTED: { status: 400, retryable: false },
+  SSML_INVALID: { status: 400, retryable: false },
+  LEXICON_NOT_FOUND: { status: 404, retryable: false },
+  LEXICON_INVALID: { status: 400, retryable: false },
   // Voices and recordings
   VOICE_NOT_FOUND: { status: 404, retryable: false },
   VOICE_EXISTS: { status: 409, retryable: false },

@@ -1,9 +1,18 @@
 /** A piece of text cut for streaming. */
 export interface TextChunk {
   readonly text: string;
+  /** Where it stands in the text that was cut. */
+  readonly start: number;
+  readonly end: number;
   /** Whether the piece ends where a sentence (or line) ends, rather than inside one. */
   readonly endsSentence: boolean;
 }
+
+/** A stretch of a text, from–to. */
+export type Stretch = readonly [start: number, end: number];
+
+/** The most characters of one piece: the same for all, or by what the piece holds. */
+export type MaxLength = number | ((text: string) => number);
 
 /** Pieces of at most 30 characters; see {@link chunkText}. */
 export function chunk30(text: string): string[] {
@@ -12,24 +21,52 @@ export function chunk30(text: string): string[] {
 
 /**
  * Cuts a text into pieces of at most `maxLength` characters (code points): at sentence ends, else at clause marks, else
- * between words, in pieces of similar length. A number, a Latin word, or a character with its marks is never cut, and
- * nothing but white space at the cuts is dropped. Only a single token longer than `maxLength` goes beyond it: an address
- * or hyphenated chain is cut at its joints, a word stays whole up to {@link LONGEST_WORD} characters.
+ * between words, in pieces of similar length. A number, a Latin word, a markup tag, a character with its marks, or one of
+ * the stretches named as `whole` is never cut, and nothing but white space at the cuts is dropped. Only a single token
+ * longer than `maxLength` goes beyond it: an address or hyphenated chain is cut at its joints, a word stays whole up to
+ * {@link LONGEST_WORD} characters.
  */
-export function chunkText(text: string, maxLength: number): TextChunk[] {
-  const sentences = joinShort(sentencesOf(text), maxLength);
-  return sentences.flatMap((sentence) => {
-    const pieces = cutToLength(sentence, maxLength)
-      .map((atoms) => atoms.join('').trim())
-      .filter((piece) => piece !== '');
-    return pieces.map((piece, i) => ({ text: piece, endsSentence: i === pieces.length - 1 }));
-  });
+export function chunkText(text: string, maxLength: MaxLength, whole: readonly Stretch[] = []): TextChunk[] {
+  const chunks: TextChunk[] = [];
+  let at = 0;
+  for (const sentence of joinShort(sentencesOf(atomsOf(text, whole)), maxLength)) {
+    chunks.push(...piecesOf(sentence, maxLength, at));
+    at += sizeOf(sentence);
+  }
+  return chunks;
+}
+
+/** The pieces of one sentence that begins at `start` of its text. */
+export function piecesOf(sentence: readonly string[], maxLength: MaxLength, start = 0): TextChunk[] {
+  const chunks: TextChunk[] = [];
+  let at = start;
+  for (const atoms of cutToLength(sentence, maxFor(sentence, maxLength))) {
+    const raw = atoms.join('');
+    const text = raw.trim();
+    const begin = at + raw.length - raw.trimStart().length;
+    if (text !== '') chunks.push({ text, start: begin, end: begin + text.length, endsSentence: false });
+    at += raw.length;
+  }
+  return chunks.map((chunk, i) => (i === chunks.length - 1 ? { ...chunk, endsSentence: true } : chunk));
 }
 
 /** Beyond this no pronounceable word goes; such a run is cut so that one token cannot make an endless sentence. */
 const LONGEST_WORD = 60;
 /** Sentences shorter than this are unnatural alone and join the next one where both fit. */
-const SHORTEST_SENTENCE = 6;
+export const SHORTEST_SENTENCE = 6;
+/** UTF-16 units after which a sentence without an end is cut at its next clause mark. */
+const ENDLESS = 400;
+
+/**
+ * Characters that are said in one breath: a Chinese character is a syllable, so is a Korean one, but it is said faster and
+ * with spaces between words; a syllable of English is about four letters.
+ */
+export function breathLength(text: string): number {
+  const count = (script: RegExp): number => text.match(script)?.length ?? 0;
+  const length = [...text].length;
+  if (count(/\p{Script=Han}/gu) * 5 > length) return 30;
+  return count(/\p{Script=Hangul}/gu) * 5 > length ? 60 : 120;
+}
 
 const CLOSERS = /^[”’"'）)】」』》〉\]}]$/u;
 const CLAUSE_MARK = /^[，,；;：:、—…~～-]$/u;
@@ -38,12 +75,29 @@ const ABBREVIATION =
 
 /**
  * Splits a text into things that are never cut: white space runs, numbers with their separators and units, Latin and
- * Korean words, and single other characters with their combining marks.
+ * Korean words, markup tags, readings in brackets behind what they are the reading of, single other characters with their
+ * combining marks, and the stretches named as whole.
  */
-function atomsOf(text: string): string[] {
+export function atomsOf(text: string, whole: readonly Stretch[] = []): string[] {
   const pattern =
-    /\s+|[$€£¥￥₩#@+-]?[\p{Script=Latin}\p{Script=Hangul}\p{N}\p{M}]+(?:[.,:/’'_@&+=?%~-]+[\p{Script=Latin}\p{N}\p{M}]+\p{Script=Hangul}*)*(?:[%％‰°℃℉+]|['’](?!\p{L}))*|[^\s](?:\p{M}|\u200d|\ufe0e)*/gu;
-  return (text.match(pattern) ?? []).flatMap(cutLongAtom);
+    /\s+|<[^<>\n]{1,300}>|[$€£¥￥₩#@+-]?[\p{Script=Latin}\p{Script=Hangul}\p{N}\p{M}]+(?:(?:[.,:/’'_@&+=?%~-]+|(?<=\p{N})[：．](?=\p{N}))[\p{Script=Latin}\p{N}\p{M}]+\p{Script=Hangul}*)*(?:[%％‰°℃℉+]|['’](?!\p{L}))*(?:\[[^[\]\n]{1,80}\])?|\p{L}\[[^[\]\n]{1,80}\]|[^\s](?:\p{M}|\u200d|\ufe0e)*/gu;
+  const atoms = (text.match(pattern) ?? []).flatMap(cutLongAtom);
+  return whole.length === 0 ? atoms : joinWhole(atoms, whole);
+}
+
+/** Joins the atoms that share a stretch. */
+function joinWhole(atoms: readonly string[], whole: readonly Stretch[]): string[] {
+  const joined: string[] = [];
+  let at = 0;
+  let next = 0;
+  for (const atom of atoms) {
+    while (next < whole.length && (whole[next] as Stretch)[1] <= at) next++;
+    const stretch = whole[next];
+    if (stretch !== undefined && at > stretch[0] && at < stretch[1]) joined[joined.length - 1] += atom;
+    else joined.push(atom);
+    at += atom.length;
+  }
+  return joined;
 }
 
 function cutLongAtom(atom: string): string[] {
@@ -56,14 +110,17 @@ function cutLongAtom(atom: string): string[] {
   });
 }
 
-function sentencesOf(text: string): string[][] {
-  const atoms = atomsOf(text);
+/** Atoms by sentence. A sentence that does not end is ended at a clause mark, or at last anywhere. */
+export function sentencesOf(atoms: readonly string[]): string[][] {
   const sentences: string[][] = [];
   let current: string[] = [];
+  let size = 0;
   for (let i = 0; i < atoms.length; i++) {
     const atom = atoms[i] as string;
     current.push(atom);
-    if (!endsSentence(atoms, i)) continue;
+    size += atom.length;
+    const endless = size > ENDLESS && (CLAUSE_MARK.test(atom) || size > 2 * ENDLESS);
+    if (!endless && !endsSentence(atoms, i, i - current.length + 1)) continue;
     // Closing quotes and brackets, and further end marks, belong to the sentence they follow.
     while (
       i + 1 < atoms.length &&
@@ -73,12 +130,14 @@ function sentencesOf(text: string): string[][] {
     }
     sentences.push(current);
     current = [];
+    size = 0;
   }
   if (current.length > 0) sentences.push(current);
   return sentences;
 }
 
-function endsSentence(atoms: readonly string[], i: number): boolean {
+/** Whether the atom at `i` ends the sentence that begins at `first`; what came before that does not matter. */
+function endsSentence(atoms: readonly string[], i: number, first: number): boolean {
   const atom = atoms[i] as string;
   if (/\n/.test(atom) || /^[。！？!?]$/u.test(atom)) return true;
   const next = atoms[i + 1];
@@ -91,29 +150,38 @@ function endsSentence(atoms: readonly string[], i: number): boolean {
     !/^[\p{Script=Han}\p{Script=Hangul}.]/u.test(next)
   )
     return false;
-  const before = atoms[i - 1] ?? '';
+  const before = i > first ? (atoms[i - 1] ?? '') : '';
   if (ABBREVIATION.test(before)) return false;
   // "9:30 a.m. on Friday": no sentence begins with a small letter.
   if (/^\s/.test(next ?? '') && /^\p{Ll}/u.test(atoms[i + 2] ?? '')) return false;
   // "1. Open the box": the number of a list item stays with its item.
-  const opensLine = i < 2 || /[\n：:；;。.]/.test(atoms[i - 2] ?? '') || (/^\s/.test(atoms[i - 2] ?? '') && i < 3);
+  const opener = atoms[i - 2] ?? '';
+  const opensLine = i - first < 2 || /[\n：:；;。.]/.test(opener) || (/^\s/.test(opener) && i - first < 3);
   return !(/^\d{1,2}$/.test(before) && opensLine);
 }
 
 /** Joins a very short sentence to the one after it (or, at the end, before it) where both fit into one piece. */
-function joinShort(sentences: readonly string[][], maxLength: number): string[][] {
+export function joinShort(sentences: readonly string[][], maxLength: MaxLength): string[][] {
   const joined: string[][] = [];
   for (const sentence of sentences) {
     const last = joined.at(-1);
-    const mayJoin =
-      last !== undefined &&
-      !/\n/.test(last.at(-1) ?? '') &&
-      (lengthOf(last) < SHORTEST_SENTENCE || lengthOf(sentence) < SHORTEST_SENTENCE) &&
-      lengthOf(last) + lengthOf(sentence) <= maxLength;
-    if (mayJoin) last.push(...sentence);
+    if (last !== undefined && mayJoin(last, lengthOf(sentence), maxLength)) last.push(...sentence);
     else joined.push([...sentence]);
   }
   return joined;
+}
+
+/** Whether a sentence of `length` characters joins the one before it. */
+export function mayJoin(last: readonly string[], length: number, maxLength: MaxLength): boolean {
+  if (/\n/.test(last.at(-1) ?? '')) return false;
+  const lastLength = lengthOf(last);
+  return (
+    (lastLength < SHORTEST_SENTENCE || length < SHORTEST_SENTENCE) && lastLength + length <= maxFor(last, maxLength)
+  );
+}
+
+function maxFor(sentence: readonly string[], maxLength: MaxLength): number {
+  return typeof maxLength === 'number' ? maxLength : maxLength(sentence.join(''));
 }
 
 /** Cuts one sentence into parts of at most `maxLength`: by clauses first, by words where a clause is too long. */
@@ -196,10 +264,15 @@ function pack(parts: readonly string[][], maxLength: number): string[][] {
 }
 
 /** Code points of the joined atoms, without white space at either end. */
-function lengthOf(atoms: readonly string[]): number {
+export function lengthOf(atoms: readonly string[]): number {
   return [...atoms.join('').trimStart()].length;
 }
 
 function trimmedLength(atoms: readonly string[]): number {
   return [...atoms.join('').trimEnd()].length;
+}
+
+/** UTF-16 units of the atoms together. */
+export function sizeOf(atoms: readonly string[]): number {
+  return atoms.reduce((sum, atom) => sum + atom.length, 0);
 }

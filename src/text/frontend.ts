@@ -13,6 +13,7 @@ import { requireReadable } from './sentences.js';
 import { SourceText } from './source-text.js';
 import { phonemeIds } from './symbols.js';
 
+export { readText, type SpeechItem, type SpokenText } from './read-text.js';
 export { type SplitMethod, splitSentences } from './sentences.js';
 
 export interface PhonemeOptions {
@@ -86,13 +87,12 @@ const MARKS: ReadonlySet<string> = new Set('! ? … , . - SP SP2 SP3 UNK _ 空 �
 async function readSpans(text: SourceText, mode: LanguageMode, options: PhonemeOptions): Promise<PhonemeSentence> {
   const segments: TextSegment[] = [];
   const plain = plainLetters(text);
-  let at = 0;
-  for (const span of languageSpans(plain.text, mode)) {
-    const source = plain.slice(at, at + span.text.length);
-    at += span.text.length;
-    const read = await spanPhonemes(source, span.language, options);
+  for (const { language, start: from, end: to } of decidedSpans(plain, mode, options.readings ?? [])) {
+    const source = plain.slice(from, to);
+    const read = await spanPhonemes(source, language, options);
     const [start, end] = source.sourceRange(0, source.length);
-    segments.push({ ...read, ...span, start, end, phonemeIds: phonemeIds(read.phonemes, options.symbols) });
+    const ids = phonemeIds(read.phonemes, options.symbols);
+    segments.push({ ...read, language, text: source.text, start, end, phonemeIds: ids });
   }
   return {
     text: text.text,
@@ -102,6 +102,39 @@ async function readSpans(text: SourceText, mode: LanguageMode, options: PhonemeO
     units: segments.flatMap((segment) => segment.units),
     segments,
   };
+}
+
+interface Stretch {
+  readonly language: Language;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** The spans of a text, in which a word with a decided reading is in the language of that reading. */
+function decidedSpans(text: SourceText, mode: LanguageMode, readings: readonly FixedReading[]): Stretch[] {
+  let spans: Stretch[] = [];
+  let at = 0;
+  for (const span of languageSpans(text.text, mode)) {
+    spans.push({ language: span.language, start: at, end: at + span.text.length });
+    at += span.text.length;
+  }
+  for (const { start, end, language } of readings) {
+    const [from, to] = text.unitsFrom(start, end);
+    if (from === to || spans.every((span) => span.language === language || span.end <= from || span.start >= to))
+      continue;
+    const before = spans
+      .filter((span) => span.start < from)
+      .map((span) => ({ ...span, end: Math.min(span.end, from) }));
+    const after = spans.filter((span) => span.end > to).map((span) => ({ ...span, start: Math.max(span.start, to) }));
+    spans = [...before, { language, start: from, end: to }, ...after];
+  }
+  const merged: Stretch[] = [];
+  for (const span of spans) {
+    const last = merged.at(-1);
+    if (last?.language === span.language) merged[merged.length - 1] = { ...last, end: span.end };
+    else merged.push(span);
+  }
+  return merged;
 }
 
 /** As languagePhonemes, but Cantonese as it is said rather than as the reference reads it (yue/cantonese.ts). */

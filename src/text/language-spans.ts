@@ -29,6 +29,13 @@ export function languageSpans(text: string, mode: LanguageMode): LanguageSpan[] 
   return merge(placeNumbers(scriptRuns(plain), mode));
 }
 
+/** The languages a mode may read a word in, the most likely for its own words first. */
+export function languagesOf(mode: LanguageMode): readonly Language[] {
+  if (mode === 'en') return ['en'];
+  const main = HAN_LANGUAGE[mode];
+  return mode.startsWith('auto') ? [main, 'en', 'ko'] : [main, 'en'];
+}
+
 /** The language of Han characters, and of numbers on their own. */
 const HAN_LANGUAGE: Readonly<Record<LanguageMode, Language>> = {
   auto: 'zh',

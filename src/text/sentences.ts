@@ -1,7 +1,9 @@
 import { AppError } from '../errors.js';
-import { chunk30, chunkText } from './chunks.js';
+import { breathLength, chunk30, chunkText, type MaxLength, type Stretch, type TextChunk } from './chunks.js';
 import type { LanguageMode, SymbolVersion } from './language.js';
 import { requireKnownScripts } from './language-spans.js';
+import { Segmenter } from './segmenter.js';
+import { SourceText } from './source-text.js';
 
 /**
  * How a text is cut into sentences: our own two, and upstream's six. `sentence` cuts at sentence ends, and long sentences
@@ -27,8 +29,31 @@ export function splitSentences(
 ): string[] {
   requireReadable(text);
   requireKnownScripts(text, language, symbols);
-  const tidy = collapsePunctuation(text.replace(/\r\n?/g, '\n'));
-  return preSegment(tidy, { method, language });
+  return Array.from(cutSentences(SourceText.of(text), { method, language }), (sentence) => sentence.text);
+}
+
+/**
+ * As splitSentences, for a text that knows its source and has been checked; our own two methods cut it as it is asked
+ * for, so that a long text does not keep its first sentence waiting. Stretches of the source named as `whole` are not cut
+ * by them. `continues`: the text goes on in another voice or manner, so that its end is not a sentence's.
+ */
+export function cutSentences(
+  text: SourceText,
+  {
+    method,
+    language,
+    whole = [],
+    continues = false,
+  }: {
+    readonly method: SplitMethod;
+    readonly language: LanguageMode;
+    readonly whole?: readonly Stretch[];
+    readonly continues?: boolean;
+  },
+): Iterable<SourceText> {
+  const tidy = text.replace(/\r\n?/g, '\n').replace(/([!?…,.-])[!?…,.-]+/g, '$1');
+  if (method !== 'sentence' && method !== 'chunk30') return aligned(preSegment(tidy.text, { method, language }), tidy);
+  return cutAsNeeded(tidy, { method, language, whole, continues });
 }
 
 /** Throws TEXT_EMPTY or TEXT_UNREADABLE unless the text holds at least one letter or digit. */
@@ -56,13 +81,13 @@ export function preSegment(
   text: string,
   { method, language }: { method: SplitMethod; language: LanguageMode },
 ): string[] {
+  if (method === 'chunk30' || method === 'sentence') {
+    return Array.from(cutAsNeeded(SourceText.of(text), { method, language }), (sentence) => sentence.text);
+  }
   const stop = language === 'en' ? '.' : '。';
   let whole = trimNewlines(text);
   if (whole === '') return [];
-  // A short opening before the first mark ("好，…") is swallowed by the model unless a pause precedes it.
-  if (!ENDS.has(firstCharacter(whole)) && characters(openingOf(whole)).length < 4) whole = stop + whole;
-  if (method === 'chunk30') return closeChunks(whole, stop, 30);
-  if (method === 'sentence') return closeChunks(whole, stop, breathLength(whole));
+  if (hasShortOpening(whole)) whole = stop + whole;
   const pieces = cutText(whole, method)
     .split(/\n+/)
     .filter((piece) => piece !== '' && piece !== ' ');
@@ -74,6 +99,65 @@ export function preSegment(
     else sentences.push(ended);
   }
   return sentences;
+}
+
+function* cutAsNeeded(
+  text: SourceText,
+  {
+    method,
+    language,
+    whole = [],
+    continues = false,
+  }: {
+    readonly method: 'chunk30' | 'sentence';
+    readonly language: LanguageMode;
+    readonly whole?: readonly Stretch[];
+    readonly continues?: boolean;
+  },
+): Generator<SourceText> {
+  const stop = language === 'en' ? '.' : '。';
+  const start = text.length - trimStartOf(text.text).length;
+  const trimmed = text.slice(start, start + trimNewlines(text.text).length);
+  if (trimmed.length === 0) return;
+  const opened = hasShortOpening(trimmed.text) ? trimmed.between(stop, '') : trimmed;
+  const maxLength = method === 'chunk30' ? 30 : breathLength;
+  yield* closeChunks(opened, { stop, maxLength, whole, continues });
+}
+
+/** A short opening before the first mark ("好，…") is swallowed by the model unless a pause precedes it. */
+function hasShortOpening(text: string): boolean {
+  return !ENDS.has(firstCharacter(text)) && characters(openingOf(text)).length < 4;
+}
+
+/** The pieces that a method of upstream's made of a text, with their places in it: it drops marks, and puts some in. */
+function aligned(pieces: readonly string[], text: SourceText): SourceText[] {
+  let at = 0;
+  return pieces.map((piece) => {
+    const parts: SourceText[] = [];
+    let from = at;
+    let added = '';
+    for (const character of piece.split('')) {
+      if (text.text[at] !== character) {
+        const reach = ENDS.has(character) ? 2 : 200;
+        const found = text.text.slice(at, at + reach).indexOf(character);
+        if (found < 0) {
+          added += character;
+          continue;
+        }
+        parts.push(text.slice(from, at));
+        at += found;
+        from = at;
+      }
+      if (added !== '') {
+        parts.push(text.slice(from, at).between('', added));
+        from = at;
+        added = '';
+      }
+      at++;
+    }
+    parts.push(text.slice(from, at).between('', added));
+    return SourceText.join(parts.filter((part) => part.length > 0));
+  });
 }
 
 /** The pieces of one method, joined by newlines as upstream returns them. upstream: text_segmentation_method.py */
@@ -149,27 +233,51 @@ export function splitBigText(text: string, maxLength: number): string[] {
  * Streaming pieces with a closing mark each, so that the model ends its breath there: a full stop at a sentence's end,
  * a comma inside one. One character is kept free for that mark.
  */
-function closeChunks(text: string, stop: string, maxLength: number): string[] {
+function* closeChunks(
+  text: SourceText,
+  {
+    stop,
+    maxLength,
+    whole,
+    continues,
+  }: {
+    readonly stop: string;
+    readonly maxLength: MaxLength;
+    readonly whole: readonly Stretch[];
+    readonly continues: boolean;
+  },
+): Generator<SourceText> {
   const pause = stop === '.' ? ',' : '，';
-  return chunkText(text, maxLength - 1)
-    .filter((chunk) => READABLE.test(chunk.text))
-    .map(({ text: piece, endsSentence }) => {
-      const spoken = piece.replace(/[”’"'）)】」』》〉\]}]{1,30}$/u, '');
-      const last = lastCharacter(spoken);
-      if (ENDS.has(last) || last === '；' || last === ';' || last === '、') return piece;
-      return piece + (endsSentence ? stop : pause);
-    });
+  const room: MaxLength = typeof maxLength === 'number' ? maxLength - 1 : (part) => maxLength(part) - 1;
+  const stretches = whole.map(([start, end]) => text.unitsFrom(start, end));
+  let held: TextChunk | undefined;
+  const closed = ({ text: written, start, end, endsSentence }: TextChunk, isLast: boolean): SourceText => {
+    const piece = text.slice(start, end);
+    const spoken = written.replace(/[”’"'）)】」』》〉\]}]{1,30}$/u, '');
+    const last = lastCharacter(spoken);
+    if (ENDS.has(last) || last === '；' || last === ';' || last === '、') return piece;
+    return piece.between('', endsSentence && !(continues && isLast) ? stop : pause);
+  };
+  for (const chunk of chunksOf(text.text, room, stretches)) {
+    if (!READABLE.test(chunk.text)) continue;
+    if (held !== undefined) yield closed(held, false);
+    held = chunk;
+  }
+  if (held !== undefined) yield closed(held, true);
 }
 
-/**
- * Characters that are said in one breath: a Chinese character is a syllable, so is a Korean one, but it is said faster and
- * with spaces between words; a syllable of English is about four letters.
- */
-function breathLength(text: string): number {
-  const count = (script: RegExp): number => text.match(script)?.length ?? 0;
-  const length = characters(text).length;
-  if (count(/\p{Script=Han}/gu) * 5 > length) return 30;
-  return count(/\p{Script=Hangul}/gu) * 5 > length ? 60 : 120;
+/** A text of which only this much is cut at a time. */
+const PORTION = 1000;
+
+/** As chunkText, portion by portion where nothing asks for more than the text itself. */
+function* chunksOf(text: string, maxLength: MaxLength, whole: readonly Stretch[]): Generator<TextChunk> {
+  if (whole.length > 0 || text.length <= PORTION) {
+    yield* chunkText(text, maxLength, whole);
+    return;
+  }
+  const segmenter = new Segmenter({ maxLength, smallFirst: false });
+  for (let at = 0; at < text.length; at += PORTION) yield* segmenter.push(text.slice(at, at + PORTION));
+  yield* segmenter.end();
 }
 
 /** What can be spoken at all. upstream drops pieces without word characters (`\W+`), among which it counts `_`. */
@@ -270,6 +378,12 @@ function openingOf(text: string): string {
 
 function trimNewlines(text: string): string {
   return trimOf(text, '\n');
+}
+
+function trimStartOf(text: string): string {
+  let start = 0;
+  while (text[start] === '\n') start++;
+  return text.slice(start);
 }
 
 /** Strips one character from both ends, in linear time for any text. */

@@ -101,6 +101,14 @@ export class SourceText {
     return new SourceText(text, this.#starts, this.#ends, this.#base, this.#tail);
   }
 
+  /** Another text for this one as a whole: each of its characters stands for all of this. */
+  saidAs(text: string): SourceText {
+    if (text === this.text) return this;
+    const [start, end] = this.sourceRange(0, this.length);
+    const starts = new Int32Array(text.length).fill(start);
+    return new SourceText(text, starts, new Int32Array(text.length).fill(end), 0, this.#tail);
+  }
+
   /** As String.slice, for non-negative offsets. */
   slice(start: number, end = this.length): SourceText {
     const from = Math.min(start, this.length);
@@ -245,5 +253,5 @@ function expandTemplate(template: string, args: readonly unknown[], named: boole
 }
 
 function escapeRegExp(text: string): string {
-  return text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&');
+  return text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&');
 }

@@ -52,7 +52,7 @@ interface Unit {
 }
 
 function unitOf(text: string, start: number, end: number, { phones, rule }: Pronunciation): Unit {
-  const reading = rule === 'mark' ? '' : phones.join(' ');
+  const reading = rule === 'mark' || rule === 'short text' ? '' : phones.join(' ');
   return { phones, unit: { text, start, end, phonemeCount: phones.length, reading, rule, startsWord: true } };
 }
 

@@ -67,7 +67,7 @@ export function chinesePhonemes(
           rule:
             own?.rule ??
             ruleOf(spoken, readings[i]!, { decided: decided.has(offset + i), known, yi: yi !== undefined }),
-          startsWord: i === 0,
+          startsWord: i === 0 || own?.opens === true || (own === undefined && fixed.has(at - 1)),
         });
       }
     }
@@ -89,6 +89,8 @@ function ruleOf(
 
 interface Fixed {
   readonly syllable: Syllable;
+  /** Whether its word begins here. */
+  readonly opens: boolean;
   readonly rule: string;
 }
 
@@ -99,7 +101,8 @@ function fixedReadings(text: SourceText, readings: readonly FixedReading[]): Rea
     if (language !== 'zh' || !reading.every(isSyllable)) continue;
     const [from, to] = text.unitsFrom(start, end);
     if (to - from !== reading.length) continue;
-    for (const [i, written] of reading.entries()) fixed.set(from + i, { syllable: syllable(written), rule });
+    for (const [i, written] of reading.entries())
+      fixed.set(from + i, { syllable: syllable(written), opens: i === 0, rule });
   }
   return fixed;
 }
