@@ -126,6 +126,31 @@ export const SETTINGS = {
     '1073741824',
     'Size of all files under /audio; the oldest go first.',
   ),
+  contentProducer: setting(
+    'TIMBRE_CONTENT_PRODUCER',
+    Type.String({ minLength: 1, maxLength: 200 }),
+    'timbre',
+    'Who makes the audio, as its AIGC label says (GB 45438-2025 ContentProducer).',
+  ),
+  watermark: setting('TIMBRE_WATERMARK', Type.Boolean(), 'true', 'Mark the sound itself as made by AI, inaudibly.'),
+  audibleCue: setting(
+    'TIMBRE_AUDIBLE_CUE',
+    Type.Enum(['off', 'start', 'end', 'both']),
+    'off',
+    'Say aloud that speech is made by AI: four soft beeps (short-long-short-short) before or after it.',
+  ),
+  referenceFolder: setting(
+    'TIMBRE_REFERENCE_FOLDER',
+    Type.Union([Type.Null(), Type.String({ minLength: 1 })]),
+    null,
+    'Folder of recordings that requests to /tts may name; without one they may only name voices.',
+  ),
+  referenceControl: setting(
+    'TIMBRE_REFERENCE_CONTROL',
+    Type.Boolean(),
+    'false',
+    "Whether the reference's /control may end the server.",
+  ),
   startTimeoutMs: setting(
     'TIMBRE_START_TIMEOUT_MS',
     milliseconds,

@@ -2,7 +2,7 @@
 import { type Static, Type } from 'typebox';
 
 export const SPEECH_LANGUAGES = ['auto', 'auto_yue', 'zh', 'en', 'ko', 'yue', 'all_zh', 'all_ko', 'all_yue'] as const;
-export const AUDIO_FORMATS = ['wav', 'pcm'] as const;
+export const AUDIO_FORMATS = ['wav', 'pcm', 'mp3', 'opus', 'flac', 'vorbis', 'mulaw', 'alaw'] as const;
 export const SPLIT_METHODS = ['sentence', 'chunk30', 'cut0', 'cut1', 'cut2', 'cut3', 'cut4', 'cut5'] as const;
 
 export type AudioFormat = (typeof AUDIO_FORMATS)[number];
@@ -32,8 +32,20 @@ export const SynthesizeFields = Type.Object(
       Type.Integer({ minimum: 0, maximum: UINT32_MAX, description: 'Same seed, same audio; by default drawn anew.' }),
     ),
     format: Type.Optional(
-      Type.Enum([...AUDIO_FORMATS], { description: 'wav, or pcm: 16-bit little-endian mono samples.' }),
+      Type.Enum([...AUDIO_FORMATS], {
+        description:
+          'pcm is 16-bit little-endian samples without a header, mulaw and alaw are G.711 at 8 kHz, opus and vorbis come in ' +
+          'Ogg. All are mono.',
+      }),
     ),
+    sample_rate: Type.Optional(
+      Type.Integer({
+        minimum: 8000,
+        maximum: 48_000,
+        description: "Of the audio, in Hz; by default the model's own, or 8000 for mulaw and alaw.",
+      }),
+    ),
+    bitrate_kbps: Type.Optional(Type.Integer({ minimum: 8, maximum: 320, description: 'For mp3 and opus.' })),
     stream: Type.Optional(
       Type.Boolean({ description: 'true: answer with the audio itself, sentence by sentence as it is made.' }),
     ),

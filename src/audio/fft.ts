@@ -145,3 +145,53 @@ function complexFft(size: number): (re: Float64Array, im: Float64Array) => void 
 function isPowerOfTwo(value: number): boolean {
   return Number.isInteger(Math.log2(value));
 }
+
+/**
+ * The inverse of {@link RealFft.forward}: samples from the half spectrum, whose first and last imaginary parts count as
+ * zero. By the forward transform of the whole, mirrored spectrum, twice: sizes are small where this is used.
+ */
+export function realFftInverse(fft: RealFft, real: Float64Array, imaginary: Float64Array, samples: Float64Array): void {
+  const { size, bins } = fft;
+  const scratch = inverseScratch(fft);
+  // x[n] = 1/N Σ X[k] e^{+2πikn/N}. With X = A + iB of a real signal, A is even and B odd in k, so that
+  // x[n] = 1/N (Re F(A)[n] + Im F(B)[n]) where F is the forward transform of the real sequences A and B.
+  const { even, odd, re, im } = scratch;
+  for (let k = 0; k < bins; k++) {
+    const mirror = (size - k) % size;
+    even[k] = even[mirror] = real[k]!;
+    const b = k === 0 || 2 * k === size ? 0 : imaginary[k]!;
+    odd[k] = b;
+    odd[mirror] = k === mirror ? b : -b;
+  }
+  fft.forward(even, re, im);
+  for (let n = 0; n < bins; n++) {
+    samples[n] = re[n]! / size;
+    if (n > 0) samples[size - n] = re[n]! / size;
+  }
+  fft.forward(odd, re, im);
+  for (let n = 1; n < bins; n++) {
+    if (2 * n === size) continue;
+    samples[n] = samples[n]! + im[n]! / size;
+    samples[size - n] = samples[size - n]! - im[n]! / size;
+  }
+}
+
+interface InverseScratch {
+  readonly even: Float64Array;
+  readonly odd: Float64Array;
+  readonly re: Float64Array;
+  readonly im: Float64Array;
+}
+
+const inverseScratches = new WeakMap<RealFft, InverseScratch>();
+
+function inverseScratch(fft: RealFft): InverseScratch {
+  let scratch = inverseScratches.get(fft);
+  if (scratch === undefined) {
+    const whole = () => new Float64Array(fft.size);
+    const half = () => new Float64Array(fft.bins);
+    scratch = { even: whole(), odd: whole(), re: half(), im: half() };
+    inverseScratches.set(fft, scratch);
+  }
+  return scratch;
+}

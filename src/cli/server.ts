@@ -5,6 +5,7 @@ import { EnginePool } from '../engine/pool.js';
 import { AppError } from '../errors.js';
 import { buildGateway } from '../gateway/app.js';
 import { AudioStore } from '../gateway/audio-store.js';
+import { createSentenceCutter } from '../gateway/sentence-cutter.js';
 import type { EngineCatalog } from '../jobs/engine-catalog.js';
 import { InProcessSpeechQueue } from '../jobs/in-process-speech-queue.js';
 import type { Logger } from '../log.js';
@@ -111,6 +112,8 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       metrics,
       log,
       draining: draining.signal,
+      createSegmenter: createSentenceCutter,
+      ...(config.referenceControl ? { control: () => void shutdown.run('/control') } : {}),
     });
     shutdown.add({ phase: 'close', name: 'gateway', run: () => closeGateway(app) });
     const url = await listen(app, config);
@@ -126,6 +129,7 @@ function catalogOf(pool: EnginePool): EngineCatalog {
     defaultVoice: pool.info.defaultVoice,
     listVoices: (options) => pool.listVoices(options),
     listModels: (options) => pool.listModels(options),
+    enrolVoice: (request, options) => pool.enrolVoice(request, options),
     status() {
       const { state, lastFailure, engineRssBytes } = pool.status;
       return { state, reason: lastFailure, rssBytes: engineRssBytes };

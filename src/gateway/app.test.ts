@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { startTestGateway, type TestGateway } from '../../test/fixtures/test-gateway.js';
+import { startTestGateway, type TestGateway, WAV_LABEL_BYTES } from '../../test/fixtures/test-gateway.js';
 import { decodeWav } from '../audio/wav.js';
 
 let gateway: TestGateway;
@@ -33,11 +33,11 @@ describe('POST /synthesize', () => {
 
     const audio = await gateway.app.inject(new URL(body.audio_url).pathname);
     expect(audio.headers['content-type']).toBe('audio/wav');
-    expect(Number(audio.headers['content-length'])).toBe(44 + 300 * 16 * 2);
+    expect(Number(audio.headers['content-length'])).toBe(44 + 300 * 16 * 2 + WAV_LABEL_BYTES);
     const { channels, sampleRateHz, truncated } = decodeWav(audio.rawPayload);
     expect([channels.length, channels[0]?.length, sampleRateHz, truncated]).toEqual([1, 4800, 16_000, false]);
     expect(audio.rawPayload.readUInt32LE(40)).toBe(9600);
-    expect(audio.rawPayload.readUInt32LE(4)).toBe(9636);
+    expect(audio.rawPayload.readUInt32LE(4)).toBe(9636 + WAV_LABEL_BYTES);
   });
 
   it('takes its fields from the query too, and the body wins', async () => {
@@ -75,7 +75,7 @@ describe('POST /synthesize', () => {
 
   it('answers with an exact file when audio is accepted and stream=false', async () => {
     const answer = await post({ text: 'ms=100', stream: false }, { accept: 'audio/wav' });
-    expect(answer.headers['content-length']).toBe(String(44 + 3200));
+    expect(answer.headers['content-length']).toBe(String(44 + 3200 + WAV_LABEL_BYTES));
     expect(answer.headers['x-timbre-duration-ms']).toBe('100');
     expect(answer.rawPayload.readUInt32LE(40)).toBe(3200);
   });
@@ -83,10 +83,10 @@ describe('POST /synthesize', () => {
 
 describe('streaming', () => {
   const cases: [name: string, url: string, accept: string, type: string, header: number][] = [
-    ['stream=true', '/synthesize?stream=true', '*/*', 'audio/wav', 44],
-    ['stream=1', '/synthesize?stream=1', 'application/json', 'audio/wav', 44],
-    ['Accept: audio/wav', '/synthesize', 'audio/wav', 'audio/wav', 44],
-    ['Accept: audio/*', '/synthesize', 'audio/*;q=0.8, */*;q=0.1', 'audio/wav', 44],
+    ['stream=true', '/synthesize?stream=true', '*/*', 'audio/wav', 44 + WAV_LABEL_BYTES],
+    ['stream=1', '/synthesize?stream=1', 'application/json', 'audio/wav', 44 + WAV_LABEL_BYTES],
+    ['Accept: audio/wav', '/synthesize', 'audio/wav', 'audio/wav', 44 + WAV_LABEL_BYTES],
+    ['Accept: audio/*', '/synthesize', 'audio/*;q=0.8, */*;q=0.1', 'audio/wav', 44 + WAV_LABEL_BYTES],
     ['Accept: audio/pcm', '/synthesize', 'audio/pcm', 'audio/pcm', 0],
     ['format=pcm', '/synthesize?stream=true&format=pcm', '*/*', 'audio/pcm', 0],
   ];
@@ -98,7 +98,7 @@ describe('streaming', () => {
       expect(answer.headers['x-timbre-sample-rate']).toBe('16000');
       expect(answer.rawPayload.length).toBe(headerBytes + 9600);
       if (headerBytes > 0) {
-        expect(answer.rawPayload.readUInt32LE(40)).toBe(0xffffffff);
+        expect(answer.rawPayload.readUInt32LE(headerBytes - 4)).toBe(0xffffffff);
         expect(decodeWav(answer.rawPayload).channels[0]).toHaveLength(4800);
       }
     });
@@ -156,10 +156,10 @@ describe('bad input', () => {
     ],
     [
       'an unknown format',
-      { text: 'hi', format: 'mp3' },
+      { text: 'hi', format: 'aiff' },
       400,
       'REQUEST_INVALID',
-      /format is "mp3"; expected one of wav, pcm/,
+      /format is "aiff"; expected one of wav, pcm, mp3/,
     ],
     [
       'an unknown field',
@@ -192,7 +192,7 @@ describe('bad input', () => {
   });
 
   it('refuses to answer in an audio type it cannot make', async () => {
-    const answer = await post({ text: 'hi' }, { accept: 'audio/mpeg' });
+    const answer = await post({ text: 'hi' }, { accept: 'audio/midi' });
     expect(answer.json()).toMatchObject({ error: { code: 'MEDIA_TYPE_UNSUPPORTED', message: /audio\/wav/ } });
   });
 
@@ -318,7 +318,7 @@ describe('health', () => {
       'timbre_audio_seconds_total 0.5',
       'timbre_first_audio_seconds_count 1',
       'timbre_queue_depth{state="running"} 0',
-      'timbre_stored_audio_bytes 16044',
+      `timbre_stored_audio_bytes ${16_044 + WAV_LABEL_BYTES}`,
     ]) {
       expect(body).toContain(`${line}\n`);
     }

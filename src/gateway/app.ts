@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import websocket from '@fastify/websocket';
 import fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
@@ -17,8 +18,15 @@ import type { AudioStore } from './audio-store.js';
 import { answerClientError, answerNotFound, handleError } from './error-answers.js';
 import { registerAudioRoutes } from './routes/audio.js';
 import { registerCatalogRoutes } from './routes/catalog.js';
+import { registerElevenLabsRoutes } from './routes/elevenlabs.js';
+import { registerElevenLabsWebSockets } from './routes/elevenlabs-websocket.js';
 import { registerHealthRoutes } from './routes/health.js';
+import { registerOpenAiRoutes } from './routes/openai.js';
+import { registerReferenceRoutes } from './routes/reference.js';
+import { registerStreamRoute } from './routes/stream.js';
 import { registerSynthesizeRoutes } from './routes/synthesize.js';
+import { WEBSOCKET_OPTIONS } from './socket.js';
+import type { TextSegmenter } from './speech-context.js';
 
 export interface GatewayOptions {
   readonly config: Pick<
@@ -31,6 +39,10 @@ export interface GatewayOptions {
     | 'readerTimeoutMs'
     | 'defaultSeed'
     | 'audioBufferBytes'
+    | 'contentProducer'
+    | 'watermark'
+    | 'audibleCue'
+    | 'referenceFolder'
   >;
   readonly queue: SpeechQueue;
   readonly catalog: EngineCatalog;
@@ -39,6 +51,10 @@ export interface GatewayOptions {
   readonly log: Logger;
   /** Aborted when the server refuses new work: `/readyz` says so, syntheses get `SHUTTING_DOWN`. */
   readonly draining: AbortSignal;
+  /** For text that comes in pieces over a WebSocket. */
+  readonly createSegmenter: () => TextSegmenter;
+  /** What the reference's `/control` does; absent: it is off. */
+  readonly control?: (command: 'restart' | 'exit') => void;
 }
 
 /** 100,000 characters escaped in JSON are 600 kB: they get an answer about their text, not about their size. */
@@ -107,6 +123,15 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
   registerCatalogRoutes(app, options);
   registerAudioRoutes(app, options);
   registerSynthesizeRoutes(app, options);
+  registerOpenAiRoutes(app, options);
+  registerElevenLabsRoutes(app, options);
+  registerReferenceRoutes(app, options);
+  app.register(websocket, WEBSOCKET_OPTIONS);
+  // The plugin has to be there before the routes that it serves.
+  app.register(async (scope) => {
+    registerStreamRoute(scope, options);
+    registerElevenLabsWebSockets(scope, options);
+  });
   return app;
 }
 

@@ -1,8 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { AudioFormat } from '../api/synthesis.js';
-import { wavFileHeader, wavStreamHeader } from '../audio/wav.js';
 import { AppError } from '../errors.js';
 
 export interface AudioStoreOptions {
@@ -15,25 +13,24 @@ export interface AudioStoreOptions {
 }
 
 export interface StoredAudio {
-  /** `ID.wav`, where the id is 128 random bits: who knows it may fetch the audio. */
+  /** `ID.wav`, `ID.mp3`, …, where the id is 128 random bits: who knows it may fetch the audio. */
   readonly fileName: string;
   readonly path: string;
-  readonly format: AudioFormat;
+  readonly extension: string;
   readonly sizeBytes: number;
   readonly createdAtMs: number;
 }
 
 /** A file that grows as audio is made; nobody sees it before `finish`. */
 export interface AudioWriter {
-  append(samples: Uint8Array): Promise<void>;
-  /** Fills in the header of a WAV file and publishes the file. */
-  finish(): Promise<StoredAudio>;
+  append(bytes: Uint8Array): Promise<void>;
+  /** Publishes the file; a header replaces as many bytes at its beginning. */
+  finish(header: Uint8Array | null): Promise<StoredAudio>;
   /** Removes what was written; harmless after `finish`. */
   discard(): Promise<void>;
 }
 
-const FILE_NAME = /^[A-Za-z0-9_-]{22}\.(wav|pcm)$/;
-const WAV_HEADER_BYTES = 44;
+const FILE_NAME = /^[A-Za-z0-9_-]{22}\.([a-z0-9]{3,5})$/;
 const SWEEP_INTERVAL_MS = 30_000;
 
 /** Finished audio on disk for a while: bounded in time and in bytes, so that it never needs cleaning up after. */
@@ -68,9 +65,9 @@ export class AudioStore {
     return this.#totalBytes;
   }
 
-  /** Opens a new file for 16-bit mono samples. */
-  async create(format: AudioFormat, sampleRateHz: number): Promise<AudioWriter> {
-    const fileName = `${randomBytes(16).toString('base64url')}.${format}`;
+  /** Opens a new file. */
+  async create(extension: string): Promise<AudioWriter> {
+    const fileName = `${randomBytes(16).toString('base64url')}.${extension}`;
     const path = join(this.#folder, fileName);
     const partPath = `${path}.part`;
     const file = await open(partPath, 'wx');
@@ -91,23 +88,15 @@ export class AudioStore {
       await file.close().catch(() => {});
       await rm(partPath, { force: true });
     };
-    try {
-      if (format === 'wav') await write(wavStreamHeader(sampleRateHz));
-    } catch (error) {
-      await discard();
-      throw error;
-    }
-
     return {
       append: write,
       discard,
-      finish: async () => {
-        if (format === 'wav')
-          await file.write(wavFileHeader(sampleRateHz, sizeBytes - WAV_HEADER_BYTES), 0, undefined, 0);
+      finish: async (header) => {
+        if (header !== null) await file.write(header, 0, undefined, 0);
         await file.close();
         await rename(partPath, path);
         state = 'finished';
-        const stored: StoredAudio = { fileName, path, format, sizeBytes, createdAtMs: this.#now() };
+        const stored: StoredAudio = { fileName, path, extension, sizeBytes, createdAtMs: this.#now() };
         this.#files.set(fileName, stored);
         return stored;
       },
@@ -172,8 +161,8 @@ export class AudioStore {
         if (this.#now() - mtimeMs >= this.#ttlMs) await rm(path, { force: true });
       } else if (FILE_NAME.test(fileName)) {
         const { size, mtimeMs } = await stat(path);
-        const format = fileName.endsWith('.wav') ? 'wav' : 'pcm';
-        found.push({ fileName, path, format, sizeBytes: size, createdAtMs: mtimeMs });
+        const extension = FILE_NAME.exec(fileName)?.[1] ?? '';
+        found.push({ fileName, path, extension, sizeBytes: size, createdAtMs: mtimeMs });
       }
     }
     found.sort((a, b) => a.createdAtMs - b.createdAtMs);

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ErrorAnswer } from '../api/resources.js';
 import { AppError, type ERROR_CODES, type ErrorCode } from '../errors.js';
+import { dialectOf, renderError } from './dialects.js';
 
 const RETRY_AFTER_SECONDS = 1;
 
@@ -13,12 +14,13 @@ export function handleError(error: unknown, request: FastifyRequest, reply: Fast
     request.log.warn({ code: appError.code, err: appError.cause }, 'request failed');
   } else request.log.debug({ code: appError.code }, 'request refused');
   if (appError.status === 503) reply.header('retry-after', String(RETRY_AFTER_SECONDS));
+  const { status, body } = renderError(appError, request.id, dialectOf(request));
   return reply
-    .code(appError.status)
+    .code(status)
     .header('x-request-id', request.id)
     .header('cache-control', 'no-store')
     .type('application/json; charset=utf-8')
-    .send(errorAnswer(appError, request.id));
+    .send(body);
 }
 
 export function answerNotFound(request: FastifyRequest, reply: FastifyReply): FastifyReply {

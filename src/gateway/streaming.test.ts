@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { get, request as httpRequest, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { startTestGateway, type TestGateway } from '../../test/fixtures/test-gateway.js';
+import { startTestGateway, type TestGateway, WAV_LABEL_BYTES } from '../../test/fixtures/test-gateway.js';
 
 let gateway: TestGateway;
 
@@ -40,7 +40,7 @@ describe('a stream over a socket', () => {
       arrivalsMs.push(performance.now());
       sizeBytes += bytes.length;
     }
-    expect(sizeBytes).toBe(44 + 4 * 1600);
+    expect(sizeBytes).toBe(44 + WAV_LABEL_BYTES + 4 * 1600);
     expect((arrivalsMs.at(-1) ?? 0) - (arrivalsMs[0] ?? 0)).toBeGreaterThan(200);
     expect(gateway.metrics.registry.render()).toContain('timbre_syntheses_total{outcome="ok"} 1');
   });
@@ -155,22 +155,22 @@ describe('what is hardly HTTP', () => {
 describe('a file under /audio', () => {
   it('comes whole, by range, or as headers only', async () => {
     gateway = await startTestGateway();
-    const made = await gateway.app.inject('/synthesize?text=ms%3D100');
+    const made = await gateway.app.inject('/synthesize?text=ms%3D100&format=pcm');
     const path = new URL(made.json<{ audio_url: string }>().audio_url).pathname;
     const whole = await gateway.app.inject(path);
-    expect(whole.headers).toMatchObject({ 'accept-ranges': 'bytes', 'content-length': '3244' });
+    expect(whole.headers).toMatchObject({ 'accept-ranges': 'bytes', 'content-length': '3200' });
     const part = await gateway.app.inject({ url: path, headers: { range: 'bytes=44-143' } });
-    expect([part.statusCode, part.headers['content-range']]).toEqual([206, 'bytes 44-143/3244']);
+    expect([part.statusCode, part.headers['content-range']]).toEqual([206, 'bytes 44-143/3200']);
     expect(part.rawPayload).toEqual(whole.rawPayload.subarray(44, 144));
     const tail = await gateway.app.inject({ url: path, headers: { range: 'bytes=-4' } });
     expect(tail.rawPayload).toEqual(whole.rawPayload.subarray(-4));
     const beyond = await gateway.app.inject({ url: path, headers: { range: 'bytes=4000-' } });
-    expect([beyond.statusCode, beyond.headers['content-range']]).toEqual([416, 'bytes */3244']);
+    expect([beyond.statusCode, beyond.headers['content-range']]).toEqual([416, 'bytes */3200']);
     for (const range of ['bytes=0-1,4-5', 'bytes=5-2', 'items=0-1', 'bytes=-']) {
       const ignored = await gateway.app.inject({ url: path, headers: { range } });
-      expect([range, ignored.statusCode, ignored.rawPayload.length]).toEqual([range, 200, 3244]);
+      expect([range, ignored.statusCode, ignored.rawPayload.length]).toEqual([range, 200, 3200]);
     }
     const head = await gateway.app.inject({ method: 'HEAD', url: path });
-    expect([head.statusCode, head.headers['content-length'], head.body]).toEqual([200, '3244', '']);
+    expect([head.statusCode, head.headers['content-length'], head.body]).toEqual([200, '3200', '']);
   });
 });

@@ -1,13 +1,13 @@
 import { randomInt } from 'node:crypto';
-import type { TSchema } from 'typebox';
-import { Compile } from 'typebox/compile';
 import { type AudioFormat, SynthesizeFields } from '../api/synthesis.js';
 import { AppError } from '../errors.js';
 import type { SpeechRequest } from '../jobs/speech-queue.js';
+import { compileFields, kindOf } from './check-fields.js';
+import type { SpeechOutput } from './speech.js';
 
 export interface SynthesisInput {
   readonly speech: SpeechRequest;
-  readonly format: AudioFormat;
+  readonly output: Omit<SpeechOutput, 'layout'>;
   /** Audio as the answer, rather than the URL of a file. */
   readonly answer: 'json' | 'stream' | 'audio';
   readonly textCharacters: number;
@@ -23,8 +23,7 @@ export interface SynthesisInputOptions {
   readonly defaultSeed: number | null;
 }
 
-const fields = Compile(SynthesizeFields);
-const FIELD_SCHEMAS: Readonly<Record<string, TSchema & FieldFacts>> = SynthesizeFields.properties;
+const fields = compileFields(SynthesizeFields, ['text', 'speaker_id']);
 
 /**
  * What the caller wants, from the query and the JSON body (which wins), completed with defaults.
@@ -33,8 +32,7 @@ const FIELD_SCHEMAS: Readonly<Record<string, TSchema & FieldFacts>> = Synthesize
  * `MEDIA_TYPE_UNSUPPORTED`, each naming the field, what it was, and what it may be.
  */
 export function parseSynthesisInput(options: SynthesisInputOptions): SynthesisInput {
-  const given = { ...readQuery(options.query), ...readBody(options.body) };
-  const values = checkFields(given);
+  const values = fields.check({ ...fields.readQuery(options.query), ...readBody(options.body) });
   const text = values.text;
   if (text === undefined) {
     throw new AppError('TEXT_EMPTY', 'there is no text; send {"text": "…"} as JSON, or ?text=… in the URL');
@@ -55,16 +53,28 @@ export function parseSynthesisInput(options: SynthesisInputOptions): SynthesisIn
       voice,
       language: values.language ?? 'auto',
       speed: values.speed ?? 1,
-      // randomInt takes a range below 2^48.
-      seed: values.seed ?? options.defaultSeed ?? randomInt(0, 2 ** 32),
+      seed: chooseSeed(values.seed, options),
       ...sampling(values),
       ...(values.text_split_method === undefined ? {} : { splitMethod: values.text_split_method }),
       ...(values.sentence_pause_ms === undefined ? {} : { sentencePauseMs: values.sentence_pause_ms }),
     },
-    format: values.format ?? accepted ?? 'wav',
+    output: {
+      encoding: values.format ?? accepted ?? 'wav',
+      ...(values.sample_rate === undefined ? {} : { outputHz: values.sample_rate }),
+      ...(values.bitrate_kbps === undefined ? {} : { bitrateKbps: values.bitrate_kbps }),
+    },
     answer: wantsAudio ? 'stream' : accepted !== null ? 'audio' : 'json',
     textCharacters,
   };
+}
+
+/** The seed of the request, else the configured one, else a new one. */
+export function chooseSeed(
+  given: number | null | undefined,
+  { defaultSeed }: { readonly defaultSeed: number | null },
+): number {
+  // randomInt takes a range below 2^48.
+  return given ?? defaultSeed ?? randomInt(0, 2 ** 32);
 }
 
 /**
@@ -111,69 +121,6 @@ function readBody(body: unknown): Record<string, unknown> {
   return { ...body };
 }
 
-/** Query values are text; they become what their field is, or stay as they are for the check to complain about. */
-function readQuery(query: unknown): Record<string, unknown> {
-  const values: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(query ?? {})) {
-    const type = FIELD_SCHEMAS[name]?.type;
-    if (typeof value !== 'string') values[name] = value;
-    else if ((type === 'number' || type === 'integer') && /^-?\d+(\.\d+)?$/.test(value)) values[name] = Number(value);
-    else if (type === 'boolean' && /^(true|1|)$/.test(value)) values[name] = true;
-    else if (type === 'boolean' && /^(false|0)$/.test(value)) values[name] = false;
-    else values[name] = value;
-  }
-  return values;
-}
-
-function checkFields(given: Record<string, unknown>): SynthesizeFields {
-  for (const name of Object.keys(given)) {
-    if (!Object.hasOwn(FIELD_SCHEMAS, name)) {
-      const known = Object.keys(FIELD_SCHEMAS).join(', ');
-      throw new AppError('REQUEST_INVALID', `there is no field ${quote(name)}; the fields are ${known}`);
-    }
-  }
-  if (fields.Check(given)) return given;
-  const name = fields.Errors(given)[0]?.instancePath.split('/')[1] ?? '';
-  const expected = describeField(FIELD_SCHEMAS[name] ?? {});
-  throw new AppError('REQUEST_INVALID', `${name} is ${showValue(name, given[name])}; expected ${expected}`);
-}
-
-interface FieldFacts {
-  readonly type?: string;
-  readonly minimum?: number;
-  readonly maximum?: number;
-  readonly minLength?: number;
-  readonly maxLength?: number;
-  readonly enum?: readonly unknown[];
-}
-
-function describeField(facts: FieldFacts): string {
-  if (facts.enum !== undefined) return `one of ${facts.enum.join(', ')}`;
-  if (facts.type === 'number') return `a number from ${facts.minimum} to ${facts.maximum}`;
-  if (facts.type === 'integer') return `a whole number from ${facts.minimum} to ${facts.maximum}`;
-  if (facts.type === 'boolean') return 'true or false';
-  if (facts.maxLength !== undefined) return `a string of ${facts.minLength} to ${facts.maxLength} characters`;
-  return 'a string';
-}
-
-/** Numbers and short words are shown; what may be a customer's text or voice is only described. */
-function showValue(name: string, value: unknown): string {
-  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
-  if (typeof value === 'string' && name !== 'text' && name !== 'speaker_id' && value.length <= 32) return quote(value);
-  return kindOf(value);
-}
-
-function kindOf(value: unknown): string {
-  if (value === null) return 'null';
-  if (Array.isArray(value)) return 'an array';
-  if (typeof value === 'string') return `a string of ${value.length} characters`;
-  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
-}
-
-function quote(text: string): string {
-  return JSON.stringify(text.length > 32 ? `${text.slice(0, 32)}…` : text);
-}
-
 function sampling(values: SynthesizeFields): Pick<SpeechRequest, 'sampling'> {
   const { top_k, top_p, temperature, repetition_penalty } = values;
   const given = {
@@ -192,6 +139,15 @@ const ACCEPTED_AUDIO: Readonly<Record<string, AudioFormat>> = {
   'audio/x-wav': 'wav',
   'audio/vnd.wave': 'wav',
   'audio/pcm': 'pcm',
+  'audio/mpeg': 'mp3',
+  'audio/mp3': 'mp3',
+  'audio/ogg': 'opus',
+  'audio/opus': 'opus',
+  'audio/flac': 'flac',
+  'audio/x-flac': 'flac',
+  'audio/basic': 'mulaw',
+  'audio/pcmu': 'mulaw',
+  'audio/pcma': 'alaw',
 };
 
 /** The audio format an Accept header asks for, or null where JSON is as welcome. */

@@ -1,5 +1,7 @@
 /** What gateways may ask about the engines behind the queue; a worker answers, here or elsewhere. */
 
+import type { SpeechRequest } from './speech-queue.js';
+
 export interface VoiceRecord {
   readonly name: string;
   readonly language: string;
@@ -22,6 +24,16 @@ export interface ModelRecord {
   readonly warnings: readonly string[];
 }
 
+/** A voice to be made of recordings that the gateway has received or read. */
+export interface EnrolVoiceRequest {
+  readonly name: string;
+  readonly recordings: readonly { readonly bytes: Uint8Array; readonly fileName: string }[];
+  readonly transcript: string | null;
+  readonly language: SpeechRequest['language'];
+  readonly model?: string;
+  readonly replace?: boolean;
+}
+
 export interface EngineStatus {
   readonly state: 'starting' | 'ready' | 'restarting' | 'draining' | 'closed';
   /** Why the engine is not ready, for operators. */
@@ -33,5 +45,7 @@ export interface EngineCatalog {
   readonly defaultVoice: string | null;
   listVoices(options?: { readonly signal?: AbortSignal }): Promise<readonly VoiceRecord[]>;
   listModels(options?: { readonly signal?: AbortSignal }): Promise<readonly ModelRecord[]>;
+  /** Throws `VOICE_EXISTS`, `VOICE_INVALID`, `AUDIO_*`, `TEXT_*`, `MODEL_NOT_FOUND`. */
+  enrolVoice(request: EnrolVoiceRequest, options?: { readonly signal?: AbortSignal }): Promise<VoiceRecord>;
   status(): EngineStatus;
 }

@@ -19,8 +19,8 @@ export interface EncoderOptions {
   readonly bitrateKbps?: number;
   readonly label: AigcLabel | null;
   /**
-   * `stream`: the header says "until the end" and the label precedes the sound. `bare-stream`: the same with a WAV
-   * header of exactly 44 bytes, which has no room for a label. `file`: a WAV label follows the sound, and
+   * `stream`: the header says "until the end" and the label precedes the sound. `bare-stream`: as the reference
+   * implementation begins a WAV stream, 44 bytes that say 0 for the size, without room for a label. `file`: a WAV label follows the sound, and
    * {@link AudioEncoder.fileHeader} has the header to write over the first one.
    */
   readonly layout: 'stream' | 'bare-stream' | 'file';
@@ -110,6 +110,12 @@ export const ENCODING_FACTS: Readonly<Record<Encoding, EncodingFacts>> = {
   },
 };
 
+/** The media type of a file by the ending that we gave it. */
+export function contentTypeOf(extension: string): string {
+  const facts = Object.values(ENCODING_FACTS).find((known) => known.extension === extension);
+  return facts?.contentType ?? 'application/octet-stream';
+}
+
 export const MIN_OUTPUT_HZ = 8000;
 export const MAX_OUTPUT_HZ = 48_000;
 
@@ -173,7 +179,8 @@ function wavCodec({ sampleRateHz, label, layout }: CodecOptions): Codec {
   let soundBytes = 0;
   const header = (): Uint8Array[] => {
     begun = true;
-    if (layout !== 'stream' || chunk === null) return [wavStreamHeader(sampleRateHz)];
+    if (layout === 'bare-stream') return [wavFileHeader(sampleRateHz, 0)];
+    if (layout === 'file' || chunk === null) return [wavStreamHeader(sampleRateHz)];
     const plain = wavStreamHeader(sampleRateHz);
     // The label goes between the format and the sound.
     return [plain.subarray(0, WAV_DATA_CHUNK), chunk, plain.subarray(WAV_DATA_CHUNK)];

@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { AudioFormat } from '../../api/synthesis.js';
+import { contentTypeOf } from '../../audio/encode/encoder.js';
 import type { GatewayOptions } from '../app.js';
 import type { StoredAudio } from '../audio-store.js';
 
@@ -17,7 +17,7 @@ export function sendAudio(stored: StoredAudio, request: FastifyRequest, reply: F
     .header('accept-ranges', 'bytes')
     .header('cache-control', 'private, max-age=3600, immutable')
     .header('etag', `"${stored.fileName}"`)
-    .type(audioContentType(stored.format));
+    .type(contentTypeOf(stored.extension));
   const range = parseRange(request.headers.range, stored.sizeBytes);
   if (range === 'unsatisfiable') {
     return reply.code(416).header('content-range', `bytes */${stored.sizeBytes}`).send();
@@ -26,10 +26,6 @@ export function sendAudio(stored: StoredAudio, request: FastifyRequest, reply: F
   if (range !== null) reply.code(206).header('content-range', `bytes ${start}-${end}/${stored.sizeBytes}`);
   reply.header('content-length', end - start + 1);
   return reply.send(createReadStream(stored.path, { start, end }));
-}
-
-export function audioContentType(format: AudioFormat): string {
-  return format === 'wav' ? 'audio/wav' : 'audio/pcm';
 }
 
 /** One byte range, inclusive; null for none, for several, and for what is no byte range, which all mean the whole. */

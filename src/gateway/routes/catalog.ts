@@ -1,54 +1,113 @@
-import type { FastifyInstance } from 'fastify';
-import { ModelsAnswer, VoicesAnswer } from '../../api/resources.js';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { AppError } from '../../errors.js';
+import type { ModelRecord, VoiceRecord } from '../../jobs/engine-catalog.js';
 import type { GatewayOptions } from '../app.js';
+import { isReferenceVoice } from '../reference-voices.js';
+import { listVoices, withinTime } from '../voice-directory.js';
 
-const CATALOG_TIMEOUT_MS = 15_000;
-
-/** `GET /v1/voices` and `GET /v1/models`. */
+/**
+ * `/v1/voices` and `/v1/models`. Three dialects ask for them at the same address, so an answer has the fields of all:
+ * ours, ElevenLabs's `voice_id` and `category`, OpenAI's `object` and `data`. Only ElevenLabs's list of models, which is
+ * an array, needs to know who asks: its clients send `xi-api-key`.
+ */
 export function registerCatalogRoutes(app: FastifyInstance, { catalog, config }: GatewayOptions): void {
-  app.get('/v1/voices', { schema: { response: { 200: VoicesAnswer } } }, async (): Promise<VoicesAnswer> => {
-    const voices = await withinTime((signal) => catalog.listVoices({ signal }));
+  const ownVoices = async () => (await listVoices(catalog)).filter(({ name }) => !isReferenceVoice(name));
+  const listModels = () => withinTime((signal) => catalog.listModels({ signal }));
+
+  app.get('/v1/voices', async () => ({
+    default_voice: config.defaultVoice ?? catalog.defaultVoice,
+    voices: (await ownVoices()).map(renderVoice),
+  }));
+
+  app.get<{ Querystring: { page_size?: string; next_page_token?: string } }>('/v2/voices', async (request) => {
+    const voices = await ownVoices();
+    const start = wholeNumber(request.query.next_page_token, 0, voices.length) ?? 0;
+    const end = start + (wholeNumber(request.query.page_size, 1, 100) ?? 10);
+    const hasMore = end < voices.length;
     return {
-      default_voice: config.defaultVoice ?? catalog.defaultVoice,
-      voices: voices.map((voice) => ({
-        name: voice.name,
-        language: voice.language,
-        transcript: voice.transcript,
-        model: voice.model,
-        duration_ms: voice.durationMs,
-        created_at: voice.createdAt,
-        warnings: [...voice.warnings],
-      })),
+      voices: voices.slice(start, end).map(renderVoice),
+      has_more: hasMore,
+      total_count: voices.length,
+      next_page_token: hasMore ? String(end) : null,
     };
   });
 
-  app.get('/v1/models', { schema: { response: { 200: ModelsAnswer } } }, async (): Promise<ModelsAnswer> => {
-    const models = await withinTime((signal) => catalog.listModels({ signal }));
-    return {
-      models: models.map((model) => ({
-        name: model.name,
-        version: model.version,
-        sample_rate_hz: model.sampleRateHz,
-        size_bytes: model.sizeBytes,
-        digest: model.digest,
-        precision: model.precision,
-        has_bert: model.hasBert,
-        created_at: model.createdAt,
-        warnings: [...model.warnings],
-      })),
-    };
+  app.get<{ Params: { voice: string } }>('/v1/voices/:voice', async (request) => {
+    const voice = (await ownVoices()).find(({ name }) => name === request.params.voice);
+    if (voice !== undefined) return renderVoice(voice);
+    throw new AppError('VOICE_NOT_FOUND', 'there is no such voice; GET /v1/voices lists those there are');
+  });
+
+  app.get('/v1/models', async (request) => {
+    const models = await listModels();
+    if (asksElevenLabs(request)) return models.map(renderElevenLabsModel);
+    return { object: 'list', data: models.map(renderOpenAiModel), models: models.map(renderModel) };
+  });
+
+  app.get<{ Params: { model: string } }>('/v1/models/:model', { config: { dialect: 'openai' } }, async (request) => {
+    const model = (await listModels()).find(({ name }) => name === request.params.model);
+    if (model !== undefined) return { ...renderModel(model), ...renderOpenAiModel(model) };
+    throw new AppError('MODEL_NOT_FOUND', 'there is no such model; GET /v1/models lists those there are');
   });
 }
 
-async function withinTime<T>(ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const signal = AbortSignal.timeout(CATALOG_TIMEOUT_MS);
-  try {
-    return await ask(signal);
-  } catch (error) {
-    if (signal.aborted && error === signal.reason) {
-      throw new AppError('REQUEST_TIMEOUT', 'the engine is too busy to answer; try again shortly');
-    }
-    throw error;
-  }
+function renderVoice(voice: VoiceRecord) {
+  return {
+    name: voice.name,
+    language: voice.language,
+    transcript: voice.transcript,
+    model: voice.model,
+    duration_ms: voice.durationMs,
+    created_at: voice.createdAt,
+    warnings: [...voice.warnings],
+    voice_id: voice.name,
+    category: 'cloned',
+    labels: { language: voice.language },
+    created_at_unix: unixSeconds(voice.createdAt),
+  };
+}
+
+function renderModel(model: ModelRecord) {
+  return {
+    name: model.name,
+    version: model.version,
+    sample_rate_hz: model.sampleRateHz,
+    size_bytes: model.sizeBytes,
+    digest: model.digest,
+    precision: model.precision,
+    has_bert: model.hasBert,
+    created_at: model.createdAt,
+    warnings: [...model.warnings],
+  };
+}
+
+function renderOpenAiModel({ name, createdAt }: ModelRecord) {
+  return { id: name, object: 'model', created: unixSeconds(createdAt), owned_by: 'timbre' };
+}
+
+function renderElevenLabsModel({ name, version }: ModelRecord) {
+  return {
+    model_id: name,
+    name,
+    description: `GPT-SoVITS ${version}`,
+    can_do_text_to_speech: true,
+    can_do_voice_conversion: false,
+    can_be_finetuned: false,
+    can_use_style: false,
+    can_use_speaker_boost: false,
+    languages: ['zh', 'en'].map((language) => ({ language_id: language, name: language })),
+  };
+}
+
+function asksElevenLabs(request: FastifyRequest): boolean {
+  return 'xi-api-key' in request.headers && request.headers.authorization === undefined;
+}
+
+function unixSeconds(iso: string): number {
+  return Math.floor(Date.parse(iso) / 1000);
+}
+
+function wholeNumber(text: string | undefined, minimum: number, maximum: number): number | null {
+  if (text === undefined || !/^\d{1,6}$/.test(text)) return null;
+  return Math.min(maximum, Math.max(minimum, Number(text)));
 }

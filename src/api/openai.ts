@@ -1,0 +1,49 @@
+/** The wire form of OpenAI's speech API, as far as it is served here. */
+import { type Static, Type } from 'typebox';
+import { SPEECH_LANGUAGES } from './synthesis.js';
+
+export const OPENAI_FORMATS = ['mp3', 'opus', 'aac', 'flac', 'wav', 'pcm'] as const;
+
+const voiceName = Type.String({ minLength: 1, maxLength: 64 });
+
+export const OpenAiSpeechFields = Type.Object(
+  {
+    model: Type.String({
+      minLength: 1,
+      maxLength: 256,
+      description:
+        'Any name is taken: the voice decides which model speaks. `tts-1` and `tts-1-hd` have no sse stream.',
+    }),
+    input: Type.String({ description: 'What to say.' }),
+    voice: Type.Union([voiceName, Type.Object({ id: voiceName }, { additionalProperties: false })], {
+      description: "Name of a voice; OpenAI's own names mean the default voice where no voice has them.",
+    }),
+    instructions: Type.Optional(Type.String({ maxLength: 4096, description: 'Taken and not followed.' })),
+    response_format: Type.Optional(
+      Type.Enum([...OPENAI_FORMATS], { description: 'mp3 by default; pcm is at 24 kHz.' }),
+    ),
+    speed: Type.Optional(
+      Type.Number({ minimum: 0.25, maximum: 4, description: 'Below 0.5 and above 2 the nearest of these is used.' }),
+    ),
+    stream_format: Type.Optional(Type.Enum(['audio', 'sse'])),
+    // What other servers of this API take, and their clients send.
+    stream: Type.Optional(Type.Boolean({ description: 'Taken and without effect: audio always comes as it is made.' })),
+    language: Type.Optional(Type.Enum([...SPEECH_LANGUAGES], { description: 'Of the input; ours.' })),
+    lang_code: Type.Optional(Type.String({ maxLength: 16, description: 'Taken and without effect.' })),
+    seed: Type.Optional(Type.Integer({ minimum: 0, maximum: 4_294_967_295, description: 'Ours.' })),
+  },
+  { additionalProperties: false },
+);
+export type OpenAiSpeechFields = Static<typeof OpenAiSpeechFields>;
+
+export const OpenAiVoicesAnswer = Type.Object({
+  object: Type.Literal('list'),
+  voices: Type.Array(Type.Object({ id: Type.String(), name: Type.String(), object: Type.Literal('audio.voice') })),
+});
+
+export const OpenAiModel = Type.Object({
+  id: Type.String(),
+  object: Type.Literal('model'),
+  created: Type.Integer(),
+  owned_by: Type.String(),
+});

@@ -1,0 +1,150 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { ElevenLabsQuery, ElevenLabsSpeechFields } from '../../api/elevenlabs.js';
+import { SPEECH_LANGUAGES } from '../../api/synthesis.js';
+import { AppError } from '../../errors.js';
+import type { SpeechRequest } from '../../jobs/speech-queue.js';
+import { type Alignment, alignEvenly, PieceClock } from '../alignment.js';
+import type { GatewayOptions } from '../app.js';
+import { compileFields } from '../check-fields.js';
+import { type OpenSpeech, openSpeech, type SpeechOutput } from '../speech.js';
+import { cancelWhenGone, collectSpeech, type ReplyCancel, sendPieces, sendSpeech } from '../speech-reply.js';
+import { checkText, chooseSeed } from '../synthesis-input.js';
+import { resolveVoice } from '../voice-directory.js';
+
+export const ELEVENLABS_CONFIG = { dialect: 'elevenlabs' } as const;
+
+const fields = compileFields(ElevenLabsSpeechFields, ['text', 'previous_text', 'next_text']);
+const queryFields = compileFields(ElevenLabsQuery);
+
+type Answer = 'audio' | 'timed' | 'timed-stream';
+
+/** ElevenLabs's text-to-speech over HTTP. */
+export function registerElevenLabsRoutes(app: FastifyInstance, gateway: GatewayOptions): void {
+  const config = ELEVENLABS_CONFIG;
+  const paths: readonly [string, Answer][] = [
+    ['', 'audio'],
+    ['/stream', 'audio'],
+    ['/with-timestamps', 'timed'],
+    ['/stream/with-timestamps', 'timed-stream'],
+  ];
+  for (const [path, answer] of paths) {
+    app.post<{ Params: { voice_id: string } }>(`/v1/text-to-speech/:voice_id${path}`, { config }, (request, reply) =>
+      speak(gateway, request, reply, answer),
+    );
+  }
+}
+
+async function speak(
+  gateway: GatewayOptions,
+  request: FastifyRequest<{ Params: { voice_id: string } }>,
+  reply: FastifyReply,
+  answer: Answer,
+) {
+  const { config, catalog } = gateway;
+  const given = fields.check(request.body);
+  const query = queryFields.check(queryFields.readQuery(request.query));
+  const textCharacters = checkText(given.text, config.maxTextCharacters);
+  const output = parseOutputFormat(query.output_format);
+  const voice = await resolveVoice(request.params.voice_id, { configured: config.defaultVoice, catalog });
+  const seed = chooseSeed(given.seed, config);
+  reply.header('cache-control', 'no-store').header('x-timbre-seed', String(seed)).header('request-id', request.id);
+  reply.header('character-cost', String(textCharacters));
+  const cancel = cancelWhenGone(reply, config);
+  const open = await openSpeech(gateway, {
+    request,
+    id: request.id,
+    speech: {
+      text: given.text,
+      voice,
+      language: languageOfCode(given.language_code),
+      speed: clampSpeed(given.voice_settings?.speed),
+      seed,
+    },
+    textCharacters,
+    output: { ...output, layout: answer === 'timed' ? 'file' : 'stream' },
+    signal: cancel.signal,
+  });
+  if (answer === 'audio') return sendSpeech(reply, open, cancel);
+  if (answer === 'timed-stream') return sendTimed(reply, open, cancel, given.text);
+  const { bytes, lengthSamples } = await collectSpeech(open);
+  cancel.done();
+  const alignment = renderAlignment(alignEvenly(given.text, 0, lengthSamples / open.inputHz));
+  return { audio_base64: bytes.toString('base64'), alignment, normalized_alignment: alignment };
+}
+
+/** One JSON object a line: audio as it is made, and with the last one the times of all characters. */
+function sendTimed(reply: FastifyReply, open: OpenSpeech, cancel: ReplyCancel, text: string): FastifyReply {
+  const clock = new PieceClock(open.inputHz);
+  reply.type('application/json; charset=utf-8');
+  const line = (audio: Uint8Array, alignment: Alignment | null) => {
+    const rendered = alignment === null ? null : renderAlignment(alignment);
+    const value = {
+      audio_base64: Buffer.from(audio).toString('base64'),
+      alignment: rendered,
+      normalized_alignment: rendered,
+    };
+    return `${JSON.stringify(value)}\n`;
+  };
+  return sendPieces(reply, open, cancel, {
+    piece(piece) {
+      clock.add(piece);
+      return piece.bytes.length === 0 ? '' : line(piece.bytes, null);
+    },
+    end: () => line(new Uint8Array(), alignEvenly(text, 0, clock.seconds)),
+  });
+}
+
+function renderAlignment({ characters, startSeconds, endSeconds }: Alignment) {
+  return {
+    characters,
+    character_start_times_seconds: startSeconds,
+    character_end_times_seconds: endSeconds,
+  };
+}
+
+const DEFAULT_FORMAT = 'mp3_44100_128';
+const FORMATS: Readonly<
+  Record<
+    string,
+    {
+      readonly encoding: SpeechOutput['encoding'];
+      readonly rates: readonly number[];
+      readonly bitrates?: readonly number[];
+    }
+  >
+> = {
+  mp3: { encoding: 'mp3', rates: [22050, 24000, 44100], bitrates: [32, 48, 64, 96, 128, 192] },
+  opus: { encoding: 'opus', rates: [48000], bitrates: [32, 64, 96, 128, 192] },
+  pcm: { encoding: 'pcm', rates: [8000, 16000, 22050, 24000, 32000, 44100, 48000] },
+  wav: { encoding: 'wav', rates: [8000, 16000, 22050, 24000, 32000, 44100, 48000] },
+  ulaw: { encoding: 'mulaw', rates: [8000] },
+  alaw: { encoding: 'alaw', rates: [8000] },
+};
+
+/** `CODEC_RATE_BITRATE`, as ElevenLabs writes formats. */
+export function parseOutputFormat(name: string | undefined): Omit<SpeechOutput, 'layout'> {
+  const [codec = '', rate, bitrate] = (name ?? DEFAULT_FORMAT).split('_');
+  const format = FORMATS[codec];
+  const outputHz = Number(rate);
+  const bitrateKbps = Number(bitrate);
+  const fits =
+    format?.rates.includes(outputHz) &&
+    (format.bitrates === undefined ? bitrate === undefined : format.bitrates.includes(bitrateKbps));
+  if (format === undefined || !fits) {
+    throw new AppError(
+      'REQUEST_INVALID',
+      'the output_format is not made here; expected one such as mp3_44100_128, pcm_16000, opus_48000_64, ulaw_8000 or alaw_8000',
+    );
+  }
+  return { encoding: format.encoding, outputHz, ...(format.bitrates === undefined ? {} : { bitrateKbps }) };
+}
+
+/** ISO 639-1 codes, with regions cut off; what we do not read as such is told from the text. */
+export function languageOfCode(code: string | null | undefined): SpeechRequest['language'] {
+  const language = (code ?? '').toLowerCase().split(/[-_]/)[0];
+  return SPEECH_LANGUAGES.find((known) => known === language) ?? 'auto';
+}
+
+export function clampSpeed(speed: number | null | undefined): number {
+  return Math.min(2, Math.max(0.5, speed ?? 1));
+}

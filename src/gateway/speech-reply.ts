@@ -1,0 +1,115 @@
+import { Readable } from 'node:stream';
+import type { FastifyReply } from 'fastify';
+import { AppError } from '../errors.js';
+import type { GatewayOptions } from './app.js';
+import { toAppError } from './error-answers.js';
+import type { OpenSpeech, SpeechPiece } from './speech.js';
+
+export interface ReplyCancel {
+  /** Aborts when the caller leaves, when the time is over, or when a reader takes nothing for too long. */
+  readonly signal: AbortSignal;
+  /** Encoded audio between the queue and a slow reader. */
+  readonly bufferBytes: number;
+  /** The synthesis is over: its time no longer counts. */
+  done(): void;
+  /** Starts the reader's time; the function it returns ends it. */
+  whileReaderWaits(): () => void;
+}
+
+export function cancelWhenGone(
+  reply: FastifyReply,
+  { requestTimeoutMs, readerTimeoutMs, audioBufferBytes }: GatewayOptions['config'],
+): ReplyCancel {
+  const abort = new AbortController();
+  const timer = setTimeout(() => {
+    const seconds = requestTimeoutMs / 1000;
+    abort.abort(new AppError('REQUEST_TIMEOUT', `the synthesis took longer than ${seconds} s; send a shorter text`));
+    // A stream has begun its answer: all that is left to say is that it ends here.
+    if (reply.raw.headersSent) reply.raw.destroy();
+  }, requestTimeoutMs);
+  reply.raw.once('close', () => {
+    clearTimeout(timer);
+    if (!reply.raw.writableFinished) abort.abort(new AppError('REQUEST_CANCELLED', 'the caller left before the end'));
+  });
+  return {
+    signal: abort.signal,
+    bufferBytes: audioBufferBytes,
+    done: () => clearTimeout(timer),
+    whileReaderWaits() {
+      const stalled = setTimeout(() => {
+        abort.abort(new AppError('REQUEST_TIMEOUT', 'the reader of the stream took nothing for too long'));
+        reply.raw.destroy();
+      }, readerTimeoutMs);
+      return () => clearTimeout(stalled);
+    },
+  };
+}
+
+/** How the pieces of a stream are written. */
+export interface PieceWriter {
+  readonly piece: (piece: SpeechPiece) => Uint8Array | string;
+  /** After the last piece. */
+  readonly end?: () => string;
+  /** What a reader is told when the synthesis fails in the middle; without it the connection breaks. */
+  readonly failure?: (error: AppError) => string;
+}
+
+/** Answers with the audio as it is made. */
+export function sendSpeech(reply: FastifyReply, open: OpenSpeech, cancel: ReplyCancel): FastifyReply {
+  reply.type(open.contentType);
+  return sendPieces(reply, open, cancel, { piece: ({ bytes }) => bytes });
+}
+
+/** Answers with what `writer` makes of each piece as it is made. */
+export function sendPieces(
+  reply: FastifyReply,
+  open: OpenSpeech,
+  cancel: ReplyCancel,
+  writer: PieceWriter,
+): FastifyReply {
+  reply.header('x-timbre-sample-rate', String(open.outputHz)).header('x-timbre-faults', String(open.faults));
+  reply.header('x-accel-buffering', 'no');
+  return reply.send(
+    Readable.from(writePieces(open, cancel, writer), { objectMode: false, highWaterMark: cancel.bufferBytes }),
+  );
+}
+
+async function* writePieces(
+  open: OpenSpeech,
+  cancel: ReplyCancel,
+  writer: PieceWriter,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let stopTimer = () => {};
+  const taken = async function* (written: Uint8Array | string) {
+    if (written.length === 0) return;
+    stopTimer = cancel.whileReaderWaits();
+    yield typeof written === 'string' ? Buffer.from(written) : written;
+    stopTimer();
+  };
+  try {
+    for await (const piece of open.pieces) yield* taken(writer.piece(piece));
+    yield* taken(writer.end?.() ?? '');
+  } catch (error) {
+    if (writer.failure === undefined || cancel.signal.aborted) throw error;
+    yield* taken(writer.failure(toAppError(error)));
+  } finally {
+    stopTimer();
+    await open.pieces.return();
+  }
+}
+
+/** All of it at once, for answers that hold the audio in JSON or say how long it is. */
+export async function collectSpeech(
+  open: OpenSpeech,
+): Promise<{ readonly bytes: Buffer; readonly lengthSamples: number }> {
+  const parts: Uint8Array[] = [];
+  let lengthSamples = 0;
+  for await (const piece of open.pieces) {
+    parts.push(piece.bytes);
+    lengthSamples += piece.lengthSamples;
+  }
+  const bytes = Buffer.concat(parts);
+  const header = open.fileHeader();
+  if (header !== null) bytes.set(header, 0);
+  return { bytes, lengthSamples };
+}

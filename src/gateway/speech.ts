@@ -1,0 +1,185 @@
+import type { FastifyRequest } from 'fastify';
+import type { Encoding } from '../audio/encode/encoder.js';
+import { createAigcLabel } from '../audio/label.js';
+import { createLabelledEncoder, type LabelledEncoder } from '../audio/labelled-encoder.js';
+import { AppError } from '../errors.js';
+import type { SpeechEvent, SpeechRequest } from '../jobs/speech-queue.js';
+import type { TimbreMetrics } from '../metrics.js';
+import type { GatewayOptions } from './app.js';
+
+/** How the audio leaves: see {@link createEncoder}. */
+export interface SpeechOutput {
+  readonly encoding: Encoding;
+  readonly outputHz?: number;
+  readonly bitrateKbps?: number;
+  readonly layout: 'stream' | 'bare-stream' | 'file';
+}
+
+export interface SpeechCall {
+  /** Who asked, and by which route. */
+  readonly request: FastifyRequest;
+  /** The request's id; pieces of one connection have their own. */
+  readonly id: string;
+  readonly speech: SpeechRequest;
+  readonly textCharacters: number;
+  readonly output: SpeechOutput;
+  readonly signal: AbortSignal;
+}
+
+export interface SpeechPiece {
+  /** May be empty: an encoder holds back part of a frame. */
+  readonly bytes: Uint8Array;
+  /** Of the speech itself, before it was encoded, at `inputHz`. */
+  readonly lengthSamples: number;
+  readonly sentenceIndex: number;
+  readonly sentenceCount: number;
+}
+
+/** A synthesis whose first audio has come. */
+export interface OpenSpeech {
+  readonly contentType: string;
+  readonly extension: string;
+  readonly inputHz: number;
+  readonly outputHz: number;
+  /** Bytes as they are made; leaving the iteration cancels the synthesis. */
+  readonly pieces: AsyncGenerator<SpeechPiece, void, undefined>;
+  /** Of all that was made so far, cues included, at `inputHz`. */
+  readonly lengthSamples: number;
+  /** Sentences that the engine's self-check drew again or cut so far. */
+  readonly faults: number;
+  /** After the last piece: what a file should begin with, or null. */
+  fileHeader(): Uint8Array | null;
+}
+
+export type AudioEvent = SpeechEvent & { type: 'audio' };
+
+/** The labelled encoder of one stretch of speech, which may be made of several syntheses. */
+export async function createSpeechEncoder(
+  { config }: Pick<GatewayOptions, 'config'>,
+  { id, inputHz, output }: { readonly id: string; readonly inputHz: number; readonly output: SpeechOutput },
+): Promise<LabelledEncoder> {
+  return await createLabelledEncoder({
+    ...output,
+    inputHz,
+    label: createAigcLabel({ producer: config.contentProducer, produceId: id }),
+    watermark: config.watermark,
+    cue: config.audibleCue,
+  });
+}
+
+/** A synthesis whose first audio has come, as samples. */
+export interface StartedSpeech {
+  readonly first: AudioEvent;
+  readonly rest: AsyncGenerator<AudioEvent, void, undefined>;
+}
+
+/**
+ * Queues a synthesis and waits for its first audio.
+ *
+ * Throws what the queue and the engine throw, and `SHUTTING_DOWN`.
+ */
+export async function startSpeech(
+  { queue, metrics, draining }: GatewayOptions,
+  { id, speech, textCharacters, signal }: Omit<SpeechCall, 'output'>,
+): Promise<StartedSpeech> {
+  if (draining.aborted) {
+    throw new AppError('SHUTTING_DOWN', 'the server is shutting down; send the request to another one, or again later');
+  }
+  metrics.characters.inc({}, textCharacters);
+  const rest = onlyAudio(measured(queue.submit({ id, request: speech }, { signal }), metrics, signal));
+  const first = await rest.next();
+  if (first.done) throw new AppError('SYNTHESIS_FAILED', 'the engine made no audio for this text; try another wording');
+  return { first: first.value, rest };
+}
+
+/**
+ * The one way from a request to audio that every dialect takes: queue, label, encoder. Resolves with the first audio, so
+ * that whatever fails before it can be an ordinary answer.
+ *
+ * Throws what {@link startSpeech} throws, and `REQUEST_INVALID` for a rate that the encoding lacks.
+ */
+export async function openSpeech(gateway: GatewayOptions, call: SpeechCall): Promise<OpenSpeech> {
+  const { first, rest } = await startSpeech(gateway, call);
+  const inputHz = first.sampleRateHz;
+  let encoder: LabelledEncoder;
+  try {
+    encoder = await createSpeechEncoder(gateway, { id: call.id, inputHz, output: call.output });
+  } catch (error) {
+    await rest.return();
+    throw error;
+  }
+  const { contentType, extension, outputHz } = encoder;
+  const progress = { faults: first.faults ?? 0 };
+  return {
+    contentType,
+    extension,
+    inputHz,
+    outputHz,
+    pieces: encodePieces(first, rest, encoder, progress),
+    fileHeader: () => encoder.fileHeader(),
+    get lengthSamples() {
+      return encoder.lengthSamples;
+    },
+    get faults() {
+      return progress.faults;
+    },
+  };
+}
+
+async function* onlyAudio(events: AsyncIterable<SpeechEvent>): AsyncGenerator<AudioEvent, void, undefined> {
+  for await (const event of events) if (event.type === 'audio') yield event;
+}
+
+async function* encodePieces(
+  first: AudioEvent,
+  rest: AsyncGenerator<AudioEvent, void, undefined>,
+  encoder: LabelledEncoder,
+  progress: { faults: number },
+): AsyncGenerator<SpeechPiece, void, undefined> {
+  let last = first;
+  const encode = (event: AudioEvent): SpeechPiece => {
+    last = event;
+    progress.faults = Math.max(progress.faults, event.faults ?? 0);
+    const { samples, sentenceIndex, sentenceCount } = event;
+    return { bytes: encoder.push(samples), lengthSamples: samples.length, sentenceIndex, sentenceCount };
+  };
+  try {
+    yield encode(first);
+    for await (const event of rest) yield encode(event);
+    const { sentenceIndex, sentenceCount } = last;
+    yield { bytes: encoder.finish(), lengthSamples: 0, sentenceIndex, sentenceCount };
+  } finally {
+    encoder.discard();
+    await rest.return();
+  }
+}
+
+/** Passes events on and counts: time to the first audio, real-time factor from the start of the work, the outcome. */
+async function* measured(
+  events: AsyncIterable<SpeechEvent>,
+  metrics: TimbreMetrics,
+  signal: AbortSignal,
+): AsyncGenerator<SpeechEvent, void, undefined> {
+  const askedMs = performance.now();
+  let startedMs = askedMs;
+  let audioSeconds = 0;
+  let outcome = 'cancelled';
+  try {
+    for await (const event of events) {
+      if (event.type === 'started') startedMs = performance.now();
+      else {
+        if (audioSeconds === 0) metrics.firstAudioSeconds.observe((performance.now() - askedMs) / 1000);
+        audioSeconds += event.samples.length / event.sampleRateHz;
+      }
+      yield event;
+    }
+    outcome = 'ok';
+    if (audioSeconds > 0) metrics.realTimeFactor.observe((performance.now() - startedMs) / 1000 / audioSeconds);
+  } catch (error) {
+    if (!signal.aborted) outcome = error instanceof AppError ? error.code : 'INTERNAL';
+    throw error;
+  } finally {
+    metrics.syntheses.inc({ outcome });
+    metrics.audioSeconds.inc({}, audioSeconds);
+  }
+}
