@@ -8,6 +8,7 @@ import type {
   EngineOptions,
   EngineStatistics,
   ImportProgress,
+  SynthesisOptions,
   SynthesisRequest,
 } from './engine-types.js';
 import { type EngineCall, fromRemoteError, type HostCommand, type HostEvent } from './protocol.js';
@@ -132,7 +133,7 @@ export class EngineChild {
   }
 
   /** Starts a synthesis at once; at most `creditWindow` chunks wait here while the consumer is busy. */
-  synthesize(request: SynthesisRequest, signal: AbortSignal | undefined): ChildSynthesis {
+  synthesize(request: SynthesisRequest, { signal, pace }: SynthesisOptions): ChildSynthesis {
     const id = this.#nextId++;
     const chunks: AudioChunk[] = [];
     let outcome: 'running' | 'ended' | AppError = 'running';
@@ -161,7 +162,8 @@ export class EngineChild {
         },
         onLost: finish,
       });
-      send({ type: 'call', id, call: { method: 'synthesize', request, credit: this.#options.creditWindow } });
+      const asked = pace ? { ...request, speed: pace.speed } : request;
+      send({ type: 'call', id, call: { method: 'synthesize', request: asked, credit: this.#options.creditWindow } });
     }
 
     async function* take(): AsyncGenerator<AudioChunk, void, undefined> {
@@ -171,6 +173,9 @@ export class EngineChild {
       };
       signal?.addEventListener('abort', onAbort, { once: true });
       if (signal?.aborted) onAbort();
+      const unsubscribe = pace?.subscribe((speed) => {
+        if (outcome === 'running') send({ type: 'pace', id, speed });
+      });
       try {
         for (;;) {
           signal?.throwIfAborted();
@@ -188,6 +193,7 @@ export class EngineChild {
           }
         }
       } finally {
+        unsubscribe?.();
         signal?.removeEventListener('abort', onAbort);
         if (outcome === 'running') send({ type: 'cancel', id });
       }

@@ -1,4 +1,5 @@
 import type { CreateEngine, Engine } from './engine-types.js';
+import { PaceControl } from './pace-control.js';
 import { type EngineCall, type HostCommand, type HostEvent, toRemoteError } from './protocol.js';
 
 /** The host's end of a message channel to the server. */
@@ -13,6 +14,8 @@ interface ActiveCall {
   credit: number;
   /** Wakes the call when credit arrives or it is cancelled. */
   wake: (() => void) | null;
+  /** Of a synthesis; the caller may change it. */
+  readonly pace: PaceControl;
 }
 
 /**
@@ -55,13 +58,14 @@ export function hostEngine(channel: HostChannel): Promise<void> {
         abort: new AbortController(),
         credit: request.method === 'synthesize' ? request.credit : 0,
         wake: null,
+        pace: new PaceControl(request.method === 'synthesize' ? request.request.speed : 1),
       };
       active.set(id, call);
       try {
         if (engine === null) throw new Error('a call came before the engine was ready');
         if (request.method === 'synthesize') {
           const { signal } = call.abort;
-          for await (const chunk of engine.synthesize(request.request, { signal })) {
+          for await (const chunk of engine.synthesize(request.request, { signal, pace: call.pace })) {
             await untilCredit(call);
             signal.throwIfAborted();
             call.credit--;
@@ -105,6 +109,9 @@ export function hostEngine(channel: HostChannel): Promise<void> {
           call.wake?.();
           break;
         }
+        case 'pace':
+          active.get(command.id)?.pace.set(command.speed);
+          break;
         case 'cancel': {
           const call = active.get(command.id);
           if (call !== undefined) cancel(call);

@@ -6,6 +6,7 @@
 import type { LanguageMode } from '../text/language.js';
 import type { SplitMethod } from '../text/sentences.js';
 import type { CacheStatistics } from './bounded-cache.js';
+import type { PaceControl } from './pace-control.js';
 
 export type { SplitMethod };
 
@@ -184,11 +185,16 @@ export interface Cancellable {
   readonly signal?: AbortSignal;
 }
 
+export interface SynthesisOptions extends Cancellable {
+  /** Changes the pace while the synthesis runs; absent: it stays that of the request. */
+  readonly pace?: PaceControl;
+}
+
 /** Text in, audio out. Several calls may run at once. */
 export interface Engine {
   readonly info: EngineInfo;
   /** Throws `VOICE_NOT_FOUND`, `TEXT_*`, `LANGUAGE_UNSUPPORTED`, `SYNTHESIS_FAILED`, `ENGINE_RUNTIME` on the first `next`, or later. */
-  synthesize(request: SynthesisRequest, options?: Cancellable): AsyncGenerator<AudioChunk, void, undefined>;
+  synthesize(request: SynthesisRequest, options?: SynthesisOptions): AsyncGenerator<AudioChunk, void, undefined>;
   /** Throws `VOICE_EXISTS`, `VOICE_INVALID`, `AUDIO_*`, `TEXT_*`, `MODEL_NOT_FOUND`. */
   enrolVoice(request: EnrolRequest, options?: Cancellable): Promise<VoiceSummary>;
   listVoices(): Promise<readonly VoiceSummary[]>;

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { encodeWav, pcm16 } from '../audio/wav.js';
 import { createEngine } from './engine.js';
 import type { AudioChunk, Engine, SynthesisRequest } from './engine-types.js';
+import { PaceControl } from './pace-control.js';
 
 const DEMO = join(import.meta.dirname, '../../demo-voice');
 
@@ -60,6 +61,19 @@ describe('the engine on the demo model', () => {
     const normal = await speak({ text });
     expect((await speak({ text, speed: 2 })).length / normal.length).toBeCloseTo(0.5, 1);
     expect((await speak({ text, speed: 0.5 })).length / normal.length).toBeCloseTo(2, 0);
+  });
+
+  it('changes the pace while it speaks', async () => {
+    const text = '您好，欢迎致电客户服务中心，请问有什么可以帮您？';
+    const normal = await speak({ text });
+    const pace = new PaceControl(1);
+    let changed = 0;
+    for await (const { samples } of engine.synthesize(request({ text }), { pace })) {
+      if (changed === 0) pace.set(2);
+      changed += samples.length;
+    }
+    expect(changed / normal.length).toBeLessThan(0.9);
+    expect(changed / normal.length).toBeGreaterThan(0.49);
   });
 
   it('yields the first sentence before the last is made, and passes over one that cannot be spoken', async () => {

@@ -20,6 +20,7 @@ import {
   type ImportModelRequest,
   type ImportProgress,
   type RecordingSource,
+  type SynthesisOptions,
   type SynthesisRequest,
 } from './engine-types.js';
 import { checkRecordingCount, enrolVoice } from './enrol-voice.js';
@@ -120,12 +121,21 @@ class LocalEngine implements Engine {
     if (defaultModel) await this.#model(defaultModel).load();
   }
 
-  async *synthesize(request: SynthesisRequest, { signal }: Cancellable = {}) {
-    signal?.throwIfAborted();
+  async *synthesize(request: SynthesisRequest, options: SynthesisOptions = {}) {
+    options.signal?.throwIfAborted();
     const voice = await this.#voices.load(request.voice);
     const model = this.#modelOf(voice);
     const key = utteranceKey(request, voice, model.digest);
-    yield* this.#utterances.replayOr(key, request.tenant ?? '', () => this.#speak(request, voice, model, signal));
+    let samePace = true;
+    const unsubscribe = options.pace?.subscribe(() => {
+      samePace = false;
+    });
+    try {
+      const make = () => this.#speak(request, voice, model, options);
+      yield* this.#utterances.replayOr(key, request.tenant ?? '', make, () => samePace);
+    } finally {
+      unsubscribe?.();
+    }
   }
 
   /** Synthesises, and says with the audio how often the self-check had to act. */
@@ -133,7 +143,7 @@ class LocalEngine implements Engine {
     request: SynthesisRequest,
     voice: VoiceProfile,
     model: SpeechModel,
-    signal?: AbortSignal,
+    options: SynthesisOptions,
   ): AsyncGenerator<AudioChunk, void, undefined> {
     let faults = 0;
     const onFault = (fault: SpeechFault, outcome: FaultOutcome): void => {
@@ -144,7 +154,7 @@ class LocalEngine implements Engine {
       ...model,
       semanticTokens: (input, abort) => model.semanticTokens({ ...input, onFault }, abort),
     };
-    for await (const chunk of synthesize(request, voice, watched, signal)) {
+    for await (const chunk of synthesize(request, voice, watched, options)) {
       yield faults === 0 ? chunk : { ...chunk, faults };
     }
   }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createMetricsRegistry, createTimbreMetrics } from '../metrics.js';
 import type { AudioChunk, SynthesisRequest } from './engine-types.js';
+import { PaceControl } from './pace-control.js';
 import { EnginePool, type EnginePoolOptions } from './pool.js';
 
 const ENGINE_MODULE = new URL('../../test/fixtures/scripted-engine.ts', import.meta.url).href;
@@ -66,6 +67,17 @@ describe('the engine pool', () => {
     const [other] = await collect(pool.synthesize({ ...request('ms=20'), seed: 2 }));
     expect(again?.samples).toEqual(first?.samples);
     expect(other?.samples).not.toEqual(first?.samples);
+  });
+
+  it('passes a change of pace on to a synthesis under way', async () => {
+    const pool = await startPool();
+    const pace = new PaceControl(1);
+    const lengths: number[] = [];
+    for await (const { samples } of pool.synthesize(request('sentences=3 ms=50 every=300'), { pace })) {
+      lengths.push(samples.length);
+      pace.set(2);
+    }
+    expect(lengths).toEqual([800, 400, 400]);
   });
 
   it('passes every other call of the engine through', async () => {

@@ -15,6 +15,7 @@ import type {
   ImportProgress,
   ModelDetails,
   ModelSummary,
+  SynthesisOptions,
   SynthesisRequest,
   VoiceSummary,
 } from './engine-types.js';
@@ -141,8 +142,9 @@ export class EnginePool implements Engine {
    */
   async *synthesize(
     request: SynthesisRequest,
-    { signal }: Cancellable = {},
+    options: SynthesisOptions = {},
   ): AsyncGenerator<AudioChunk, void, undefined> {
+    const { signal } = options;
     await this.#acquire(signal);
     // The place is free when the engine is done with the call, which after a cancellation is later than we are.
     let settled = Promise.resolve();
@@ -150,7 +152,7 @@ export class EnginePool implements Engine {
     try {
       for (let attempt = 1; ; attempt++) {
         const child = await this.#ready(signal);
-        const synthesis = child.synthesize(request, signal);
+        const synthesis = child.synthesize(request, options);
         settled = synthesis.settled;
         try {
           for await (const chunk of synthesis.chunks) {

@@ -32,6 +32,8 @@ export type HostCommand =
   | { readonly type: 'call'; readonly id: number; readonly call: EngineCall }
   /** The caller took `count` more chunks, so as many more may be sent. */
   | { readonly type: 'credit'; readonly id: number; readonly count: number }
+  /** Another pace for a synthesis under way. */
+  | { readonly type: 'pace'; readonly id: number; readonly speed: number }
   | { readonly type: 'cancel'; readonly id: number }
   | { readonly type: 'ping'; readonly id: number }
   /** Abort what runs, close the engine, exit. */

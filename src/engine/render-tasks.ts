@@ -1,11 +1,14 @@
 import type { ModelSpec } from '../models/model-spec.js';
 import { SPEAKING_GRAPHS } from '../models/sovits/sovits.js';
 import type { ComponentStore } from './component-store.js';
+import type { SemanticPiece } from './decode-tasks.js';
 import { LoadedCache } from './loaded-cache.js';
 import type { Runtime } from './onnxruntime.js';
 import { fillNormal, RANDOM_STREAM, type RandomKey } from './random.js';
-import { type Task, type TaskMethods, Transfer } from './thread-tasks.js';
+import { type Caller, MAX_UNTAKEN_PIECES, type Task, type TaskMethods, Transfer, Until } from './thread-tasks.js';
 import { WaveformDecoder, type WaveformSessions } from './waveform-decoder.js';
+import { WaveformStream } from './waveform-stream.js';
+import { WindowSchedule } from './window-schedule.js';
 
 /** Models whose waveform graphs stay loaded on the rendering thread. */
 const MAX_LOADED_MODELS = 4;
@@ -13,16 +16,24 @@ const MAX_LOADED_MODELS = 4;
 /** One sentence to render; `component` is the digest of the SoVITS component. */
 export interface RenderCall {
   readonly component: string;
-  readonly semanticTokens: Int32Array;
   readonly phonemeIds: readonly number[];
   readonly globalEmbedding: Float32Array;
   readonly speed: number;
   readonly key: RandomKey;
+  /** When the listener has heard everything that came before (Unix time); null when nothing has come yet. */
+  readonly playedOutMs: number | null;
 }
 
-/** What the rendering thread does: `render` yields windows of samples, `load` only makes a model ready. */
+/** What is sent to a sentence while it is rendered: its tokens, or another pace. */
+export type RenderFeed = SemanticPiece | { readonly speed: number };
+
+/**
+ * What the rendering thread does: `render` yields windows of samples as tokens come, `load` only makes a model ready.
+ * One window is computed at a time; whose it is follows from when each listener would run dry.
+ */
 export function renderTasks(store: ComponentStore, runtime: Runtime): TaskMethods {
   const loaded = new LoadedCache<WaveformDecoder>(MAX_LOADED_MODELS, (decoder) => decoder.close());
+  const schedule = new WindowSchedule();
 
   function acquire(component: string): { readonly value: WaveformDecoder; readonly release: () => void } {
     return loaded.acquire(component, () => {
@@ -40,21 +51,49 @@ export function renderTasks(store: ComponentStore, runtime: Runtime): TaskMethod
       acquire(component).release();
     },
 
-    *render(call: RenderCall): Task {
+    *render(call: RenderCall, _signal: AbortSignal, caller: Caller): Task {
       const decoder = acquire(call.component);
+      const { sampleRateHz } = decoder.value.spec;
+      const stream = new WaveformStream(decoder.value, {
+        phonemeIds: call.phonemeIds,
+        globalEmbedding: call.globalEmbedding,
+        speed: call.speed,
+        // Noise belongs to the frame: the same frame has the same noise however the audio is cut.
+        noise: (frame, out) => fillNormal(out, call.key, frame, RANDOM_STREAM.waveform),
+      });
+      const place = schedule.enter(call.playedOutMs, () => {
+        readFeed(stream, caller.sent as RenderFeed[]);
+        return stream.ready && caller.untaken < MAX_UNTAKEN_PIECES;
+      });
+      const turn = new Until(() => stream.over || place.isNext());
       try {
-        const windows = decoder.value.decodeSentence({
-          semanticTokens: call.semanticTokens,
-          phonemeIds: call.phonemeIds,
-          globalEmbedding: call.globalEmbedding,
-          speed: call.speed,
-          // Noise belongs to the frame: the same frame has the same noise however the audio is cut.
-          noise: (frame, out) => fillNormal(out, call.key, frame, RANDOM_STREAM.waveform),
-        });
-        for (const samples of windows) yield new Transfer(samples, [samples.buffer as ArrayBuffer]);
+        for (;;) {
+          if (!turn.ready()) yield turn;
+          if (stream.over) return;
+          const windows = stream.nextWindow();
+          for (;;) {
+            const startedMs = performance.now();
+            const window = windows.next();
+            if (window.done) break;
+            place.gave((1000 * window.value.length) / sampleRateHz, performance.now() - startedMs);
+            yield new Transfer(window.value, [window.value.buffer as ArrayBuffer]);
+            if (!place.isNext()) yield new Until(() => place.isNext());
+          }
+        }
       } finally {
+        place.leave();
         decoder.release();
       }
     },
   };
+}
+
+function readFeed(stream: WaveformStream, sent: RenderFeed[]): void {
+  for (let item = sent.shift(); item !== undefined; item = sent.shift()) {
+    if ('speed' in item) stream.speed = item.speed;
+    else {
+      stream.push(item.tokens);
+      if (item.finished !== null) stream.end();
+    }
+  }
 }

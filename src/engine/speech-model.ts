@@ -21,7 +21,8 @@ import type { SamplingOptions } from './engine-types.js';
 import type { EnrolmentNetworks } from './enrol-voice.js';
 import type { InferenceThreads } from './inference-threads.js';
 import type { ModelStore, StoredModel } from './model-store.js';
-import type { RenderCall } from './render-tasks.js';
+import type { PaceControl } from './pace-control.js';
+import type { RenderCall, RenderFeed } from './render-tasks.js';
 import { checkedTokens, type FaultOutcome, type SpeechFault } from './self-check.js';
 import { TextCache } from './text-cache.js';
 import type { VoiceProfile } from './voice-profile.js';
@@ -59,14 +60,17 @@ export interface SemanticInput {
   readonly onFault?: (fault: SpeechFault, outcome: FaultOutcome) => void;
 }
 
-/** One sentence's tokens for the waveform decoder. */
+/** One sentence for the waveform decoder. */
 export interface WaveformInput {
   readonly voice: VoiceProfile;
   readonly phonemes: PhonemeSentence;
-  readonly semanticTokens: Int32Array;
-  readonly speed: number;
+  /** As they are decoded; the last piece says so. */
+  readonly semanticTokens: AsyncIterable<SemanticPiece>;
+  readonly pace: PaceControl;
   readonly seed: number;
   readonly sentenceIndex: number;
+  /** When the listener has heard everything that came before (Unix time); null when nothing has come yet. */
+  readonly playedOutMs: number | null;
 }
 
 /** A model on the inference threads: the steps between phonemes and samples, each of which can be cancelled. */
@@ -91,7 +95,7 @@ export interface SpeechModel {
    * loop, or the signal, frees the sentence's place in the batch within one step.
    */
   semanticTokens(input: SemanticInput, signal?: AbortSignal): AsyncGenerator<SemanticPiece, void, undefined>;
-  /** Samples in [-1, 1], window by window without gap or overlap. */
+  /** Samples in [-1, 1], window by window without gap or overlap, while tokens are still coming. */
   waveform(input: WaveformInput, signal?: AbortSignal): AsyncGenerator<Float32Array, void, undefined>;
 }
 
@@ -175,16 +179,23 @@ export function openSpeechModel(
       );
     },
 
-    async *waveform({ voice, phonemes, semanticTokens, speed, seed, sentenceIndex }, signal) {
+    async *waveform({ voice, phonemes, semanticTokens, pace, seed, sentenceIndex, playedOutMs }, signal) {
       const call: RenderCall = {
         component: sovits.digest,
-        semanticTokens,
         phonemeIds: phonemes.phonemeIds,
         globalEmbedding: voice.globalEmbedding,
-        speed,
+        speed: pace.speed,
         key: { seed, sentence: sentenceIndex },
+        playedOutMs,
       };
-      yield* threads.render.stream<Float32Array, void>('render', call, { signal });
+      const feed = (send: (item: RenderFeed) => void, fail: (error: unknown) => void): (() => void) => {
+        const forward = async (): Promise<void> => {
+          for await (const piece of semanticTokens) send(piece);
+        };
+        forward().catch(fail);
+        return pace.subscribe((speed) => send({ speed }));
+      };
+      yield* threads.render.stream<Float32Array, void>('render', call, { signal, feed });
     },
   };
 }

@@ -37,6 +37,26 @@ describe('tasks on a thread', () => {
     expect(await all(thread.stream('waitForShared', { rounds: 100 }))).toEqual(['done']);
   });
 
+  it('takes what its caller sends while it runs, and hears no more of it afterwards', async () => {
+    let stopped = 0;
+    const feed = (send: (value: unknown) => void) => {
+      for (const value of ['a', 'b', 'over']) send(value);
+      return () => {
+        stopped += 1;
+      };
+    };
+    expect(await all(thread.stream('echo', {}, { feed }))).toEqual(['a', 'b']);
+    expect(stopped).toBe(1);
+  });
+
+  it('fails where what its caller wanted to send fails', async () => {
+    const feed = (_: unknown, fail: (error: unknown) => void) => {
+      setImmediate(() => fail(new Error('no more tokens')));
+      return () => {};
+    };
+    await expect(all(thread.stream('echo', {}, { feed }))).rejects.toThrow('no more tokens');
+  });
+
   it('stops making pieces while nobody takes them', async () => {
     const pieces = thread.stream<number, void>('count', { to: 1000 });
     await pieces.next();

@@ -11,7 +11,15 @@ import { AppError, type ErrorPayload, errorFromPayload } from '../errors.js';
 export type Task = Generator<unknown, void, void>;
 
 /** What a thread can do, by name: a task, or work short enough to be done at once, or a promise of its result. */
-export type TaskMethods = Readonly<Record<string, (args: never, signal: AbortSignal) => unknown>>;
+export type TaskMethods = Readonly<Record<string, (args: never, signal: AbortSignal, caller: Caller) => unknown>>;
+
+/** What a task sees of its caller. */
+export interface Caller {
+  /** What it sent while the task ran, oldest first; the task takes it from here. The sender bounds what it sends. */
+  readonly sent: unknown[];
+  /** Pieces under way to it; at {@link MAX_UNTAKEN_PIECES} the task waits for it. */
+  readonly untaken: number;
+}
 
 /** Yielded by a task that has nothing to deliver but lets the others go first. */
 export const GIVE_WAY = Symbol('give way');
@@ -37,10 +45,11 @@ export class Transfer<T> {
 }
 
 /** Pieces a task may have under way before it waits for its caller to take one. */
-const MAX_UNTAKEN_PIECES = 4;
+export const MAX_UNTAKEN_PIECES = 4;
 
 type Request =
   | { readonly type: 'call'; readonly id: number; readonly method: string; readonly args: unknown }
+  | { readonly type: 'feed'; readonly id: number; readonly value: unknown }
   | { readonly type: 'cancel'; readonly id: number }
   | { readonly type: 'taken'; readonly id: number };
 
@@ -52,8 +61,7 @@ type Reply =
 
 interface RunningTask {
   readonly task: Task;
-  /** Pieces sent that the caller has not taken yet. */
-  untaken: number;
+  readonly caller: { readonly sent: unknown[]; untaken: number };
   /** What the task said it waits for; null when it can go on. */
   until: Until | null;
 }
@@ -90,7 +98,8 @@ export async function serveTasks(
     if (request.type === 'cancel') promises.get(request.id)?.abort();
     const entry = tasks.get(request.id);
     if (!entry) return;
-    if (request.type === 'taken') entry.untaken -= 1;
+    if (request.type === 'taken') entry.caller.untaken -= 1;
+    else if (request.type === 'feed') entry.caller.sent.push(request.value);
     else {
       tasks.delete(request.id);
       try {
@@ -103,12 +112,13 @@ export async function serveTasks(
 
   function start(id: number, name: string, args: unknown): void {
     const abort = new AbortController();
+    const caller = { sent: [], untaken: 0 };
     try {
-      const method = methods[name] as ((args: unknown, signal: AbortSignal) => unknown) | undefined;
+      const method = methods[name] as TaskMethod | undefined;
       if (!method) throw new AppError('INTERNAL', `an inference thread has no method ${name}`);
-      const started = method(args, abort.signal);
+      const started = method(args, abort.signal, caller);
       if (isTask(started)) {
-        tasks.set(id, { task: started, untaken: 0, until: null });
+        tasks.set(id, { task: started, caller, until: null });
         return;
       }
       promises.set(id, abort);
@@ -133,7 +143,7 @@ export async function serveTasks(
       } else if (turn.value instanceof Until) {
         entry.until = turn.value;
       } else if (turn.value !== GIVE_WAY) {
-        entry.untaken += 1;
+        entry.caller.untaken += 1;
         post('piece', id, turn.value);
       }
     } catch (error) {
@@ -159,7 +169,7 @@ export async function serveTasks(
   while (!closed) {
     const more = beforeRound();
     const runnable = [...tasks].filter(
-      ([, { untaken, until }]) => untaken < MAX_UNTAKEN_PIECES && (until === null || until.ready()),
+      ([, { caller, until }]) => caller.untaken < MAX_UNTAKEN_PIECES && (until === null || until.ready()),
     );
     if (runnable.length === 0) {
       await new Promise<void>((resolve) => {
@@ -176,6 +186,8 @@ export async function serveTasks(
   }
   for (const { task } of tasks.values()) task.return(undefined);
 }
+
+type TaskMethod = (args: unknown, signal: AbortSignal, caller: Caller) => unknown;
 
 function isTask(value: unknown): value is Task {
   return typeof value === 'object' && value !== null && Symbol.iterator in value && 'next' in value;
@@ -222,7 +234,10 @@ export class TaskThread {
     }
   }
 
-  /** Runs a task and yields its pieces as they come. Leaving the loop, or the signal, cancels the task. */
+  /**
+   * Runs a task and yields its pieces as they come. Leaving the loop, or the signal, cancels the task; so does a failure
+   * of `feed`, which is thrown here.
+   */
   async *stream<P, T>(method: string, args: unknown, options: CallOptions = {}): AsyncGenerator<P, T, void> {
     const { signal } = options;
     signal?.throwIfAborted();
@@ -237,10 +252,21 @@ export class TaskThread {
     });
     const onAbort = (): void => wake();
     signal?.addEventListener('abort', onAbort);
+    const failures: unknown[] = [];
+    const send = (value: unknown): void => {
+      if (this.#pending.has(id)) this.#worker.postMessage({ type: 'feed', id, value } satisfies Request);
+    };
+    const fail = (error: unknown): void => {
+      failures.push(error);
+      wake();
+    };
+    let stopFeeding = (): void => {};
     try {
       this.#worker.postMessage({ type: 'call', id, method, args } satisfies Request, [...(options.transfer ?? [])]);
+      if (options.feed) stopFeeding = options.feed(send, fail);
       for (;;) {
         signal?.throwIfAborted();
+        if (failures.length > 0) throw failures[0];
         const reply = inbox.shift();
         if (!reply) {
           await new Promise<void>((resolve) => {
@@ -259,6 +285,7 @@ export class TaskThread {
       }
     } finally {
       this.#pending.delete(id);
+      stopFeeding();
       signal?.removeEventListener('abort', onAbort);
       if (!over && !this.#failure) this.#worker.postMessage({ type: 'cancel', id } satisfies Request);
     }
@@ -282,4 +309,6 @@ export class TaskThread {
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
   readonly transfer?: readonly TransferListItem[];
+  /** Called once the task is started, to send values to its inbox; what it returns is called when the task is over. */
+  readonly feed?: ((send: (value: unknown) => void, fail: (error: unknown) => void) => () => void) | undefined;
 }

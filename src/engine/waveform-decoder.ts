@@ -55,6 +55,13 @@ export interface LatentWave {
   readonly data: Float32Array;
 }
 
+export interface GenerateOptions {
+  /** The frames of z to render; the others are context. Absent: all. */
+  readonly start?: number;
+  readonly end?: number;
+  readonly signal?: AbortSignal;
+}
+
 const DEFAULT_WINDOW_FRAMES = 50;
 const DEFAULT_ROWS = 2;
 /** The head costs a fifth of the whole and has 10 frames of halo: longer windows pay. */
@@ -101,7 +108,7 @@ export class WaveformDecoder {
     const map = frameMap(latent.frames, speed);
     const noise = drawNoise(sentence.noise, map.fraction.length, this.spec.interChannels, noiseScale);
     const z = this.flow(latent, map, globalEmbedding, noise);
-    yield* this.generate(z, globalEmbedding, signal);
+    yield* this.generate(z, globalEmbedding, signal ? { signal } : {});
   }
 
   /** The text side of the encoder, once a sentence. */
@@ -139,25 +146,36 @@ export class WaveformDecoder {
 
   /**
    * The generator in windows with as much context on either side as its convolutions reach, so that the seams are
-   * those of one run. The head is computed a window or two ahead.
+   * those of one run. Frames outside `z` count as what lies beyond the ends of the sentence. The head is computed a
+   * window or two ahead.
    */
   *generate(
     z: LatentWave,
     globalEmbedding: Float32Array,
-    signal?: AbortSignal,
+    options: GenerateOptions = {},
   ): Generator<Float32Array, void, undefined> {
+    const { start: first = 0, end: last = z.frames, signal } = options;
     const { hopSamples } = this.spec;
     const rate = cutRate(this.spec);
     const hidden = new Plane(this.#hiddenChannels(), z.frames * rate);
-    let headFrames = 0;
-    for (let start = 0; start < z.frames; start += this.#windowFrames) {
-      const end = Math.min(start + this.#windowFrames, z.frames);
-      const rows = this.#rowsOf(start * hopSamples, end * hopSamples, hidden.columns);
-      const neededFrames = Math.ceil(Math.max(...rows.map((row) => row.inputEnd)) / rate);
-      while (headFrames < neededFrames) {
+    const windows = Math.ceil((last - first) / this.#windowFrames);
+    const windowFrames = Math.ceil((last - first) / windows);
+    const neededUntil = (rows: readonly TailRow[]): number =>
+      Math.ceil(Math.max(...rows.map((row) => row.inputEnd)) / rate);
+    const rowsOf = (start: number, end: number): TailRow[] =>
+      this.#rowsOf(start * hopSamples, end * hopSamples, hidden.columns);
+    const headEnd = neededUntil(rowsOf(Math.max(first, last - windowFrames), last));
+    let headFrames: number | null = null;
+    for (let start = first; start < last; start += windowFrames) {
+      const end = Math.min(start + windowFrames, last);
+      const rows = rowsOf(start, end);
+      const needed = neededUntil(rows);
+      // At first only what the first window needs, so that it comes soon.
+      let next = needed;
+      headFrames ??= Math.floor(Math.min(...rows.map((row) => row.inputStart)) / rate);
+      while (headFrames < needed) {
         signal?.throwIfAborted();
-        // At first only what the first window needs, so that it comes soon.
-        const next = headFrames === 0 ? neededFrames : Math.min(headFrames + HEAD_WINDOW_FRAMES, z.frames);
+        if (start > first) next = Math.max(needed, Math.min(headFrames + HEAD_WINDOW_FRAMES, headEnd));
         this.#runHead(z, globalEmbedding, headFrames, next, hidden);
         headFrames = next;
       }

@@ -1,0 +1,107 @@
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { joinWindows, SovitsUnderTest } from '../../test/parity/sovits-under-test.js';
+import { fillNormal, RANDOM_STREAM } from './random.js';
+import { WaveformStream } from './waveform-stream.js';
+
+const DEMO = fileURLToPath(new URL('../../demo-voice/s2.pth', import.meta.url));
+const TOKENS = Array.from({ length: 90 }, (_, index) => (index * 197) % 1024);
+const PHONEMES = Array.from({ length: 24 }, (_, index) => 100 + ((index * 31) % 500));
+
+let sovits: SovitsUnderTest;
+let globalEmbedding: Float32Array;
+
+beforeAll(() => {
+  sovits = new SovitsUnderTest(DEMO);
+  const refer = Float32Array.from({ length: sovits.spec.referenceBins * 40 }, (_, index) => Math.sin(index * 12.9898));
+  globalEmbedding = sovits.averageStyle([{ refer, frames: 40 }]);
+});
+
+afterAll(() => sovits.close());
+
+describe('waveform of a sentence whose tokens are still coming', () => {
+  it('is the same however the tokens come', () => {
+    const atOnce = joinWindows(listen(TOKENS, [90]));
+    const onTheGo = joinWindows(listen(TOKENS, new Array<number>(90).fill(1)));
+    const inPieces = joinWindows(listen(TOKENS, [3, 0, 21, 50, 16]));
+    expect(onTheGo).toEqual(atOnce);
+    expect(inPieces).toEqual(atOnce);
+  });
+
+  it('begins after a dozen tokens and leaves none out', () => {
+    const stream = open();
+    for (const [count, token] of TOKENS.entries()) {
+      expect(stream.ready).toBe(count >= 12);
+      if (stream.ready) break;
+      stream.push([token]);
+    }
+    expect(joinWindows(listen(TOKENS, [90])).length).toBe(90 * 2 * sovits.spec.hopSamples);
+    for (const count of [1, 7, 8, 9, 11, 12, 13, 20]) {
+      expect(joinWindows(listen(TOKENS.slice(0, count), [count])).length).toBe(count * 2 * sovits.spec.hopSamples);
+    }
+  });
+
+  it('gives nothing without tokens', () => {
+    const stream = open();
+    expect([...stream.nextWindow()]).toEqual([]);
+    stream.end();
+    expect(stream.ready).toBe(false);
+    expect(stream.over).toBe(true);
+  });
+
+  it.each([0.5, 0.77, 1.3, 2])('lasts as long as the pace %d says', (speed) => {
+    const samples = joinWindows(listen(TOKENS, [30, 60], { speed }));
+    expect(samples.length / sovits.spec.hopSamples).toBeCloseTo(180 / speed, -1);
+  });
+
+  it('takes another pace in small steps from the next window on, without going back', () => {
+    const stream = open();
+    stream.push(TOKENS.slice(0, 40));
+    const before = joinWindows(stream.nextWindow());
+    expect(before).toEqual(joinWindows(listen(TOKENS, [90])).subarray(0, before.length));
+    stream.speed = 2;
+    stream.push(TOKENS.slice(40));
+    stream.end();
+    const after = joinWindows(rest(stream));
+    const frames = (before.length + after.length) / sovits.spec.hopSamples;
+    // 16 frames at the old pace, then 164 that get faster for half a second.
+    expect(frames).toBeGreaterThan(16 + 164 / 2);
+    expect(frames).toBeLessThan(16 + 164 / 2 + 20);
+  });
+
+  it('stops between two pieces once aborted', () => {
+    const abort = new AbortController();
+    const stream = open({ signal: abort.signal });
+    stream.push(TOKENS);
+    const windows = stream.nextWindow();
+    expect(windows.next().done).toBe(false);
+    abort.abort(new Error('the caller left'));
+    expect(() => [...stream.nextWindow()]).toThrow('the caller left');
+  });
+});
+
+function open(options: { readonly speed?: number; readonly signal?: AbortSignal } = {}): WaveformStream {
+  return new WaveformStream(sovits.decoder, {
+    phonemeIds: PHONEMES,
+    globalEmbedding,
+    noise: (frame, out) => fillNormal(out, { seed: 5, sentence: 0 }, frame, RANDOM_STREAM.waveform),
+    ...options,
+  });
+}
+
+/** The windows of a stream that gets its tokens in pieces and is read as soon as there is something. */
+function* listen(tokens: readonly number[], pieces: readonly number[], options = {}): Generator<Float32Array> {
+  const stream = open(options);
+  let sent = 0;
+  for (const piece of pieces) {
+    stream.push(tokens.slice(sent, sent + piece));
+    sent += piece;
+    while (stream.ready) yield* stream.nextWindow();
+  }
+  stream.end();
+  yield* rest(stream);
+}
+
+function* rest(stream: WaveformStream): Generator<Float32Array> {
+  while (stream.ready) yield* stream.nextWindow();
+}

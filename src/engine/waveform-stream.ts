@@ -1,0 +1,238 @@
+import type { FrameMap } from '../models/sovits/flow.js';
+import { drawNoise, type EncodedText, type NoiseSource, type WaveformDecoder } from './waveform-decoder.js';
+
+/** A sentence whose tokens are still to come. */
+export interface StreamedSentence {
+  /** Of the sentence itself, without those of the prompt. */
+  readonly phonemeIds: ArrayLike<number>;
+  readonly globalEmbedding: Float32Array;
+  /** 2 is twice as fast; absent: 1. */
+  readonly speed?: number;
+  readonly noise: NoiseSource;
+  /** How much of the noise is used; absent: upstream's 0.5. */
+  readonly noiseScale?: number;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Tokens that each window adds: the first one soon, the next ones longer, since a window's context costs the same
+ * whatever its length. Fixed, and not by the clock, so that the same tokens give the same samples whoever else is being
+ * served; growth by at most a half keeps the next window ready before the last one is played as long as tokens and
+ * waveform together take less than two thirds of real time.
+ */
+const WINDOW_TOKENS = [8, 8, 12, 16, 24, 32, 40] as const;
+
+/**
+ * What a window sees before and behind the tokens it adds, in tokens. Measured on the demo voice at the last frame of a
+ * window, as the distance of z from that of the whole sentence (another seed: 0.76): look-ahead 0 tokens 0.28,
+ * 2 0.054, 4 0.033, 8 0.029, 16 0.023; context before 12 0.042, 16 0.035, 24 0.023 (with 8 ahead). What remains is the
+ * attention's weak view of the whole sentence.
+ */
+const CONTEXT_TOKENS = 24;
+const LOOK_AHEAD_TOKENS = 4;
+
+/** Frames before a window over which the flow is computed again; its influence is below 10⁻⁴ from 8 on. */
+const FLOW_CONTEXT_FRAMES = 12;
+/** Frames before a window that the generator reads (its two parts reach 10 and 2 frames, see `inputRange`). */
+const GENERATOR_CONTEXT_FRAMES = 14;
+/** Frames over which one window's z gives way to the next one's. */
+const FADE_FRAMES = 4;
+/** Most that the pace changes from one frame to the next: from 1 to 2 in half a second. */
+const PACE_STEP = 1.03;
+
+/**
+ * The waveform of one sentence while its tokens are still being decoded. `push` takes tokens, `end` says that there are
+ * no more, and `nextWindow` yields samples once enough tokens are there (`ready`); windows follow one another without
+ * gap, overlap or repetition.
+ *
+ * A window encodes its tokens between bounded context, so its cost does not grow with the sentence. Seams are made where
+ * they cannot be heard: z of two windows, which differ little and have the same noise, is faded over a few frames, and
+ * the generator then runs over z as if it had been computed at once.
+ */
+export class WaveformStream {
+  readonly #decoder: WaveformDecoder;
+  readonly #sentence: StreamedSentence;
+  #text: EncodedText | null = null;
+  readonly #tokens: number[] = [];
+  #ended = false;
+  #windows = 0;
+  /** Tokens whose audio has been given. */
+  #doneTokens = 0;
+  /** Where each target frame begins, in source frames; the pace is the distance between two. */
+  readonly #starts: number[] = [0];
+  #pace: number;
+  #targetPace: number;
+  /** Frames of audio that have been given. */
+  #doneFrames = 0;
+  /** z of the last frames done and the first ones of the next window, (inter, frames), from `#zStart` on. */
+  #z: Frames;
+
+  constructor(decoder: WaveformDecoder, sentence: StreamedSentence) {
+    this.#decoder = decoder;
+    this.#sentence = sentence;
+    this.#pace = sentence.speed ?? 1;
+    this.#targetPace = this.#pace;
+    this.#z = { start: 0, end: 0, data: new Float32Array(0) };
+  }
+
+  push(tokens: ArrayLike<number>): void {
+    for (let index = 0; index < tokens.length; index++) this.#tokens.push(tokens[index] as number); // in range
+  }
+
+  /** Says that all tokens have been pushed. */
+  end(): void {
+    this.#ended = true;
+  }
+
+  /** The pace from the next window on; reached in small steps. */
+  set speed(speed: number) {
+    this.#targetPace = speed;
+  }
+
+  /** Whether all audio has been given. */
+  get over(): boolean {
+    return this.#ended && this.#doneTokens === this.#tokens.length;
+  }
+
+  /** Whether `nextWindow` has something to give. */
+  get ready(): boolean {
+    return this.#fullWindow !== null || (this.#ended && !this.over);
+  }
+
+  /** Computes the next window, in pieces short enough to notice a cancellation between them; nothing when not `ready`. */
+  *nextWindow(): Generator<Float32Array, void, undefined> {
+    if (!this.ready) return;
+    const { signal, globalEmbedding, phonemeIds } = this.#sentence;
+    signal?.throwIfAborted();
+    this.#text ??= this.#decoder.encodeText(phonemeIds);
+    signal?.throwIfAborted();
+    const full = this.#fullWindow;
+    const all = this.#tokens.length;
+    const window = full ?? { end: all, seen: all };
+    const frames = this.#advance(window.end, window.seen);
+    signal?.throwIfAborted();
+    const { start } = this.#z;
+    yield* this.#decoder.generate({ frames: this.#z.end - start, data: this.#z.data }, globalEmbedding, {
+      start: frames.start - start,
+      end: frames.end - start,
+      ...(signal ? { signal } : {}),
+    });
+    this.#doneTokens = window.end;
+    this.#doneFrames = frames.end;
+    this.#windows += 1;
+    this.#z = this.#cut(this.#z, Math.max(0, frames.end - GENERATOR_CONTEXT_FRAMES), this.#z.end);
+  }
+
+  /** The tokens of the next window, and of its look-ahead, when both are there. */
+  get #fullWindow(): { readonly end: number; readonly seen: number } | null {
+    const size = WINDOW_TOKENS[Math.min(this.#windows, WINDOW_TOKENS.length - 1)] ?? 0;
+    const end = this.#doneTokens + size;
+    // Faster speech has fewer frames a token, of which the generator wants as many.
+    const seen = end + Math.ceil(LOOK_AHEAD_TOKENS * Math.max(1, this.#pace, this.#targetPace));
+    return seen <= this.#tokens.length ? { end, seen } : null;
+  }
+
+  /** Brings z up to the frames of the tokens before `endToken`, with what is known beyond; returns the new frames. */
+  #advance(endToken: number, seenToken: number): { start: number; end: number } {
+    const { spec } = this.#decoder;
+    const { globalEmbedding, noise, noiseScale = 0.5 } = this.#sentence;
+    const { framesPerToken: rate, interChannels } = spec;
+    const fromToken = Math.max(0, this.#doneTokens - CONTEXT_TOKENS);
+    const latent = this.#decoder.encodeTokens(
+      this.#tokens.slice(fromToken, seenToken),
+      this.#text as EncodedText, // made before
+      globalEmbedding,
+    );
+    const source = { start: fromToken * rate, end: seenToken * rate };
+    const last = this.#ended && seenToken === this.#tokens.length;
+    this.#layOut(last ? source.end : source.end - 0.5);
+    const start = this.#doneFrames;
+    const end = this.#framesBefore(endToken * rate);
+    const known = this.#framesBefore(last ? source.end : source.end - 0.5);
+    const from = this.#framesBefore(
+      Math.max(source.start, this.#starts[Math.max(0, start - FLOW_CONTEXT_FRAMES)] ?? 0),
+    );
+    const drawn = drawNoise((frame, out) => noise(frame + from, out), known - from, interChannels, noiseScale);
+    const computed = this.#decoder.flow(latent, this.#frameMap(from, known, source), globalEmbedding, drawn);
+    this.#z = this.#faded({ start: from, end: known, data: computed.data }, start);
+    // Frames behind the fade are placed anew by the next window, at the pace of then.
+    this.#starts.length = Math.min(this.#starts.length, end + FADE_FRAMES + 1);
+    return { start, end };
+  }
+
+  /** Places target frames until one begins at or behind `until` (source frames). */
+  #layOut(until: number): void {
+    for (let at = this.#starts.at(-1) ?? 0; at < until; ) {
+      const wanted = this.#targetPace;
+      this.#pace =
+        wanted > this.#pace ? Math.min(wanted, this.#pace * PACE_STEP) : Math.max(wanted, this.#pace / PACE_STEP);
+      at += this.#pace;
+      this.#starts.push(at);
+    }
+  }
+
+  /** How many target frames begin before a place. */
+  #framesBefore(place: number): number {
+    let count = this.#starts.length;
+    while (count > 0 && (this.#starts[count - 1] ?? 0) >= place) count -= 1;
+    return count;
+  }
+
+  /** Source frames that target frames [from, to) lie between, counted from the start of `source`. */
+  #frameMap(from: number, to: number, source: { readonly start: number; readonly end: number }): FrameMap {
+    const left = new BigInt64Array(to - from);
+    const right = new BigInt64Array(to - from);
+    const fraction = new Float32Array(to - from);
+    const last = source.end - source.start - 1;
+    for (let frame = from; frame < to; frame++) {
+      const begin = this.#starts[frame] ?? 0;
+      const width = (this.#starts[frame + 1] ?? begin + this.#pace) - begin;
+      const place = Math.min(Math.max(0, begin + width / 2 - 0.5 - source.start), last);
+      const below = Math.floor(place);
+      left[frame - from] = BigInt(below);
+      right[frame - from] = BigInt(Math.min(below + 1, last));
+      fraction[frame - from] = place - below;
+    }
+    return { left, right, fraction };
+  }
+
+  /** The z that has been used, and behind it that of `computed`, into which the end of the old one fades. */
+  #faded(computed: Frames, start: number): Frames {
+    const old = this.#z;
+    const from = Math.min(old.start, start);
+    const { interChannels } = this.#decoder.spec;
+    const width = computed.end - from;
+    const data = new Float32Array(interChannels * width);
+    const fadeEnd = Math.min(old.end, start + FADE_FRAMES);
+    for (let channel = 0; channel < interChannels; channel++) {
+      const oldRow = channel * (old.end - old.start) - old.start;
+      const newRow = channel * (computed.end - computed.start) - computed.start;
+      const row = channel * width - from;
+      for (let frame = from; frame < start; frame++) data[row + frame] = old.data[oldRow + frame]!;
+      for (let frame = start; frame < computed.end; frame++) {
+        const fresh = computed.data[newRow + frame]!;
+        const weight = frame < fadeEnd ? (frame - start + 1) / (FADE_FRAMES + 1) : 1;
+        data[row + frame] = weight === 1 ? fresh : fresh * weight + old.data[oldRow + frame]! * (1 - weight);
+      }
+    }
+    return { start: from, end: computed.end, data };
+  }
+
+  #cut(frames: Frames, start: number, end: number): Frames {
+    const { interChannels } = this.#decoder.spec;
+    const from = Math.max(start, frames.start);
+    const data = new Float32Array(interChannels * (end - from));
+    for (let channel = 0; channel < interChannels; channel++) {
+      const row = channel * (frames.end - frames.start) - frames.start;
+      data.set(frames.data.subarray(row + from, row + end), channel * (end - from));
+    }
+    return { start: from, end, data };
+  }
+}
+
+/** Frames [start, end) of a sentence, (channels, frames) row-major. */
+interface Frames {
+  readonly start: number;
+  readonly end: number;
+  readonly data: Float32Array;
+}
