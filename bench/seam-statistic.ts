@@ -1,0 +1,176 @@
+import { melSpectrogram } from '../src/audio/spectrogram.js';
+import { fillNormal, RANDOM_STREAM } from '../src/engine/random.js';
+import type { NoiseSource, WaveformDecoder } from '../src/engine/waveform-decoder.js';
+import { WaveformStream } from '../src/engine/waveform-stream.js';
+import type { DemoSentence } from './demo-streams.js';
+
+const MEASURES = ['energy', 'flux'] as const;
+type Measure = (typeof MEASURES)[number];
+
+/** A statistic of all seams of some streams: how much the sound changes there, against everywhere else. */
+export interface SeamFigures {
+  readonly streams: number;
+  readonly seams: number;
+  /** By measure, in decibels: the 50th and 99th percentile of the interior, of the seams the median and the largest. */
+  readonly change: Readonly<
+    Record<Measure, { interior: number; interior99: number; seams: number; worstSeam: number; seamsAbove99: number }>
+  >;
+  /** Mean difference of log-mel frames in decibels, streamed against whole: mean and largest over the streams. */
+  readonly melDistance: { readonly mean: number; readonly worst: number };
+  /** The same between two whole renderings with other noise: what the model itself leaves open. */
+  readonly melDistanceOfSeeds: { readonly mean: number; readonly least: number };
+}
+
+/** Renders every sentence as a stream and whole, with the same tokens and noise, and compares. */
+export function measureSeams(decoder: WaveformDecoder, sentences: Iterable<DemoSentence>): SeamFigures {
+  const { sampleRateHz } = decoder.spec;
+  const interior: Record<Measure, number[]> = { energy: [], flux: [] };
+  const seams: Record<Measure, number[]> = { energy: [], flux: [] };
+  const distances: number[] = [];
+  const ofSeeds: number[] = [];
+  for (const { phonemeIds, tokens, globalEmbedding, seed } of sentences) {
+    const sentence = { phonemeIds, globalEmbedding, noise: noiseOf(seed) };
+    const { samples, seamsAt } = renderStream(decoder, sentence, tokens);
+    const whole = joined([...decoder.decodeSentence({ ...sentence, semanticTokens: tokens })]);
+    distances.push(melDistance(logMel(samples, sampleRateHz), logMel(whole, sampleRateHz)));
+    if (distances.length % SEEDS_EVERY === 1) {
+      const other = { ...sentence, semanticTokens: tokens, noise: noiseOf(seed + 1000) };
+      const otherSamples = joined([...decoder.decodeSentence(other)]);
+      ofSeeds.push(melDistance(logMel(otherSamples, sampleRateHz), logMel(whole, sampleRateHz)));
+    }
+    const curves = changeCurves(samples, sampleRateHz);
+    const at = seamsAt.map((sample) => Math.round(sample / curves.hopSamples));
+    for (const measure of MEASURES) {
+      const curve = curves[measure];
+      for (const frame of at) seams[measure].push(largestAround(curve, frame));
+      for (let frame = MARGIN; frame < curve.length - MARGIN; frame++) {
+        if (at.every((seam) => Math.abs(seam - frame) > 4 * MARGIN))
+          interior[measure].push(largestAround(curve, frame));
+      }
+    }
+  }
+  const changeOf = (measure: Measure) => {
+    const interior99 = percentile(interior[measure], 0.99);
+    return {
+      interior: percentile(interior[measure], 0.5),
+      interior99,
+      seams: percentile(seams[measure], 0.5),
+      worstSeam: percentile(seams[measure], 1),
+      seamsAbove99: seams[measure].filter((change) => change > interior99).length,
+    };
+  };
+  return {
+    streams: distances.length,
+    seams: seams.flux.length,
+    change: { energy: changeOf('energy'), flux: changeOf('flux') },
+    melDistance: { mean: mean(distances), worst: percentile(distances, 1) },
+    melDistanceOfSeeds: { mean: mean(ofSeeds), least: percentile(ofSeeds, 0) },
+  };
+}
+
+function noiseOf(seed: number): NoiseSource {
+  return (frame, out) => fillNormal(out, { seed, sentence: 0 }, frame, RANDOM_STREAM.waveform);
+}
+
+function renderStream(
+  decoder: WaveformDecoder,
+  sentence: ConstructorParameters<typeof WaveformStream>[1],
+  tokens: readonly number[],
+): { samples: Float32Array; seamsAt: number[] } {
+  const stream = new WaveformStream(decoder, sentence);
+  stream.push(tokens);
+  stream.end();
+  const parts: Float32Array[] = [];
+  const seamsAt: number[] = [];
+  let length = 0;
+  while (stream.ready) {
+    for (const part of stream.nextWindow()) {
+      parts.push(part);
+      length += part.length;
+    }
+    if (stream.ready) seamsAt.push(length);
+  }
+  return { samples: joined(parts), seamsAt };
+}
+
+/** Of so many sentences, one is rendered with other noise too. */
+const SEEDS_EVERY = 4;
+
+const BANDS = 40;
+/** Below so much under the loudest nothing is heard; keeps the logarithm of silence from deciding. */
+const RANGE_DB = 60;
+const DECIBELS = 20 / Math.LN10;
+/** Frames (of 4 ms) on either side of a place that count as being there. */
+const MARGIN = 2;
+
+interface LogMel {
+  /** (bands, frames) in decibels; a frame is 16 ms around sample (frame + ½) · hop. */
+  readonly data: Float32Array;
+  readonly frames: number;
+  readonly hopSamples: number;
+}
+
+function logMel(samples: Float32Array, sampleRateHz: number): LogMel {
+  const hopSamples = Math.round(sampleRateHz / 250);
+  const length = 4 * hopSamples;
+  const options = { fftSize: length, hopSamples, windowSamples: length, sampleRateHz, bands: BANDS };
+  const { data, frames } = melSpectrogram(samples, options);
+  const loudest = data.reduce((most, value) => Math.max(most, value), Number.NEGATIVE_INFINITY);
+  const floor = loudest * DECIBELS - RANGE_DB;
+  return { data: data.map((value) => Math.max(value * DECIBELS, floor)), frames, hopSamples };
+}
+
+function melDistance(a: LogMel, b: LogMel): number {
+  let sum = 0;
+  for (let index = 0; index < a.data.length; index++) sum += Math.abs(a.data[index]! - b.data[index]!);
+  return sum / a.data.length;
+}
+
+/** How much level (8 ms against the 8 ms before) and spectrum (root mean square over bands) change at each frame. */
+function changeCurves(
+  samples: Float32Array,
+  sampleRateHz: number,
+): Record<Measure, Float32Array> & { hopSamples: number } {
+  const { data, frames, hopSamples } = logMel(samples, sampleRateHz);
+  const energy = new Float32Array(frames);
+  const flux = new Float32Array(frames);
+  const peak = samples.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const floor = peak ** 2 * 10 ** (-RANGE_DB / 10);
+  const level = (frame: number): number => {
+    let sum = 0;
+    for (let index = frame * hopSamples; index < (frame + 2) * hopSamples; index++) sum += (samples[index] ?? 0) ** 2;
+    return 10 * Math.log10(sum / (2 * hopSamples) + floor);
+  };
+  for (let frame = 1; frame < frames; frame++) {
+    energy[frame] = Math.abs(level(frame) - level(frame - 2));
+    let sum = 0;
+    for (let at = frame; at < data.length; at += frames) sum += (data[at]! - data[at - 1]!) ** 2;
+    flux[frame] = Math.sqrt(sum / BANDS);
+  }
+  return { energy, flux, hopSamples };
+}
+
+function largestAround(curve: Float32Array, frame: number): number {
+  let largest = 0;
+  for (let at = frame - MARGIN; at <= frame + MARGIN; at++) largest = Math.max(largest, curve[at] ?? 0);
+  return largest;
+}
+
+function joined(parts: readonly Float32Array[]): Float32Array {
+  const samples = new Float32Array(parts.reduce((length, part) => length + part.length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    samples.set(part, offset);
+    offset += part.length;
+  }
+  return samples;
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+function percentile(values: readonly number[], part: number): number {
+  const sorted = Float64Array.from(values).sort();
+  return sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))] ?? Number.NaN;
+}
