@@ -1,7 +1,19 @@
 /** The wire form of a synthesis: what a caller sends, and what comes back when the audio is to be fetched. */
 import { type Static, Type } from 'typebox';
 
-export const SPEECH_LANGUAGES = ['auto', 'auto_yue', 'zh', 'en', 'ko', 'yue', 'all_zh', 'all_ko', 'all_yue'] as const;
+export const SPEECH_LANGUAGES = [
+  'auto',
+  'auto_yue',
+  'zh',
+  'en',
+  'ja',
+  'ko',
+  'yue',
+  'all_zh',
+  'all_ja',
+  'all_ko',
+  'all_yue',
+] as const;
 export const AUDIO_FORMATS = ['wav', 'pcm', 'mp3', 'opus', 'flac', 'vorbis', 'mulaw', 'alaw'] as const;
 export const SPLIT_METHODS = ['sentence', 'chunk30', 'cut0', 'cut1', 'cut2', 'cut3', 'cut4', 'cut5'] as const;
 
@@ -23,8 +35,8 @@ export const SynthesizeFields = Type.Object(
     language: Type.Optional(
       Type.Enum([...SPEECH_LANGUAGES], {
         description:
-          'auto reads each script in its language, auto_yue with Han characters in Cantonese; zh, yue and ko mix that ' +
-          'language with English, all_zh, all_yue and all_ko read numbers in it too; en is English only.',
+          'auto reads each script in its language, auto_yue with Cantonese for Chinese; zh, yue, ja and ko mix that ' +
+          'language with English, all_zh, all_yue, all_ja and all_ko read numbers in it too; en is English only.',
       }),
     ),
     speed: Type.Optional(Type.Number({ minimum: 0.5, maximum: 2, description: '2 is twice as fast.' })),

@@ -8,7 +8,18 @@ export interface SpeechRequest {
   /** Whose request it is; absent: one tenant for all who name none. */
   readonly tenant?: string;
   readonly voice: string;
-  readonly language: 'auto' | 'auto_yue' | 'zh' | 'en' | 'ko' | 'yue' | 'all_zh' | 'all_ko' | 'all_yue';
+  readonly language:
+    | 'auto'
+    | 'auto_yue'
+    | 'zh'
+    | 'en'
+    | 'ja'
+    | 'ko'
+    | 'yue'
+    | 'all_zh'
+    | 'all_ja'
+    | 'all_ko'
+    | 'all_yue';
   /** 0.5–2. */
   readonly speed: number;
   /** uint32. */

@@ -68,6 +68,10 @@ export async function languagePhonemes(
       const { cantonesePhonemes } = await import('./yue/cantonese.js');
       return cantonesePhonemes(text, { readings });
     }
+    case 'ja': {
+      const { japanesePhonemes } = await import('./ja/japanese.js');
+      return japanesePhonemes(text);
+    }
     case 'ko': {
       const { koreanPhonemes } = await import('./ko/korean.js');
       return koreanPhonemes(text);
@@ -86,7 +90,7 @@ const MARKS: ReadonlySet<string> = new Set('! ? … , . - SP SP2 SP3 UNK _ 空 �
 
 async function readSpans(text: SourceText, mode: LanguageMode, options: PhonemeOptions): Promise<PhonemeSentence> {
   const segments: TextSegment[] = [];
-  const plain = plainLetters(text);
+  const plain = plainLetters(text, mode);
   for (const { language, start: from, end: to } of decidedSpans(plain, mode, options.readings ?? [])) {
     const source = plain.slice(from, to);
     const read = await spanPhonemes(source, language, options);

@@ -1,5 +1,6 @@
 import { AppError } from '../errors.js';
-import type { Language, LanguageMode, SymbolVersion } from './language.js';
+import { hanLanguages, hasChinese } from './han-language.js';
+import { LANGUAGE_NAMES, type Language, type LanguageMode, type SymbolVersion } from './language.js';
 import { SourceText } from './source-text.js';
 
 /** A stretch of a text that is read in one language. */
@@ -11,22 +12,23 @@ export interface LanguageSpan {
 /**
  * Splits a text by script into stretches of one language; nothing is lost, spans follow one another.
  *
- * Latin letters are English; Han characters and hangul are what the mode says (LanguageMode). Marks and spaces stay with
+ * Latin letters are English; Han characters and hangul are what the mode says (LanguageMode). Where it reads both
+ * Chinese and Japanese, kana are Japanese, and Han characters what surrounds them (han-language.ts). Marks and spaces stay with
  * what precedes them. A number goes with its neighbours: in the `all_` modes always to their language; otherwise to the
  * language on both sides, else to the side no mark separates it from, else to the longer side ("iPhone 15的" is English,
  * "在12楼" Chinese). A unit right behind a number ("10km", "25°C") stays with it. `en` is a single span.
  *
  * Words in another script are never dropped silently: LANGUAGE_UNSUPPORTED names them. Single stray letters of
- * alphabets used as symbols (α, ω, ノ) are kept for the language to read or skip, and の between Han characters is read
- * as the 的 it stands for in Chinese trade names.
+ * alphabets used as symbols (α, ω, ノ) are kept for the language to read or skip, and の between Chinese characters is
+ * read as the 的 it stands for in trade names.
  * upstream: text/LangSegmenter/langsegmenter.py LangSegmenter.getTexts, whose guesses of Japanese for short Han runs
  * are not followed
  */
 export function languageSpans(text: string, mode: LanguageMode): LanguageSpan[] {
   requireKnownScripts(text, mode);
-  const plain = plainLetters(SourceText.of(text)).text;
+  const plain = plainLetters(SourceText.of(text), mode).text;
   if (mode === 'en') return plain === '' ? [] : [{ language: 'en', text: plain }];
-  return merge(placeNumbers(scriptRuns(plain), mode));
+  return merge(placeNumbers(scriptRuns(plain, mode), mode));
 }
 
 /** The languages a mode may read a word in, the most likely for its own words first. */
@@ -46,49 +48,72 @@ const HAN_LANGUAGE: Readonly<Record<LanguageMode, Language>> = {
   all_yue: 'yue',
   ko: 'ko',
   all_ko: 'ko',
+  ja: 'ja',
+  all_ja: 'ja',
   en: 'en',
 };
 const READABLE: Readonly<Record<LanguageMode, string>> = {
-  auto: 'Chinese, English and Korean',
-  auto_yue: 'Cantonese, English and Korean',
-  zh: 'Chinese and English; "auto" reads Korean too',
-  all_zh: 'Chinese and English; "auto" reads Korean too',
-  yue: 'Cantonese and English; "auto_yue" reads Korean too',
-  all_yue: 'Cantonese and English; "auto_yue" reads Korean too',
+  auto: 'Chinese, English, Japanese and Korean',
+  auto_yue: 'Cantonese, English, Japanese and Korean',
+  zh: 'Chinese and English; "auto" reads Japanese and Korean too',
+  all_zh: 'Chinese and English; "auto" reads Japanese and Korean too',
+  yue: 'Cantonese and English; "auto_yue" reads Japanese and Korean too',
+  all_yue: 'Cantonese and English; "auto_yue" reads Japanese and Korean too',
+  ja: 'Japanese and English; "auto" reads Chinese and Korean too',
+  all_ja: 'Japanese and English; "auto" reads Chinese and Korean too',
   ko: 'Korean and English',
   all_ko: 'Korean and English',
   en: 'English; use "auto" for several languages mixed',
 };
 
-type RunKind = 'han' | 'hangul' | 'latin' | 'number' | 'mark';
+type RunKind = 'han' | 'kana' | 'hangul' | 'latin' | 'number' | 'mark';
 interface Run {
-  kind: RunKind;
+  readonly kind: RunKind;
+  /** Of a number or a mark the one it has on its own. */
+  language: Language;
   text: string;
 }
 
 /** Full-width and mathematical letters and digits as plain ones, so that "ＡＢＣ１" and "𝐇𝐢" are read at all. */
-export function plainLetters(text: SourceText): SourceText {
-  return text
-    .replace(/[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\u{1d400}-\u{1d7ff}]/gu, (letter) => letter.normalize('NFKC'))
-    .replace(/(?<=\p{Script=Han})の(?=\p{Script=Han})/gu, '的');
+export function plainLetters(text: SourceText, mode: LanguageMode): SourceText {
+  const plain = text.replace(/[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\u{1d400}-\u{1d7ff}]/gu, (letter) =>
+    letter.normalize('NFKC'),
+  );
+  return readsJapanese(mode) && !isChineseTradeName(plain.text)
+    ? plain
+    : plain.replace(/(?<=\p{Script=Han})の(?=\p{Script=Han})/gu, '的');
+}
+
+const readsJapanese = (mode: LanguageMode): boolean => mode.startsWith('auto') || mode.endsWith('ja');
+
+/** の between characters that Japanese does not have, and no other kana: 优の品. */
+function isChineseTradeName(text: string): boolean {
+  const kana = text.match(/[\p{Script=Hiragana}\p{Script=Katakana}]/gu);
+  return (kana?.every((character) => character === 'の') ?? false) && hasChinese(text);
 }
 
 const otherWords = (known: string): RegExp => {
   const letter = `[^\\P{L}${known}\\p{Script=Common}\\p{Script=Inherited}]`;
   return new RegExp(`${letter}(?:${letter}|[\\p{M}ー])*`, 'gu');
 };
-/** Words of no script that a mode with, or without, Korean reads. */
-const OTHER_WORD = otherWords('\\p{Script=Han}\\p{Script=Latin}');
-const OTHER_WORD_BESIDE_KOREAN = otherWords('\\p{Script=Han}\\p{Script=Latin}\\p{Script=Hangul}');
+/** Words of no script that a mode reads: with Korean, with Japanese, with both, with neither. */
+const HANGUL = '\\p{Script=Hangul}';
+const KANA = '\\p{Script=Hiragana}\\p{Script=Katakana}';
+const OTHER_WORDS = Object.fromEntries(
+  ['', HANGUL, KANA, HANGUL + KANA].map((scripts) => [
+    scripts,
+    otherWords(`\\p{Script=Han}\\p{Script=Latin}${scripts}`),
+  ]),
+);
 /** Alphabets whose single letters stand in formulas and emoticons. */
 const SYMBOL_LETTER = /^[\p{Script=Greek}\p{Script=Cyrillic}\p{Script=Hiragana}\p{Script=Katakana}]\p{M}*$/u;
 
 /** Throws LANGUAGE_UNSUPPORTED for a language that the symbol table of a model has no phonemes for. */
 export function requireSpoken(language: Language, symbols: SymbolVersion): void {
-  if (symbols === 'v2' || language === 'zh' || language === 'en') return;
+  if (symbols === 'v2' || language === 'zh' || language === 'en' || language === 'ja') return;
   throw new AppError(
     'LANGUAGE_UNSUPPORTED',
-    `a v1 model speaks Chinese and English, not ${language === 'ko' ? 'Korean' : 'Cantonese'}; ` +
+    `a v1 model speaks Chinese, English and Japanese, not ${LANGUAGE_NAMES[language]}; ` +
       'use a voice of a v2, v2Pro, v2ProPlus, v3 or v4 model, or another language',
   );
 }
@@ -100,10 +125,11 @@ export function requireSpoken(language: Language, symbols: SymbolVersion): void 
 export function requireKnownScripts(written: string, mode: LanguageMode, symbols: SymbolVersion = 'v2'): void {
   requireSpoken(HAN_LANGUAGE[mode], symbols);
   if (symbols === 'v1' && mode.startsWith('auto') && /\p{Script=Hangul}/u.test(written)) requireSpoken('ko', symbols);
-  const text = plainLetters(SourceText.of(written)).text;
+  const text = plainLetters(SourceText.of(written), mode).text;
   const unread = new Set<string>();
   const korean = mode.startsWith('auto') || mode.endsWith('ko');
-  for (const [word] of text.matchAll(korean ? OTHER_WORD_BESIDE_KOREAN : OTHER_WORD)) {
+  const scripts = (korean ? HANGUL : '') + (readsJapanese(mode) ? KANA : '');
+  for (const [word] of text.matchAll(OTHER_WORDS[scripts]!)) {
     if (!SYMBOL_LETTER.test(word)) unread.add(word);
   }
   if (mode === 'en') {
@@ -121,10 +147,11 @@ export function requireKnownScripts(written: string, mode: LanguageMode, symbols
 
 const UNITS =
   'km/h|km²|km|kg|kPa|kHz|kWh|kW|kB|KB|KG|cm²|cm|mm|ml|mL|mg|mAh|mA|ms|min|mph|mol|m/s|m²|m³|m|MB|MHz|Mbps|MPa|MW|g|GB|GHz|Gbps|TB|Hz|dB|db|s|h|V|W|A|L|°C|°F|℃|℉|bps|fps|rpm|nm|μm|Ω|kcal|cal|ft|lb|oz';
-/** In this order: a number with its sign and unit, Han, hangul, Latin (letters with marks between them), any other character. */
+/** In this order: a number with its sign and unit, Han, kana, hangul, Latin (letters with marks between them), any other character. */
 const RUN = new RegExp(
   `(?<number>(?:(?<!\\p{Script=Latin})(?:HK|US|NT|AU|CA|[ACS])\\$|[$€£¥￥₩#]|(?<![\\p{L}\\p{N}])[+\\-−±~～])?[\\p{N}]+(?:[.,:/：][\\p{N}]+)*(?:\\s?(?:${UNITS})(?![\\p{Script=Latin}\\p{N}]))?)` +
     '|(?<han>[\\p{Script=Han}]+)' +
+    '|(?<kana>[\\p{Script=Hiragana}\\p{Script=Katakana}ー゛゜ｰﾞﾟ]+)' +
     '|(?<hangul>[\\p{Script=Hangul}]+)' +
     '|(?<latin>\\p{Script=Latin}[\\p{Script=Latin}\\p{M}]*)' +
     '|(?<mark>[^])',
@@ -132,23 +159,50 @@ const RUN = new RegExp(
 );
 
 /** Runs of one script each, with marks joined to the run before them, or to the first run when they open the text. */
-function scriptRuns(text: string): Run[] {
+function scriptRuns(text: string, mode: LanguageMode): Run[] {
   const runs: Run[] = [];
+  const han: { run: Run; start: number; end: number }[] = [];
   let opening = '';
   for (const match of text.matchAll(RUN)) {
-    const kind = (Object.entries(match.groups ?? {}).find(([, value]) => value !== undefined)?.[0] ??
-      'mark') as RunKind;
+    const kind = kindOf(match, text, mode);
     const last = runs.at(-1);
     if (kind === 'mark') {
       if (last === undefined) opening += match[0];
       else last.text += match[0];
-    } else if (last?.kind === kind) last.text += match[0];
-    else runs.push({ kind, text: match[0] });
+      continue;
+    }
+    if (last !== undefined && last.kind === kind) last.text += match[0];
+    else runs.push({ kind, language: languageOf(kind, mode), text: match[0] });
+    if (kind === 'han' || kind === 'kana') {
+      han.push({ run: runs.at(-1)!, start: match.index, end: match.index + match[0].length });
+    }
+  }
+  if (mode.startsWith('auto') && han.length > 0) {
+    const languages = hanLanguages(text, han);
+    han.forEach(({ run }, i) => {
+      if (languages[i] === 'japanese') run.language = 'ja';
+    });
   }
   const first = runs[0];
   if (first !== undefined) first.text = opening + first.text;
-  else if (opening !== '') runs.push({ kind: 'mark', text: opening });
+  else if (opening !== '') runs.push({ kind: 'mark', language: HAN_LANGUAGE[mode], text: opening });
   return runs;
+}
+
+/** Kana are marks to a mode without Japanese, and so is one of its own, which is part of an emoticon. */
+function kindOf(match: RegExpExecArray, text: string, mode: LanguageMode): RunKind {
+  const kind = (Object.entries(match.groups ?? {}).find(([, value]) => value !== undefined)?.[0] ?? 'mark') as RunKind;
+  if (kind !== 'kana') return kind;
+  if (mode.endsWith('ja')) return 'kana';
+  if (!readsJapanese(mode)) return 'mark';
+  const neighbours = text.charAt(match.index - 1) + text.charAt(match.index + match[0].length);
+  return match[0].length > 1 || /[\p{L}\p{N}]/u.test(neighbours) ? 'kana' : 'mark';
+}
+
+function languageOf(kind: RunKind, mode: LanguageMode): Language {
+  if (kind === 'latin') return 'en';
+  if (kind === 'hangul') return 'ko';
+  return kind === 'kana' ? 'ja' : HAN_LANGUAGE[mode];
 }
 
 const MARK_BEFORE = /[,.!?，。！？]$/u;
@@ -157,21 +211,19 @@ const HAS_UNIT = new RegExp(`[\\p{N}]\\s?(?:${UNITS})[^\\p{L}\\p{N}]*$`, 'u');
 /** Gives each number the language of the neighbour it belongs to. */
 function placeNumbers(runs: readonly Run[], mode: LanguageMode): LanguageSpan[] {
   const spans: LanguageSpan[] = [];
-  const languageOf = (kind: RunKind | undefined): Language =>
-    kind === 'latin' ? 'en' : kind === 'hangul' ? 'ko' : HAN_LANGUAGE[mode];
   runs.forEach((run, i) => {
-    let language = languageOf(run.kind);
+    let language = run.language;
     if (run.kind === 'number' && !mode.startsWith('all_')) {
       const before = spans.at(-1);
       const after = runs[i + 1];
-      if (before === undefined) language = languageOf(after?.kind);
-      else if (after === undefined || before.language === languageOf(after.kind)) language = before.language;
+      if (before === undefined) language = after?.language ?? language;
+      else if (after === undefined || before.language === after.language) language = before.language;
       else if (/\p{Script=Latin}-$/u.test(before.text))
         language = before.language; // COVID-19, GPT-4
-      else if (MARK_BEFORE.test(before.text)) language = languageOf(after.kind);
+      else if (MARK_BEFORE.test(before.text)) language = after.language;
       else if (/[.。]$/.test(run.text) || (HAS_UNIT.test(run.text) && /[,;，；、！!？?]\s*$/.test(run.text))) {
         language = before.language;
-      } else language = length(before.text) >= length(after.text) ? before.language : languageOf(after.kind);
+      } else language = length(before.text) >= length(after.text) ? before.language : after.language;
     }
     const last = spans.at(-1);
     if (last?.language === language) spans[spans.length - 1] = { language, text: last.text + run.text };

@@ -8,19 +8,40 @@
 export type SymbolVersion = 'v1' | 'v2';
 
 /** A language that one stretch of text is read in. */
-export type Language = 'zh' | 'en' | 'ko' | 'yue';
+export type Language = 'zh' | 'en' | 'ko' | 'yue' | 'ja';
+
+export const LANGUAGE_NAMES: Readonly<Record<Language, string>> = {
+  zh: 'Chinese',
+  en: 'English',
+  ko: 'Korean',
+  yue: 'Cantonese',
+  ja: 'Japanese',
+};
 
 /**
- * How the caller says which languages to expect (upstream: `text_lang`). `zh`, `yue` and `ko` mix that language with
- * English and give each number to the language around it; `all_zh`, `all_yue` and `all_ko` are the same with every
- * number read in that language. `auto` reads Han characters as Chinese, hangul as Korean and Latin letters as English;
- * `auto_yue` reads Han characters as Cantonese. `en` reads everything as English.
+ * How the caller says which languages to expect (upstream: `text_lang`). `zh`, `yue`, `ja` and `ko` mix that
+ * language with English and give each number to the language around it; `all_zh`, `all_yue`, `all_ja` and `all_ko` are
+ * the same with every number read in that language. `auto` reads kana as Japanese, hangul as Korean, Latin letters as
+ * English, and Han characters as Chinese or, where kana or the characters themselves say so, as Japanese; `auto_yue`
+ * reads Cantonese where `auto` reads Chinese. `en` reads everything as English.
  */
 export type LanguageMode = (typeof LANGUAGE_MODES)[number];
 
-export const LANGUAGE_MODES = ['auto', 'auto_yue', 'zh', 'en', 'ko', 'yue', 'all_zh', 'all_ko', 'all_yue'] as const;
+export const LANGUAGE_MODES = [
+  'auto',
+  'auto_yue',
+  'zh',
+  'en',
+  'ja',
+  'ko',
+  'yue',
+  'all_zh',
+  'all_ja',
+  'all_ko',
+  'all_yue',
+] as const;
 
-/** The smallest stretch of a text whose phonemes are known apart: a Chinese character, a Korean syllable, an English word. */
+/** The smallest stretch of a text whose phonemes are known apart: a Chinese character, a Korean syllable, a word. */
 export interface SpokenUnit {
   /** As it stands in `normalizedText`. */
   readonly text: string;
@@ -29,7 +50,7 @@ export interface SpokenUnit {
   readonly end: number;
   /** How many phonemes it has; those of all units, one after another, are the text's. */
   readonly phonemeCount: number;
-  /** In the language's usual notation: pinyin, Jyutping, ARPAbet, hangul. Empty for what is not spoken. */
+  /** In the language's usual notation: pinyin, Jyutping, ARPAbet, hangul, katakana with the accent. Empty for what is not spoken. */
   readonly reading: string;
   /** What decided the reading, in a few words for people. */
   readonly rule: string;

@@ -10,6 +10,7 @@ import { phonemeIds, symbolTable } from '../../src/text/symbols.js';
 import { cantonesePhonemes } from '../../src/text/yue/cantonese.js';
 import { normalizeChinese } from '../../src/text/zh/chinese.js';
 import { type EnglishRow, englishHomographs, englishImprovement, hasUnknownWord } from './improvements-en.js';
+import { japaneseImprovement } from './improvements-ja.js';
 import { koreanImprovement } from './improvements-ko.js';
 import { writtenImprovement, zhImprovement, zhPolyphone } from './improvements-zh.js';
 
@@ -55,7 +56,11 @@ export interface TextReport {
 const IDENTICAL = 0.98;
 /** The same in Cantonese and in Korean. */
 const IDENTICAL_CANTONESE = 0.99;
+const SPANS_WITH_KANA = 0.9;
 const IDENTICAL_KOREAN = 0.93;
+/** Sentences with accents, and phonemes, of Japanese; no sentence is set apart from these. */
+const IDENTICAL_JAPANESE = 0.9;
+const PHONEMES_JAPANESE = 0.98;
 /** Share of polyphone targets that must be right. */
 const POLYPHONES_RIGHT = 0.9;
 
@@ -70,6 +75,7 @@ export async function compareText(folder: string): Promise<TextReport> {
     symbols(report, version);
     await english(report, version);
     await chinese(report, version);
+    await japanese(report, version);
     await mixed(report, version);
   }
   await cantonese(report);
@@ -258,6 +264,35 @@ async function korean(report: Report): Promise<void> {
   );
 }
 
+async function japanese(report: Report, version: SymbolVersion): Promise<void> {
+  const rows: SentenceRow[] | undefined = report.rows(`ja.${version}.jsonl`);
+  if (rows === undefined) return;
+  const outcomes: Outcome[] = [];
+  for (const row of rows) {
+    const { phonemes } = await languagePhonemes(row.text, { language: 'ja', symbols: version });
+    outcomes.push(compare(row, phonemes, version, japaneseImprovement(row.text)));
+  }
+  const section = report.section(`ja ${version}`, outcomes);
+  report.check(
+    `ja ${version}: all sentences identical, accents included`,
+    section.exact,
+    section.rows,
+    IDENTICAL_JAPANESE,
+  );
+  const phonemes = section.phoneAccuracy ?? 0;
+  report.checks.push({
+    name: `ja ${version}: phonemes identical`,
+    passed: phonemes >= PHONEMES_JAPANESE,
+    detail: `${percent(phonemes)}, expected at least ${percent(PHONEMES_JAPANESE)}`,
+  });
+  report.check(
+    `ja ${version}: sentences identical where nothing is improved`,
+    section.plainExact,
+    section.plainRows,
+    IDENTICAL,
+  );
+}
+
 interface MixedRow extends SentenceRow {
   readonly lang: string;
   readonly retried_with_dot?: boolean;
@@ -275,13 +310,14 @@ async function mixed(report: Report, version: SymbolVersion): Promise<void> {
   }
   const section = report.section(`mixed ${version}`, outcomes);
   report.check(
-    `mixed ${version}: sentences without Japanese identical where nothing is improved and no polyphone is concerned`,
+    `mixed ${version}: sentences identical where nothing is improved and no polyphone is concerned`,
     section.plainExact,
     section.plainRows,
     IDENTICAL,
   );
 }
 
+const KANA = /[\p{Script=Hiragana}\p{Script=Katakana}]/u;
 const OTHER_SCRIPT = /[\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}]/u;
 
 function isMode(mode: string): mode is LanguageMode {
@@ -298,7 +334,10 @@ function isReadable(text: string, mode: LanguageMode, version: SymbolVersion): b
 }
 
 function mixedReason(row: MixedRow): string | null {
-  if (row.segments.some((segment) => segment.lang === 'ja')) {
+  if (
+    !row.lang.endsWith('ja') &&
+    row.segments.some(({ lang, text }) => lang === 'ja' && (!KANA.test(text) || /[吗喊们这]/.test(text)))
+  ) {
     return 'Chinese taken for Japanese';
   }
   if (
@@ -321,6 +360,7 @@ function mixedReason(row: MixedRow): string | null {
 function segmentReason(language: string, text: string): string | null {
   if (language === 'en') return englishMixed(text);
   if (language === 'zh') return zhReason(text);
+  if (language === 'ja') return japaneseImprovement(text);
   return language === 'yue' ? (writtenImprovement(text) ?? cantoneseCharacter(text)) : koreanImprovement(text);
 }
 
@@ -429,7 +469,9 @@ function outcomeOf(id: string, text: string, expected: string, actual: string, r
 interface SpanRow {
   readonly id: string;
   readonly text: string;
+  readonly auto?: readonly { readonly lang: string; readonly text: string }[];
   readonly default_zh?: readonly { readonly lang: string; readonly text: string }[];
+  readonly default_ja?: readonly { readonly lang: string; readonly text: string }[];
 }
 
 function spans(report: Report): void {
@@ -446,6 +488,33 @@ function spans(report: Report): void {
     });
   const section = report.section('language spans (all_zh)', outcomes);
   report.check('language spans: zh and en parted alike', section.plainExact, section.plainRows, IDENTICAL);
+  japaneseSpans(report, rows);
+}
+
+/** Span by span, in the texts with kana: in `auto` Japanese is told from Chinese, in `all_ja` everything else is Japanese. */
+function japaneseSpans(report: Report, rows: readonly SpanRow[]): void {
+  const outcomes = rows
+    .filter((row) => KANA.test(row.text))
+    .flatMap((row) =>
+      (['auto', 'all_ja'] as const).flatMap((mode) => {
+        const expected = characterLanguages((mode === 'auto' ? row.auto : row.default_ja) ?? []);
+        if (!isReadable(row.text, mode, 'v2')) return [];
+        const actual = characterLanguages(
+          languageSpans(row.text, mode).map((span) => ({ ...span, lang: span.language })),
+        );
+        return outcomeOf(`${row.id} ${mode}`, row.text, expected, actual, null);
+      }),
+    );
+  const section = report.section('language spans (ja)', outcomes);
+  report.check('language spans: texts with kana parted alike', section.exact, section.rows, SPANS_WITH_KANA);
+}
+
+/** "ja zh": the languages of a text's letters in order, where they change. */
+function characterLanguages(spans: readonly { readonly lang: string; readonly text: string }[]): string {
+  return spans
+    .map(({ lang, text }) => `${lang}:${text.replace(/[^\p{L}]/gu, '')}`)
+    .join(' | ')
+    .replace(/\b(\w\w):([^ ]*) \| \1:/g, '$1:$2');
 }
 
 interface SegmentationRow {

@@ -16,6 +16,7 @@ export interface Sections<Header> {
   readonly header: Header;
   readonly uint8: (key: string) => Uint8Array;
   readonly uint16: (key: string) => Uint16Array;
+  readonly int16: (key: string) => Int16Array;
   readonly float64: (key: string) => Float64Array;
 }
 
@@ -36,6 +37,7 @@ export function readSections<Header>(file: URL): Sections<Header> {
     header,
     uint8: (key) => new Uint8Array(raw.buffer, start + place(key).offset, place(key).length),
     uint16: (key) => new Uint16Array(raw.buffer, start + place(key).offset, place(key).length),
+    int16: (key) => new Int16Array(raw.buffer, start + place(key).offset, place(key).length),
     float64: (key) => new Float64Array(raw.buffer, start + place(key).offset, place(key).length),
   };
 }
