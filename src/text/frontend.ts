@@ -70,7 +70,7 @@ export async function languagePhonemes(
     }
     case 'ja': {
       const { japanesePhonemes } = await import('./ja/japanese.js');
-      return japanesePhonemes(text);
+      return japanesePhonemes(text, { readings });
     }
     case 'ko': {
       const { koreanPhonemes } = await import('./ko/korean.js');

@@ -35,7 +35,7 @@ export function languageSpans(text: string, mode: LanguageMode): LanguageSpan[] 
 export function languagesOf(mode: LanguageMode): readonly Language[] {
   if (mode === 'en') return ['en'];
   const main = HAN_LANGUAGE[mode];
-  return mode.startsWith('auto') ? [main, 'en', 'ko'] : [main, 'en'];
+  return mode.startsWith('auto') ? [main, 'en', 'ja', 'ko'] : [main, 'en'];
 }
 
 /** The language of Han characters, and of numbers on their own. */

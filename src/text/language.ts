@@ -64,7 +64,7 @@ export interface FixedReading {
   readonly start: number;
   readonly end: number;
   readonly language: Language;
-  /** Chinese and Cantonese: a syllable for each character; English: ARPAbet phones. */
+  /** Chinese and Cantonese: a syllable for each character; English: ARPAbet phones; Japanese: kana with ↓. */
   readonly reading: readonly string[];
   /** Who decided, for `SpokenUnit.rule`. */
   readonly rule: string;

@@ -61,7 +61,7 @@ export async function parseReading(alphabet: Alphabet, written: string): Promise
         : 'a Korean reading is written in hangul syllables only';
     case 'kana':
       return /^[ぁ-ゖァ-ヺー↓ꜜ]+$/.test(value)
-        ? { language: 'ja' as Language, syllables: [value.replaceAll('ꜜ', '↓')] }
+        ? { language: 'ja', syllables: [value.replaceAll('ꜜ', '↓')] }
         : 'a Japanese reading is written in kana, with ↓ behind the mora after which the pitch falls';
   }
 }

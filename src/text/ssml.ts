@@ -66,7 +66,7 @@ export async function readSsml(document: string, language: LanguageMode): Promis
 function rootLanguage(root: XmlElement, language: LanguageMode): LanguageMode {
   if (language !== 'auto') return language;
   const named = modeOf(root.attributes.get('xml:lang') ?? '');
-  return named === 'yue' ? 'auto_yue' : named === ('ja' as LanguageMode) ? named : language;
+  return named === 'yue' ? 'auto_yue' : named === 'ja' ? named : language;
 }
 
 /** `zh-CN` → zh, `zh-HK` → yue … undefined for a language that is not spoken. */

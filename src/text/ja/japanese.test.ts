@@ -124,6 +124,24 @@ describe('Japanese phonemes', () => {
     ]);
   });
 
+  it('follow readings that were decided outside, accents included', () => {
+    const fixed = (start: number, end: number, kana: string) =>
+      ({ start, end, language: 'ja', reading: [kana], rule: 'lexicon names, line 1' }) as const;
+    const { phonemes, units, normalizedText } = japanesePhonemes('渋谷の東京店が1,000円。', {
+      readings: [fixed(0, 2, 'シ↓ブヤ'), fixed(3, 6, 'とうきょうてん')],
+    });
+    expect(phonemes.join('')).toBe('shi]buyano#to[okyooteNga#se[N]eN.');
+    expect(units[0]).toMatchObject({
+      text: '渋谷',
+      start: 0,
+      end: 2,
+      rule: 'lexicon names, line 1',
+      reading: 'シブヤ/1',
+    });
+    expect(units.at(-2)).toMatchObject({ text: '円', start: 12, end: 13 });
+    expect(normalizedText).toBe('渋谷の東京店が1000円。');
+  });
+
   it('come for any text, and their units cover them', () => {
     const text = fc.oneof(
       fc.string({ unit: 'binary', maxLength: 60 }),

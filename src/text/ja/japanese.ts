@@ -1,7 +1,8 @@
-import type { LanguagePhonemes, SpokenUnit } from '../language.js';
+import type { FixedReading, LanguagePhonemes, SpokenUnit } from '../language.js';
 import { SourceText } from '../source-text.js';
 import { analyseJapanese } from './analysis.js';
 import { normalizeJapanese as normalize, SPELT } from './normalization.js';
+import { PLACED_CHARACTERS, type PlacedReadings, placeReadings } from './placed-readings.js';
 import { prosodicPhonemes } from './prosody.js';
 import { FILLER, type Word } from './words.js';
 
@@ -15,27 +16,32 @@ export function normalizeJapanese(text: string): string {
  * what they are, and those that no table holds become UNK, as the models were trained. `word2ph` is null. Nothing is
  * thrown. upstream: text/japanese.py g2p
  */
-export function japanesePhonemes(text: string | SourceText): LanguagePhonemes {
-  const source = normalize(SourceText.of(text));
+export function japanesePhonemes(
+  text: string | SourceText,
+  { readings = [] }: { readonly readings?: readonly FixedReading[] } = {},
+): LanguagePhonemes {
+  const normalized = normalize(SourceText.of(text));
+  const placed = placeReadings(normalized, readings);
+  const source = placed.text;
   const phonemes: string[] = [];
   const units: SpokenUnit[] = [];
   for (const match of source.text.matchAll(PIECE)) {
     const [piece, mark] = match;
-    if (mark === undefined) readPiece(source.slice(match.index, match.index + piece.length), phonemes, units);
+    if (mark === undefined) readPiece(source.slice(match.index, match.index + piece.length), placed, phonemes, units);
     else if (mark !== ' ') {
       const [start, end] = source.sourceRange(match.index, match.index + mark.length);
       phonemes.push(MARKS[mark] ?? mark);
       units.push({ text: mark, start, end, phonemeCount: 1, reading: '', rule: 'mark', startsWord: false });
     }
   }
-  return { normalizedText: source.replaceAll(SPELT, '').text, phonemes, word2ph: null, units };
+  return { normalizedText: normalized.replaceAll(SPELT, '').text, phonemes, word2ph: null, units };
 }
 
 /** What the analyser reads, or one mark. */
-const ANALYSED = `A-Za-z0-9々〇\u3041-\u30ff\u4e00-\u9fff．${SPELT}`;
+const ANALYSED = `A-Za-z0-9々〇\u3041-\u30ff\u4e00-\u9fff．${SPELT}${PLACED_CHARACTERS}`;
 const PIECE = new RegExp(`[${ANALYSED}]+|([^${ANALYSED}])`, 'gu');
 
-function readPiece(source: SourceText, phonemes: string[], units: SpokenUnit[]): void {
+function readPiece(source: SourceText, placed: PlacedReadings, phonemes: string[], units: SpokenUnit[]): void {
   // Figures to be spelt are followed by a mark that the analyser does not see.
   const plain = source.replaceAll(SPELT, '');
   const spelt = new Set<number>();
@@ -44,15 +50,17 @@ function readPiece(source: SourceText, phonemes: string[], units: SpokenUnit[]):
     spelt.add(index - marks);
     marks++;
   }
-  const words = analyseJapanese(fullWidth(plain.text), (at) => spelt.has(at));
+  const words = analyseJapanese(fullWidth(plain.text), (at) => spelt.has(at), placed.words);
   const read = prosodicPhonemes(words);
   phonemes.push(...read.phonemes);
   words.forEach((word, i) => {
     const [start, end] = plain.sourceRange(word.start, word.end);
     const phonemeCount = read.counts[i] ?? 0;
     const startsWord = word.joins !== true;
-    const text = plain.text.slice(word.start, word.end);
-    units.push({ text, start, end, phonemeCount, reading: readingOf(word), rule: ruleOf(word), startsWord });
+    const written = plain.text.slice(word.start, word.end);
+    const text = placed.words.get(written)?.text ?? written;
+    const rule = placed.rules.get(written) ?? ruleOf(word);
+    units.push({ text, start, end, phonemeCount, reading: readingOf(word), rule, startsWord });
   });
 }
 

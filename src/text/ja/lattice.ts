@@ -4,9 +4,10 @@ import { entryWords, unknownWord, type Word } from './words.js';
 /**
  * Cuts a text without marks into the words of the cheapest path: the sum of what words cost and what it costs that they
  * are neighbours. Of equally cheap paths it takes the one MeCab takes, on which readings depend.
+ * `before` and `after` are the contexts of what stands around the text: nothing, or a noun (`NOUN`).
  * At most `MAX_LENGTH` characters. upstream: mecab (viterbi.cpp, tokenizer.cpp), as Open JTalk calls it
  */
-export function cutWords(dictionary: Dictionary, text: string): Word[] {
+export function cutWords(dictionary: Dictionary, text: string, before = NOTHING, after = NOTHING): Word[] {
   const { contexts, costs, connections, contextCount } = dictionary;
   const { entry, start, context, cost, previous, nextEnding } = nodes;
   const lastEnding = new Int32Array(text.length + 1).fill(NONE);
@@ -21,7 +22,7 @@ export function cutWords(dictionary: Dictionary, text: string): Word[] {
     count++;
   };
   const { end } = nodes;
-  add(0, 0, NONE, 0, 0); // where the sentence begins
+  add(0, 0, NONE, before, 0);
   previous[0] = NONE;
   nextEnding[0] = NONE;
   lastEnding[0] = 0;
@@ -69,15 +70,15 @@ export function cutWords(dictionary: Dictionary, text: string): Word[] {
     const first = count;
     let found = false;
     let state = 0;
-    let before = 0;
+    let index = 0;
     for (let i = at; i < text.length; i++) {
       const transition = transitionOver(dictionary, state, text.charCodeAt(i));
       if (transition === NONE) break;
-      before += dictionary.entriesBefore[transition]!;
+      index += dictionary.entriesBefore[transition]!;
       state = dictionary.targets[transition]!;
       for (let k = 0; k < dictionary.finalCounts[state]!; k++) {
         found = true;
-        add(at, i + 1, before + k, contexts[before + k]!, costs[before + k]!);
+        add(at, i + 1, index + k, contexts[index + k]!, costs[index + k]!);
       }
     }
     unknownWords(dictionary, text, at, found, (to, number, newContext, newCost) => {
@@ -94,7 +95,9 @@ export function cutWords(dictionary: Dictionary, text: string): Word[] {
   let last = text.length;
   while (lastEnding[last] === NONE) last--;
   const words: Word[] = [];
-  let node = cheapestEnding(lastEnding[last]!, cost, context, nextEnding, connections);
+  let node = cheapestEnding(lastEnding[last]!, nextEnding, (left) => {
+    return cost[left]! + connections[after * contextCount + context[left]!]!;
+  });
   for (; node > 0; node = previous[node]!) {
     const written = text.slice(start[node]!, end[node]!);
     const number = entry[node]!;
@@ -106,6 +109,10 @@ export function cutWords(dictionary: Dictionary, text: string): Word[] {
 
 /** The longest text to cut at once. */
 export const MAX_LENGTH = 400;
+
+const NOTHING = 0;
+/** The context of a common noun in naist-jdic. */
+export const NOUN = 1345;
 const NONE = -1;
 
 /** Room for the words at all places of a text, used again for each; 100 a character are four times what is usual. */
@@ -142,17 +149,11 @@ function nextRound(): number {
   return ++connecting.round;
 }
 
-function cheapestEnding(
-  from: number,
-  cost: Int32Array,
-  context: Uint16Array,
-  nextEnding: Int32Array,
-  connections: Int16Array,
-): number {
+function cheapestEnding(from: number, nextEnding: Int32Array, costOf: (left: number) => number): number {
   let best = NONE;
   let bestCost = Number.MAX_SAFE_INTEGER;
   for (let left = from; left !== NONE; left = nextEnding[left]!) {
-    const sum = cost[left]! + connections[context[left]!]!; // the sentence's end has context 0
+    const sum = costOf(left);
     if (sum < bestCost) {
       best = left;
       bestCost = sum;

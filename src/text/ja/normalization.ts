@@ -30,8 +30,8 @@ export function normalizeJapanese(text: SourceText): SourceText {
 /** Follows figures that are read one by one. Never in what a caller wrote, because it has no shape. */
 export const SPELT = '\u2060';
 
-/** Characters without a shape. */
-const INVISIBLE = /[\u200b-\u200f\u2060\u202a-\u202e\u2066-\u2069\u00ad\ufeff]|\ufe0e|\ufe0f/g;
+/** Characters without a shape, or of no shape that everybody knows. */
+const INVISIBLE = /[\ue000-\uf8ff\u200b-\u200f\u2060\u202a-\u202e\u2066-\u2069\u00ad\ufeff]|\ufe0e|\ufe0f/g;
 
 /**
  * Half-width katakana, full-width letters, figures and signs, Roman and ringed numbers, fractions, and the words in one

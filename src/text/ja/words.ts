@@ -109,7 +109,8 @@ export function unknownWord(grammar: Grammar, text: string, start: number): Word
   };
 }
 
-function countMorae(pronunciation: string): number {
+/** Morae of a pronunciation in katakana. */
+export function countMorae(pronunciation: string): number {
   let morae = 0;
   for (const kana of pronunciation) if (!SMALL.includes(kana)) morae++;
   return morae;
