@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { defaultDataDir, loadConfig, SETTINGS } from './config.js';
+import { defaultDataDir, defaultMasterKeyFile, loadConfig, SETTINGS } from './config.js';
 
 function problem(env: NodeJS.ProcessEnv): unknown {
   try {
@@ -49,6 +49,9 @@ describe('the configuration', () => {
     ['TIMBRE_TRUST_PROXY', 'maybe', 'true or false'],
     ['TIMBRE_LOG_LEVEL', 'loud', 'one of fatal, error, warn, info, debug, trace, silent'],
     ['TIMBRE_PUBLIC_URL', 'voice.example.com', 'a URL such as https://voice.example.com'],
+    ['TIMBRE_DATABASE_URL', 'mysql://x', 'a URL such as postgres://timbre:password@db.example.com/timbre'],
+    ['TIMBRE_AUTH', 'never', 'one of auto, required, open'],
+    ['TIMBRE_AUDIT_RETENTION_DAYS', '179', 'a whole number from 180 to 36500'],
     ['TIMBRE_DEFAULT_VOICE', 'x'.repeat(65), 'a text'],
   ];
   for (const [variable, value, expected] of wrong) {
@@ -70,13 +73,27 @@ describe('the configuration', () => {
   });
 });
 
+describe('the master key', () => {
+  it('is kept apart from the data, where the platform says', () => {
+    expect(defaultMasterKeyFile({ XDG_CONFIG_HOME: '/x' }, 'linux')).toBe('/x/timbre/master-key.json');
+    expect(defaultMasterKeyFile({}, 'linux')).toMatch(/\.config\/timbre\/master-key\.json$/);
+    expect(defaultMasterKeyFile({ APPDATA: 'C:/R' }, 'win32')).toMatch(/^C:\/R.timbre.master-key\.json$/);
+  });
+});
+
 describe('docs/OPERATIONS.md', () => {
   it('has the table of settings as the source has it', () => {
     const page = readFileSync(new URL('../docs/OPERATIONS.md', import.meta.url), 'utf8');
-    const rows = [...page.matchAll(/^\| `(TIMBRE_[A-Z_]+)` \| (.+?) \| (.+?) \|$/gm)].map((match) => match.slice(1, 4));
+    const rows = [...page.matchAll(/^\| `(TIMBRE_[A-Z0-9_]+)` \| (.+?) \| (.+?) \|$/gm)].map((match) =>
+      match.slice(1, 4),
+    );
     const expected = Object.values(SETTINGS).map(({ env, fallback, description }) => [
       env,
-      env === 'TIMBRE_DATA' ? 'see below' : fallback === null ? 'none' : `\`${fallback}\``,
+      env === 'TIMBRE_DATA' || env === 'TIMBRE_MASTER_KEY_FILE'
+        ? 'see below'
+        : fallback === null
+          ? 'none'
+          : `\`${fallback}\``,
       description,
     ]);
     expect(rows).toEqual(expected);

@@ -28,6 +28,54 @@ const milliseconds = Type.Integer({ minimum: 1, maximum: 86_400_000 });
 /** Every setting there is. docs/OPERATIONS.md holds the same table; a test compares them. */
 export const SETTINGS = {
   dataDir: setting('TIMBRE_DATA', Type.String({ minLength: 1 }), null, 'Folder of models, voices and audio.'),
+  databaseUrl: setting(
+    'TIMBRE_DATABASE_URL',
+    Type.Union([Type.Null(), Type.String({ pattern: '^postgres(ql)?://' })]),
+    null,
+    'PostgreSQL, as postgres://user:password@host/database; by default an embedded one in the data folder.',
+  ),
+  s3Url: setting(
+    'TIMBRE_S3_URL',
+    Type.Union([Type.Null(), Type.String({ pattern: '^https?://[^/]+/[^/]{3,}' })]),
+    null,
+    'S3-compatible storage, as https://host/bucket or https://host/bucket/prefix, with the keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; by default a folder in the data folder.',
+  ),
+  s3Region: setting(
+    'TIMBRE_S3_REGION',
+    Type.String({ minLength: 1 }),
+    'us-east-1',
+    'Region that requests to it are signed for.',
+  ),
+  masterKeyFile: setting(
+    'TIMBRE_MASTER_KEY_FILE',
+    Type.String({ minLength: 1 }),
+    null,
+    'File of the key that everything stored is encrypted under; made on the first start. Keep it apart from the data.',
+  ),
+  auth: setting(
+    'TIMBRE_AUTH',
+    Type.Enum(['auto', 'required', 'open']),
+    'auto',
+    'Who needs an API key. auto: everybody but callers on this machine before the first key is made; required: everybody; open: nobody, something in front asks.',
+  ),
+  oidcIssuer: setting(
+    'TIMBRE_OIDC_ISSUER',
+    Type.Union([Type.Null(), Type.String({ pattern: '^https?://' })]),
+    null,
+    'Identity provider whose tokens are taken for people.',
+  ),
+  oidcAudience: setting(
+    'TIMBRE_OIDC_AUDIENCE',
+    Type.String({ minLength: 1 }),
+    'timbre',
+    'Audience that such a token must be for.',
+  ),
+  auditRetentionDays: setting(
+    'TIMBRE_AUDIT_RETENTION_DAYS',
+    Type.Integer({ minimum: 180, maximum: 36_500 }),
+    '400',
+    'How long audit records are kept; at least 180 days.',
+  ),
   host: setting('TIMBRE_HOST', Type.String({ minLength: 1 }), '127.0.0.1', 'Address to listen on.'),
   port: setting(
     'TIMBRE_PORT',
@@ -200,13 +248,13 @@ export function loadConfig(
     // An empty variable is an unset one: that is what `VAR= command` and empty lines in env files mean.
     const fromEnv = env[variable] === '' ? undefined : env[variable];
     const flag = flags[name as SettingName];
-    const text = flag ?? fromEnv ?? (name === 'dataDir' ? defaultDataDir(env) : fallback);
+    const text = flag ?? fromEnv ?? PLACES[name]?.(env) ?? fallback;
     const value = text === null ? null : parse(schema, text);
     if (!Value.Check(schema, value)) {
       const source = flag === undefined ? variable : `--${kebabCase(name)}`;
       throw new AppError('CONFIG_INVALID', `${source} is ${JSON.stringify(text)}; expected ${describe(schema)}`);
     }
-    values[name] = name === 'dataDir' ? resolve(String(value)) : value;
+    values[name] = name in PLACES ? resolve(String(value)) : value;
   }
   // Each value was checked against the schema that its type comes from.
   return values as Config;
@@ -218,6 +266,20 @@ export function defaultDataDir(env: NodeJS.ProcessEnv, platform: NodeJS.Platform
   if (platform === 'darwin') return join(homedir(), 'Library', 'Application Support', 'timbre');
   return join(env['XDG_DATA_HOME'] || join(homedir(), '.local', 'share'), 'timbre');
 }
+
+/** Where the master key is by default: not in the data folder, so that whoever takes that cannot read it. */
+export function defaultMasterKeyFile(env: NodeJS.ProcessEnv, platform: NodeJS.Platform = process.platform): string {
+  if (platform === 'win32') {
+    return join(env['APPDATA'] || join(homedir(), 'AppData', 'Roaming'), 'timbre', 'master-key.json');
+  }
+  return join(env['XDG_CONFIG_HOME'] || join(homedir(), '.config'), 'timbre', 'master-key.json');
+}
+
+/** Settings that are paths, and where they lead by default. */
+const PLACES: Readonly<Record<string, (env: NodeJS.ProcessEnv) => string>> = {
+  dataDir: defaultDataDir,
+  masterKeyFile: defaultMasterKeyFile,
+};
 
 export function kebabCase(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
@@ -258,6 +320,8 @@ function describe(schema: SchemaFacts): string {
       ? `a whole number of at least ${facts.minimum}`
       : `a whole number from ${facts.minimum} to ${facts.maximum}`;
   }
+  if (facts.pattern?.startsWith('^postgres')) return 'a URL such as postgres://timbre:password@db.example.com/timbre';
+  if (facts.pattern?.includes('{3,}')) return 'a URL such as https://s3.example.com/bucket';
   if (facts.pattern !== undefined) return 'a URL such as https://voice.example.com';
   return 'a text that is not empty';
 }

@@ -47,6 +47,26 @@ export const ERROR_CODES = {
   ENGINE_NOT_READY: { status: 503, retryable: true },
   ENGINE_RUNTIME: { status: 500, retryable: false },
   SYNTHESIS_FAILED: { status: 500, retryable: true },
+  // Callers and tenants
+  UNAUTHENTICATED: { status: 401, retryable: false },
+  FORBIDDEN: { status: 403, retryable: false },
+  RATE_LIMITED: { status: 429, retryable: true },
+  QUOTA_EXCEEDED: { status: 429, retryable: true },
+  TENANT_NOT_FOUND: { status: 404, retryable: false },
+  TENANT_EXISTS: { status: 409, retryable: false },
+  KEY_NOT_FOUND: { status: 404, retryable: false },
+  MEMBER_NOT_FOUND: { status: 404, retryable: false },
+  // Records and keys
+  AUDIT_UNAVAILABLE: { status: 503, retryable: true },
+  AUDIT_BROKEN: { status: 500, retryable: false },
+  AUDIT_RETAINED: { status: 409, retryable: false },
+  MASTER_KEY_MISSING: { status: 500, retryable: false },
+  VAULT_SHREDDED: { status: 404, retryable: false },
+  VAULT_CORRUPT: { status: 500, retryable: false },
+  OBJECT_NOT_FOUND: { status: 404, retryable: false },
+  STORE_UNAVAILABLE: { status: 503, retryable: true },
+  STORE_LOCKED: { status: 500, retryable: false },
+  STORE_INCOMPATIBLE: { status: 500, retryable: false },
   // Operation
   CONFIG_INVALID: { status: 500, retryable: false },
   SHUTTING_DOWN: { status: 503, retryable: true },
@@ -61,17 +81,28 @@ export interface ErrorPayload {
   readonly message: string;
 }
 
+export interface AppErrorOptions extends ErrorOptions {
+  readonly retryAfterSeconds?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
 /**
  * An operating error (bad input, missing thing, no capacity) with a message for its caller: what was wrong, the value
  * seen, what was expected, and the way out. Broken invariants are plain assertions instead.
  */
 export class AppError extends Error {
   readonly code: ErrorCode;
+  /** When to try again, where that is known. */
+  readonly retryAfterSeconds: number | undefined;
+  /** What the answer's headers say besides. */
+  readonly headers: Readonly<Record<string, string>>;
 
-  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: ErrorCode, message: string, options: AppErrorOptions = {}) {
     super(message, options);
     this.name = 'AppError';
     this.code = code;
+    this.retryAfterSeconds = options.retryAfterSeconds;
+    this.headers = options.headers ?? {};
   }
 
   get status(): number {

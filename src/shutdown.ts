@@ -1,7 +1,10 @@
 import type { Logger } from './log.js';
 
-/** The order in which a process ends: take no more, let what runs finish, stop what did not, let go of everything. */
-const PHASES = ['refuse', 'drain', 'abort', 'close'] as const;
+/**
+ * The order in which a process ends: take no more, let what runs finish, stop what did not, let go of everything, and at
+ * the very end of what the last answers were still recorded in.
+ */
+const PHASES = ['refuse', 'drain', 'abort', 'close', 'flush'] as const;
 export type ShutdownPhase = (typeof PHASES)[number];
 
 export interface ShutdownStep {

@@ -1,5 +1,6 @@
 import type { Writable } from 'node:stream';
 import type { SignalSource } from '../shutdown.js';
+import type { Platform } from './platform.js';
 
 /** What a command has of the world around it, so that tests can give it another one. */
 export interface CliContext {
@@ -13,6 +14,11 @@ export interface CliContext {
   readonly signals: SignalSource;
   /** File URL of another engine than ours. */
   readonly engineModule?: string;
+  /** The command line as it was given, to hand it to a running server. */
+  readonly argv?: readonly string[];
+  /** In a server that carries out a command for somebody: its own state, and his name. */
+  readonly platform?: Platform;
+  readonly userName?: string;
 }
 
 export function isTerminal(stream: Writable): boolean {

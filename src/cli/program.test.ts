@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { copyEmbeddedTemplate } from '../../test/fixtures/databases.js';
 import { decodeWav } from '../audio/wav.js';
 import { writeSafetensors } from '../checkpoint/safetensors-writer.js';
 import type { CliContext } from './context.js';
@@ -52,6 +53,7 @@ async function timbre(
   argv: readonly string[],
   options: { stdin?: string; env?: NodeJS.ProcessEnv; tty?: boolean; signal?: AbortSignal } = {},
 ) {
+  if (argv[0] === 'serve') await copyEmbeddedTemplate(join(folder, 'data'));
   const stdout = new Capture(options.tty);
   const stderr = new Capture(options.tty);
   const listeners = new Map<string, () => void>();
@@ -70,7 +72,7 @@ async function timbre(
       })(),
       { isTTY: options.stdin === undefined },
     ),
-    env: { TIMBRE_DATA: join(folder, 'data'), ...options.env },
+    env: { TIMBRE_DATA: join(folder, 'data'), TIMBRE_MASTER_KEY_FILE: join(folder, 'key.json'), ...options.env },
     signal: options.signal ?? new AbortController().signal,
     signals: {
       on: (signal, listener) => {

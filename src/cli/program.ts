@@ -1,11 +1,15 @@
 import { Command, CommanderError } from 'commander';
 import { AppError } from '../errors.js';
+import { addAdminCommands } from './admin.js';
+import { addAuditCommands } from './audit.js';
 import type { CliContext } from './context.js';
 import { addDoctorCommand } from './doctor.js';
+import { addKeysCommands } from './keys.js';
 import { addModelCommands } from './model.js';
 import { addSayCommand } from './say.js';
 import { addServeCommand } from './serve.js';
 import { addVoiceCommands } from './voice.js';
+import { RanOnServer } from './with-platform.js';
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
@@ -18,11 +22,12 @@ const EXIT_INTERRUPTED = 130;
  * interrupted. `serve` returns 0 as soon as the server listens; the process then lives as long as the server.
  */
 export async function runCli(argv: readonly string[], context: CliContext): Promise<number> {
-  const program = buildProgram(context);
+  const program = buildProgram({ argv, ...context });
   try {
     await program.parseAsync([...argv], { from: 'user' });
     return 0;
   } catch (error) {
+    if (error instanceof RanOnServer) return error.exitCode;
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
     if (context.signal.aborted) {
       context.stderr.write('timbre: interrupted\n');
@@ -46,9 +51,12 @@ function buildProgram(context: CliContext): Command {
     .showHelpAfterError('(--help says more)')
     .addHelpText('after', '\nEvery setting can be given in the environment: see docs/OPERATIONS.md.');
   addSayCommand(program, context);
-  addServeCommand(program, context);
+  addServeCommand(program, context, runCli);
   addModelCommands(program, context);
   addVoiceCommands(program, context);
+  addAdminCommands(program, context);
+  addKeysCommands(program, context);
+  addAuditCommands(program, context);
   addDoctorCommand(program, context);
   passOn(program);
   return program;

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { createLogger } from '../log.js';
 import { shutdownOnSignals } from '../shutdown.js';
+import { listenForCommands, type RunCommand } from './admin-socket.js';
 import { type CliContext, isTerminal } from './context.js';
 import { createProgressLine, showImport } from './progress.js';
 import { type Server, startServer } from './server.js';
@@ -19,7 +20,7 @@ interface ServeFlags extends EngineFlags {
 const FORCE_AFTER_GRACE_MS = 10_000;
 
 /** `timbre serve`: the HTTP server, until SIGTERM or Ctrl-C. */
-export function addServeCommand(program: Command, context: CliContext): void {
+export function addServeCommand(program: Command, context: CliContext, run: RunCommand): void {
   const command = program
     .command('serve')
     .description('serve speech over HTTP')
@@ -30,11 +31,11 @@ export function addServeCommand(program: Command, context: CliContext): void {
     .option('--log-level <level>', 'least level that is logged (TIMBRE_LOG_LEVEL)')
     .option('--log-format <format>', 'json, text or auto (TIMBRE_LOG_FORMAT)');
   addEngineFlags(command).action(async (flags: ServeFlags) => {
-    await serve(context, flags);
+    await serve(context, flags, run);
   });
 }
 
-export async function serve(context: CliContext, flags: ServeFlags): Promise<Server> {
+async function serve(context: CliContext, flags: ServeFlags, run: RunCommand): Promise<Server> {
   const config = configFromFlags(context, flags, {
     host: flags.host,
     port: flags.port,
@@ -56,6 +57,7 @@ export async function serve(context: CliContext, flags: ServeFlags): Promise<Ser
     version: context.version,
     ...(context.engineModule === undefined ? {} : { engineModule: context.engineModule }),
     onProgress: showImport(line),
+    commands: (platform) => listenForCommands(config.dataDir, platform, run, context),
     signal: context.signal,
   });
   line.clear();

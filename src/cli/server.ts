@@ -12,6 +12,8 @@ import type { Logger } from '../log.js';
 import { createTimbreMetrics, publishEngineStatistics } from '../metrics.js';
 import { createShutdown, type Shutdown } from '../shutdown.js';
 import { runSpeechWorker } from '../worker/speech-worker.js';
+import { startHousekeeping } from './housekeeping.js';
+import { openPlatform, type Platform } from './platform.js';
 
 export interface ServerOptions {
   readonly config: Config;
@@ -20,6 +22,8 @@ export interface ServerOptions {
   /** File URL of another engine than ours. */
   readonly engineModule?: string;
   readonly onProgress?: (progress: ImportProgress) => void;
+  /** Takes administrative commands for the embedded database, which is this process's alone. */
+  readonly commands?: (platform: Platform) => Promise<{ close(): Promise<void> }>;
   readonly signal?: AbortSignal;
 }
 
@@ -53,7 +57,9 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     });
     shutdown.add({ phase: 'close', name: 'audio store', run: () => audioStore.close() });
 
-    const pool = await EnginePool.start(
+    // Side by side: either takes a second or two.
+    const opening = openPlatform({ config, log, ...(options.signal === undefined ? {} : { signal: options.signal }) });
+    const starting = EnginePool.start(
       {
         engine: {
           dataDir: config.dataDir,
@@ -74,10 +80,27 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       },
       options.signal === undefined ? {} : { signal: options.signal },
     );
+    const [opened, started] = await Promise.allSettled([opening, starting]);
+    if (opened.status === 'fulfilled') {
+      shutdown.add({ phase: 'flush', name: 'platform', run: () => opened.value.close() });
+    }
+    if (started.status === 'rejected') throw started.reason;
+    const pool = started.value;
+    if (opened.status === 'rejected') {
+      await pool.close();
+      throw opened.reason;
+    }
+    const platform = opened.value;
     metrics.registry.onCollect(() => {
       const { engineStatistics } = pool.status;
       if (engineStatistics) publishEngineStatistics(metrics, engineStatistics);
     });
+    const housekeeping = startHousekeeping(platform, config, log);
+    shutdown.add({ phase: 'close', name: 'housekeeping', run: () => housekeeping.stop() });
+    if (config.databaseUrl === null && options.commands !== undefined) {
+      const commands = await options.commands(platform);
+      shutdown.add({ phase: 'close', name: 'commands', run: () => commands.close() });
+    }
     const queue = new InProcessSpeechQueue({ maxWaiting: config.maxWaiting });
     const worker = runSpeechWorker({
       source: queue,
@@ -109,6 +132,8 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       queue,
       catalog: catalogOf(pool),
       audioStore,
+      authenticator: platform.authenticator,
+      calls: platform.calls,
       metrics,
       log,
       draining: draining.signal,

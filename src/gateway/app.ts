@@ -14,7 +14,10 @@ import type { EngineCatalog } from '../jobs/engine-catalog.js';
 import type { SpeechQueue } from '../jobs/speech-queue.js';
 import type { Logger } from '../log.js';
 import type { TimbreMetrics } from '../metrics.js';
+import type { Authenticator } from '../tenancy/authenticator.js';
+import type { CallLedger } from '../tenancy/call-ledger.js';
 import type { AudioStore } from './audio-store.js';
+import { registerAuthentication, registerRateHeaders } from './authentication.js';
 import { answerClientError, answerNotFound, handleError } from './error-answers.js';
 import { registerAudioRoutes } from './routes/audio.js';
 import { registerCatalogRoutes } from './routes/catalog.js';
@@ -47,6 +50,8 @@ export interface GatewayOptions {
   readonly queue: SpeechQueue;
   readonly catalog: EngineCatalog;
   readonly audioStore: AudioStore;
+  readonly authenticator: Authenticator;
+  readonly calls: CallLedger;
   readonly metrics: TimbreMetrics;
   readonly log: Logger;
   /** Aborted when the server refuses new work: `/readyz` says so, syntheses get `SHUTTING_DOWN`. */
@@ -119,6 +124,8 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
     });
   });
 
+  registerAuthentication(app, options.authenticator);
+  registerRateHeaders(app);
   registerHealthRoutes(app, options);
   registerCatalogRoutes(app, options);
   registerAudioRoutes(app, options);

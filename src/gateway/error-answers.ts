@@ -13,9 +13,12 @@ export function handleError(error: unknown, request: FastifyRequest, reply: Fast
   else if (appError.status >= 500 && appError.code !== 'SHUTTING_DOWN') {
     request.log.warn({ code: appError.code, err: appError.cause }, 'request failed');
   } else request.log.debug({ code: appError.code }, 'request refused');
-  if (appError.status === 503) reply.header('retry-after', String(RETRY_AFTER_SECONDS));
+  const retryAfterSeconds = appError.retryAfterSeconds ?? (appError.status === 503 ? RETRY_AFTER_SECONDS : undefined);
+  if (retryAfterSeconds !== undefined) reply.header('retry-after', String(retryAfterSeconds));
+  if (appError.status === 401) reply.header('www-authenticate', 'Bearer');
   const { status, body } = renderError(appError, request.id, dialectOf(request));
   return reply
+    .headers(appError.headers)
     .code(status)
     .header('x-request-id', request.id)
     .header('cache-control', 'no-store')

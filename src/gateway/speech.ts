@@ -6,6 +6,8 @@ import { AppError } from '../errors.js';
 import type { SpeechEvent, SpeechRequest } from '../jobs/speech-queue.js';
 import type { TimbreMetrics } from '../metrics.js';
 import type { GatewayOptions } from './app.js';
+import { callerOf } from './authentication.js';
+import { recorded } from './recorded-speech.js';
 
 /** How the audio leaves: see {@link createEncoder}. */
 export interface SpeechOutput {
@@ -74,19 +76,29 @@ export interface StartedSpeech {
 }
 
 /**
- * Queues a synthesis and waits for its first audio.
+ * Lets a synthesis in (limits, and a record that is safe), queues it, and waits for its first audio.
  *
- * Throws what the queue and the engine throw, and `SHUTTING_DOWN`.
+ * Throws what {@link CallLedger.begin}, the queue and the engine throw, and `SHUTTING_DOWN`.
  */
 export async function startSpeech(
-  { queue, metrics, draining }: GatewayOptions,
-  { id, speech, textCharacters, signal }: Omit<SpeechCall, 'output'>,
+  { queue, metrics, draining, calls }: GatewayOptions,
+  { request, id, speech, textCharacters, signal }: Omit<SpeechCall, 'output'>,
 ): Promise<StartedSpeech> {
   if (draining.aborted) {
     throw new AppError('SHUTTING_DOWN', 'the server is shutting down; send the request to another one, or again later');
   }
+  const call = await calls.begin(callerOf(request), {
+    requestId: id,
+    route: request.routeOptions.url ?? 'none',
+    voice: speech.voice,
+    model: null,
+    text: speech.text,
+    characters: textCharacters,
+  });
+  request.rateHeaders = call.headers;
   metrics.characters.inc({}, textCharacters);
-  const rest = onlyAudio(measured(queue.submit({ id, request: speech }, { signal }), metrics, signal));
+  const events = measured(queue.submit({ id, request: speech }, { signal }), metrics, signal);
+  const rest = onlyAudio(recorded(events, call, signal));
   const first = await rest.next();
   if (first.done) throw new AppError('SYNTHESIS_FAILED', 'the engine made no audio for this text; try another wording');
   return { first: first.value, rest };

@@ -76,7 +76,7 @@ describe('a stream over a socket', () => {
     // A minute of audio every millisecond fills every buffer on the way; the socket is never read.
     socket.pause();
     socket.write(
-      `GET /synthesize?stream=true&text=${encode('sentences=1000000 ms=60000 every=1')} HTTP/1.1\r\nHost: x\r\n\r\n`,
+      `GET /synthesize?stream=true&text=${encode('sentences=1000000 ms=60000 every=1')} HTTP/1.1\r\nHost: localhost\r\n\r\n`,
     );
     await until(() => gateway.queue.depth.running === 1);
     await until(() => gateway.queue.depth.running === 0);
@@ -126,7 +126,7 @@ describe('what is hardly HTTP', () => {
   }
 
   it('gets an error of ours when its headers are too large', async () => {
-    const answer = await raw(`GET /synthesize?text=${'x'.repeat(200_000)} HTTP/1.1\r\nHost: x\r\n\r\n`);
+    const answer = await raw(`GET /synthesize?text=${'x'.repeat(200_000)} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
     expect(answer).toMatch(/^HTTP\/1\.1 413 .*"code":"REQUEST_TOO_LARGE"/s);
   });
 
@@ -140,13 +140,13 @@ describe('what is hardly HTTP', () => {
   });
 
   it('is told to encode characters that a URL cannot hold', async () => {
-    const answer = await raw('GET /synthesize?text=今天 HTTP/1.1\r\nHost: x\r\n\r\n');
+    const answer = await raw('GET /synthesize?text=今天 HTTP/1.1\r\nHost: localhost\r\n\r\n');
     expect(answer).toMatch(/^HTTP\/1\.1 400 .*percent-encoded/s);
   });
 
   it('may have 5,000 Chinese characters in the URL', async () => {
     const answer = await raw(
-      `GET /synthesize?text=${encode('好'.repeat(5000))} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`,
+      `GET /synthesize?text=${encode('好'.repeat(5000))} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`,
     );
     expect(answer).toMatch(/^HTTP\/1\.1 200 .*"audio_url"/s);
   });

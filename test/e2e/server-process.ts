@@ -1,7 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { basename, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { copyEmbeddedTemplate } from '../fixtures/databases.js';
 
 export interface ServerProcess {
   readonly url: string;
@@ -17,9 +20,11 @@ const START_TIMEOUT_MS = 120_000;
 
 /** `timbre serve` as a user starts it, from the sources, on a free port; resolves when it prints where it listens. */
 export async function startServerProcess(dataDir: string, env: NodeJS.ProcessEnv = {}): Promise<ServerProcess> {
+  if (!existsSync(join(dataDir, 'store'))) await copyEmbeddedTemplate(dataDir);
+  const masterKey = join(dataDir, '..', `${basename(dataDir)}-master-key.json`);
   const loader = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
   const child = spawn(process.execPath, ['--import', loader, CLI, 'serve', '--port', '0', '--data', dataDir], {
-    env: { ...process.env, TIMBRE_LOG_FORMAT: 'json', ...env },
+    env: { ...process.env, TIMBRE_LOG_FORMAT: 'json', TIMBRE_MASTER_KEY_FILE: masterKey, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const log: string[] = [];

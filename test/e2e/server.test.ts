@@ -188,9 +188,13 @@ describe('the engine process', () => {
   });
 });
 
-describe('a second server on the same data', () => {
-  it('starts beside the first, and takes its engine with it even when it is killed', async () => {
-    const second = await startServerProcess(join(folder, 'data'));
+describe('a second server', () => {
+  it('is refused on the same data, which has an embedded database', async () => {
+    await expect(startServerProcess(join(folder, 'data'))).rejects.toThrow('STORE_LOCKED');
+  });
+
+  it('starts beside the first on its own data, and takes its engine with it even when it is killed', async () => {
+    const second = await startServerProcess(join(folder, 'second'));
     expect((await fetch(`${second.url}/synthesize?text=hi&speaker_id=demo-en`)).status).toBe(200);
     const enginePid = await second.enginePid();
     process.kill(second.pid, 'SIGKILL');

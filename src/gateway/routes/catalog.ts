@@ -14,12 +14,12 @@ export function registerCatalogRoutes(app: FastifyInstance, { catalog, config }:
   const ownVoices = async () => (await listVoices(catalog)).filter(({ name }) => !isReferenceVoice(name));
   const listModels = () => withinTime((signal) => catalog.listModels({ signal }));
 
-  app.get('/v1/voices', async () => ({
+  app.get('/v1/voices', VOICES, async () => ({
     default_voice: config.defaultVoice ?? catalog.defaultVoice,
     voices: (await ownVoices()).map(renderVoice),
   }));
 
-  app.get<{ Querystring: { page_size?: string; next_page_token?: string } }>('/v2/voices', async (request) => {
+  app.get<{ Querystring: { page_size?: string; next_page_token?: string } }>('/v2/voices', VOICES, async (request) => {
     const voices = await ownVoices();
     const start = wholeNumber(request.query.next_page_token, 0, voices.length) ?? 0;
     const end = start + (wholeNumber(request.query.page_size, 1, 100) ?? 10);
@@ -32,24 +32,31 @@ export function registerCatalogRoutes(app: FastifyInstance, { catalog, config }:
     };
   });
 
-  app.get<{ Params: { voice: string } }>('/v1/voices/:voice', async (request) => {
+  app.get<{ Params: { voice: string } }>('/v1/voices/:voice', VOICES, async (request) => {
     const voice = (await ownVoices()).find(({ name }) => name === request.params.voice);
     if (voice !== undefined) return renderVoice(voice);
     throw new AppError('VOICE_NOT_FOUND', 'there is no such voice; GET /v1/voices lists those there are');
   });
 
-  app.get('/v1/models', async (request) => {
+  app.get('/v1/models', MODELS, async (request) => {
     const models = await listModels();
     if (asksElevenLabs(request)) return models.map(renderElevenLabsModel);
     return { object: 'list', data: models.map(renderOpenAiModel), models: models.map(renderModel) };
   });
 
-  app.get<{ Params: { model: string } }>('/v1/models/:model', { config: { dialect: 'openai' } }, async (request) => {
-    const model = (await listModels()).find(({ name }) => name === request.params.model);
-    if (model !== undefined) return { ...renderModel(model), ...renderOpenAiModel(model) };
-    throw new AppError('MODEL_NOT_FOUND', 'there is no such model; GET /v1/models lists those there are');
-  });
+  app.get<{ Params: { model: string } }>(
+    '/v1/models/:model',
+    { config: { ...MODELS.config, dialect: 'openai' } },
+    async (request) => {
+      const model = (await listModels()).find(({ name }) => name === request.params.model);
+      if (model !== undefined) return { ...renderModel(model), ...renderOpenAiModel(model) };
+      throw new AppError('MODEL_NOT_FOUND', 'there is no such model; GET /v1/models lists those there are');
+    },
+  );
 }
+
+const VOICES = { config: { access: 'voices:read' } } as const;
+const MODELS = { config: { access: 'models:read' } } as const;
 
 function renderVoice(voice: VoiceRecord) {
   return {

@@ -3,6 +3,7 @@ import { ElevenLabsStreamMessage } from '../../api/elevenlabs.js';
 import { AppError } from '../../errors.js';
 import type { Alignment } from '../alignment.js';
 import type { GatewayOptions } from '../app.js';
+import { signIn } from '../authentication.js';
 import { compileFields } from '../check-fields.js';
 import { renderError } from '../dialects.js';
 import { toAppError } from '../error-answers.js';
@@ -30,7 +31,7 @@ export function registerElevenLabsWebSockets(app: FastifyInstance, gateway: Gate
   ] as const) {
     app.get<{ Params: { voice_id: string }; Querystring: Record<string, unknown> }>(
       `/v1/text-to-speech/:voice_id/${path}`,
-      { websocket: true, exposeHeadRoute: false, config: ELEVENLABS_CONFIG },
+      { websocket: true, exposeHeadRoute: false, config: { ...ELEVENLABS_CONFIG, access: 'late' } },
       (socket, request) => {
         const asked = Number(request.query['inactivity_timeout'] ?? DEFAULT_INACTIVITY_SECONDS);
         const seconds = Math.min(MAX_INACTIVITY_SECONDS, Math.max(1, asked || DEFAULT_INACTIVITY_SECONDS));
@@ -80,6 +81,12 @@ class ElevenLabsConnection {
     if (this.#closing) return;
     if (received instanceof AppError) throw received;
     const message = messages.check(received);
+    // Clients send their key with the first message, in the query, or in a header.
+    if (this.#request.caller === null) {
+      const key = message['xi-api-key'] ?? message.xi_api_key ?? message.authorization;
+      const secret = key ?? textOf(this.#request.query['authorization']);
+      await signIn(this.#request, 'speech', secret === '' ? null : (secret?.replace(/^Bearer +/i, '') ?? null));
+    }
     const id = this.#multi ? (message.context_id ?? ONLY_CONTEXT) : ONLY_CONTEXT;
     if (message.close_socket) {
       this.#closing = true;

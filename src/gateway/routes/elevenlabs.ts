@@ -11,7 +11,7 @@ import { cancelWhenGone, collectSpeech, type ReplyCancel, sendPieces, sendSpeech
 import { checkText, chooseSeed } from '../synthesis-input.js';
 import { resolveVoice } from '../voice-directory.js';
 
-export const ELEVENLABS_CONFIG = { dialect: 'elevenlabs' } as const;
+export const ELEVENLABS_CONFIG = { dialect: 'elevenlabs', access: 'speech' } as const;
 
 const fields = compileFields(ElevenLabsSpeechFields, ['text', 'previous_text', 'next_text']);
 const queryFields = compileFields(ElevenLabsQuery);

@@ -7,14 +7,14 @@ export function registerHealthRoutes(
   app: FastifyInstance,
   { catalog, queue, audioStore, metrics, draining }: GatewayOptions,
 ): void {
-  app.get('/healthz', async (_request, reply) => {
+  app.get('/healthz', { config: { access: 'public' } }, async (_request, reply) => {
     reply.header('cache-control', 'no-store');
     return { status: 'ok' };
   });
 
   app.get(
     '/readyz',
-    { schema: { response: { '2xx': ReadyAnswer, 503: ReadyAnswer } } },
+    { config: { access: 'public' }, schema: { response: { '2xx': ReadyAnswer, 503: ReadyAnswer } } },
     async (_request, reply): Promise<ReadyAnswer> => {
       const { state, reason } = catalog.status();
       const ready = state === 'ready' && !draining.aborted;
@@ -34,7 +34,7 @@ export function registerHealthRoutes(
     metrics.engineRssBytes.set(catalog.status().rssBytes);
     metrics.processRssBytes.set(process.memoryUsage.rss());
   });
-  app.get('/metrics', async (_request, reply) => {
+  app.get('/metrics', { config: { access: 'public' } }, async (_request, reply) => {
     reply.type('text/plain; version=0.0.4; charset=utf-8').header('cache-control', 'no-store');
     return metrics.registry.render();
   });

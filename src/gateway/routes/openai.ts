@@ -10,7 +10,7 @@ import { cancelWhenGone, type ReplyCancel, sendPieces, sendSpeech } from '../spe
 import { checkText, chooseSeed } from '../synthesis-input.js';
 import { listVoices, resolveVoice } from '../voice-directory.js';
 
-const CONFIG = { dialect: 'openai' } as const;
+const CONFIG = { dialect: 'openai', access: 'speech' } as const;
 const MAX_INPUT_CHARACTERS = 4096;
 /** Semantic tokens of our models: what `usage` counts as output. */
 const TOKENS_A_SECOND = 25;
@@ -30,7 +30,7 @@ const OUTPUTS: Readonly<Record<string, Omit<SpeechOutput, 'layout'>>> = {
 export function registerOpenAiRoutes(app: FastifyInstance, gateway: GatewayOptions): void {
   app.post('/v1/audio/speech', { config: CONFIG }, (request, reply) => speak(gateway, request, reply));
 
-  app.get('/v1/audio/voices', { config: CONFIG }, async () => {
+  app.get('/v1/audio/voices', { config: { ...CONFIG, access: 'voices:read' } }, async () => {
     const voices = (await listVoices(gateway.catalog)).filter(({ name }) => !isReferenceVoice(name));
     return { object: 'list', voices: voices.map(({ name }) => ({ id: name, name, object: 'audio.voice' })) };
   });

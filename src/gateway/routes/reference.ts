@@ -7,6 +7,7 @@ import type { Encoding } from '../../audio/encode/encoder.js';
 import { AppError } from '../../errors.js';
 import type { SpeechRequest } from '../../jobs/speech-queue.js';
 import type { GatewayOptions } from '../app.js';
+import { callerOf } from '../authentication.js';
 import { compileFields, FieldError } from '../check-fields.js';
 import { toAppError } from '../error-answers.js';
 import { ReferenceVoices } from '../reference-voices.js';
@@ -16,7 +17,10 @@ import { checkText } from '../synthesis-input.js';
 import { withinTime } from '../voice-directory.js';
 import { registerLegacyRoutes } from './reference-legacy.js';
 
-export const REFERENCE_CONFIG = { dialect: 'reference' } as const;
+export const REFERENCE_CONFIG = { dialect: 'reference', access: 'speech' } as const;
+
+/** Who ends the server ends it for all tenants. */
+const CONTROL_CONFIG = { ...REFERENCE_CONFIG, access: 'platform:admin' } as const;
 
 /** What the reference keeps for the whole server, by tenant here. */
 export interface ReferenceState {
@@ -36,11 +40,20 @@ const fields = compileFields(ReferenceTtsFields, ['text', 'prompt_text', 'ref_au
 
 /** The reference implementation's `/tts` with its settings, and the older `/`. */
 export function registerReferenceRoutes(app: FastifyInstance, gateway: GatewayOptions): void {
-  const state: ReferenceState = { model: null, refer: null };
+  const states = new Map<string, ReferenceState>();
+  const stateOf = (request: FastifyRequest): ReferenceState => {
+    const { tenantId } = callerOf(request);
+    let state = states.get(tenantId);
+    if (state === undefined) {
+      state = { model: null, refer: null };
+      states.set(tenantId, state);
+    }
+    return state;
+  };
   const reference: ReferenceGateway = {
     gateway,
     voices: new ReferenceVoices(gateway.config.referenceFolder, gateway.catalog),
-    stateOf: () => state,
+    stateOf,
   };
   const config = REFERENCE_CONFIG;
   app.post('/tts', { config }, (request, reply) => answerTts(reference, request, reply, request.body));
@@ -92,8 +105,8 @@ export function registerReferenceRoutes(app: FastifyInstance, gateway: GatewayOp
     if (command === 'restart' || command === 'exit') gateway.control(command);
     return reply.code(200).send(null);
   };
-  app.get('/control', { config, exposeHeadRoute: false }, control);
-  app.post('/control', { config }, control);
+  app.get('/control', { config: CONTROL_CONFIG, exposeHeadRoute: false }, control);
+  app.post('/control', { config: CONTROL_CONFIG }, control);
 
   registerLegacyRoutes(app, reference);
 }

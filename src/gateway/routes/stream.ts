@@ -18,17 +18,21 @@ const messages = Compile(StreamMessage);
 
 /** `/v1/stream`: our own WebSocket. docs/API.md describes its messages. */
 export function registerStreamRoute(app: FastifyInstance, gateway: GatewayOptions): void {
-  app.get('/v1/stream', { websocket: true, exposeHeadRoute: false }, (socket, request) => {
-    new StreamConnection(gateway, request, (onMessage) => {
-      const { readerTimeoutMs } = gateway.config;
-      return new Socket(socket, {
-        readerTimeoutMs,
-        idleTimeoutMs: IDLE_TIMEOUT_MS,
-        draining: gateway.draining,
-        onMessage,
+  app.get(
+    '/v1/stream',
+    { websocket: true, exposeHeadRoute: false, config: { access: 'speech' } },
+    (socket, request) => {
+      new StreamConnection(gateway, request, (onMessage) => {
+        const { readerTimeoutMs } = gateway.config;
+        return new Socket(socket, {
+          readerTimeoutMs,
+          idleTimeoutMs: IDLE_TIMEOUT_MS,
+          draining: gateway.draining,
+          onMessage,
+        });
       });
-    });
-  });
+    },
+  );
 }
 
 class StreamConnection {

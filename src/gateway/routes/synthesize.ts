@@ -10,13 +10,13 @@ import { sendAudio } from './audio.js';
 /** `POST /synthesize`, and `GET` with a query for browsers and quick tries. */
 export function registerSynthesizeRoutes(app: FastifyInstance, options: GatewayOptions): void {
   const handler = (request: FastifyRequest, reply: FastifyReply) => synthesize(options, request, reply);
-  app.post('/synthesize', { schema: ANSWER }, handler);
+  app.post('/synthesize', ROUTE, handler);
   // HEAD would synthesise for nothing.
-  app.get('/synthesize', { schema: ANSWER, exposeHeadRoute: false }, handler);
+  app.get('/synthesize', { ...ROUTE, exposeHeadRoute: false }, handler);
 }
 
-/** Of the JSON answer; audio passes as it is. */
-const ANSWER = { response: { 200: SynthesizeAnswer } };
+/** The schema is of the JSON answer; audio passes as it is. */
+const ROUTE = { config: { access: 'speech' }, schema: { response: { 200: SynthesizeAnswer } } } as const;
 
 async function synthesize(options: GatewayOptions, request: FastifyRequest, reply: FastifyReply) {
   const { config, catalog, audioStore } = options;

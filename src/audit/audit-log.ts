@@ -1,0 +1,214 @@
+import { AppError } from '../errors.js';
+import type { Logger } from '../log.js';
+import type { Database, Sql } from '../store/database.js';
+import { type AuditEntry, appendToChain } from './chain.js';
+import { Spool, type SpooledEntry } from './spool.js';
+
+export interface AuditLogOptions {
+  readonly database: Database;
+  readonly spoolFolder: string;
+  readonly spoolMaxBytes?: number;
+  /**
+   * When an entry counts as safe: once the `database` has committed it (the spool is for when that is away), or once
+   * the `spool` has it, which is later brought into the database. By default the spool for the embedded database.
+   */
+  readonly safeIn?: 'database' | 'spool';
+  /** Done in the transaction that adds the entries, and for each of them once. */
+  readonly alsoBook?: (sql: Sql, tenantId: string, added: readonly AuditEntry[]) => Promise<void>;
+  readonly log: Logger;
+  readonly retryMs?: number;
+}
+
+interface Pending {
+  readonly entry: AuditEntry;
+  readonly settle: (error: unknown) => void;
+}
+
+/** Entries that may wait in memory for a commit; more means that neither database nor disk keeps up. */
+const MAX_PENDING = 20_000;
+const MAX_BATCH = 500;
+const SPOOL_MAX_BYTES = 256 * 1024 * 1024;
+const RETRY_MS = 1000;
+const SOON_MS = 5;
+
+/**
+ * The writer of audit records. Entries that arrive while one commit is under way share the next one, so that a
+ * thousand callers wait for a few commits and not for a thousand.
+ */
+export class AuditLog {
+  readonly #options: AuditLogOptions;
+  readonly #safeIn: 'database' | 'spool';
+  readonly #spool: Spool;
+  /** Safe in the spool, on their way to the database, in order. */
+  readonly #spooled: SpooledEntry[];
+  #pending: Pending[] = [];
+  #writing: Promise<void> | null = null;
+  #draining: Promise<void> | null = null;
+  #retry: NodeJS.Timeout | null = null;
+  #closed = false;
+  /** The last attempt to hand over brought something into the database. */
+  #progress = false;
+
+  private constructor(options: AuditLogOptions, spool: Spool, left: SpooledEntry[]) {
+    this.#options = options;
+    this.#safeIn = options.safeIn ?? (options.database.kind === 'pglite' ? 'spool' : 'database');
+    this.#spool = spool;
+    this.#spooled = left;
+  }
+
+  /** Opens the spool and begins to hand over what an earlier run left in it. */
+  static async open(options: AuditLogOptions): Promise<AuditLog> {
+    const { spool, left } = await Spool.open({
+      folder: options.spoolFolder,
+      maxBytes: options.spoolMaxBytes ?? SPOOL_MAX_BYTES,
+    });
+    const log = new AuditLog(options, spool, left);
+    if (left.length > 0) {
+      options.log.info({ entries: left.length }, 'audit records of an earlier run are brought into the database');
+      log.#drain();
+    }
+    return log;
+  }
+
+  /** Entries that the database does not have yet. */
+  get waiting(): number {
+    return this.#pending.length + this.#spooled.length;
+  }
+
+  /** Resolves when the entry is safe. Throws `AUDIT_UNAVAILABLE` when it can be kept nowhere. */
+  append(entry: AuditEntry): Promise<void> {
+    if (this.#closed || this.#pending.length >= MAX_PENDING) {
+      return Promise.reject(unavailable(new Error(this.#closed ? 'the log is closed' : 'too many entries wait')));
+    }
+    return new Promise((resolve, reject) => {
+      this.#pending.push({ entry, settle: (error) => (error === null ? resolve() : reject(error)) });
+      this.#writing ??= this.#write();
+    });
+  }
+
+  /** Resolves when the database has everything that was safe before the call, or cannot be reached. */
+  async flush(): Promise<void> {
+    await this.#writing;
+    do {
+      this.#drain();
+      await this.#draining;
+    } while (this.#progress && this.#spooled.length > 0);
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.flush();
+    if (this.#retry !== null) clearTimeout(this.#retry);
+    await this.#spool.close();
+  }
+
+  async #write(): Promise<void> {
+    // Entries of the same turn of the event loop go together.
+    await null;
+    while (this.#pending.length > 0) {
+      const batch = this.#pending.slice(0, MAX_BATCH);
+      this.#pending = this.#pending.slice(MAX_BATCH);
+      await this.#writeBatch(batch);
+    }
+    this.#writing = null;
+  }
+
+  async #writeBatch(batch: readonly Pending[]): Promise<void> {
+    let rest = batch;
+    // While the spool drains, later entries queue behind it: a call's end must not come before its start.
+    if (this.#safeIn === 'database' && this.#spooled.length === 0) {
+      rest = await this.#commit(batch);
+      if (rest.length === 0) return;
+    }
+    try {
+      this.#spooled.push(...(await this.#spool.append(rest.map(({ entry }) => entry))));
+      for (const { settle } of rest) settle(null);
+      this.#drain();
+    } catch (error) {
+      this.#options.log.error({ err: error, entries: rest.length }, 'audit records could not be kept');
+      for (const { settle } of rest) settle(unavailable(error));
+    }
+  }
+
+  /** @returns those that the database did not take. */
+  async #commit(batch: readonly Pending[]): Promise<Pending[]> {
+    const failed: Pending[] = [];
+    for (const [tenantId, ofTenant] of groupBy(batch, ({ entry }) => entry.tenantId)) {
+      try {
+        await this.#book(
+          tenantId,
+          ofTenant.map(({ entry }) => entry),
+        );
+        for (const { settle } of ofTenant) settle(null);
+      } catch (error) {
+        this.#options.log.warn({ err: error, entries: ofTenant.length }, 'audit records go to the spool');
+        failed.push(...ofTenant);
+      }
+    }
+    return failed;
+  }
+
+  async #book(tenantId: string, entries: readonly AuditEntry[]): Promise<void> {
+    await this.#options.database.asTenant(tenantId, async (sql) => {
+      const added = await appendToChain(sql, tenantId, entries);
+      if (added.length > 0) await this.#options.alsoBook?.(sql, tenantId, added);
+    });
+  }
+
+  #drain(): void {
+    if (this.#draining !== null || this.#spooled.length === 0) return;
+    if (this.#retry !== null) clearTimeout(this.#retry);
+    this.#retry = null;
+    this.#draining = this.#handOver().finally(() => {
+      this.#draining = null;
+      if (this.#spooled.length === 0 || this.#closed) return;
+      // What came meanwhile waits for a moment, so that commits are shared.
+      this.#retry = setTimeout(() => this.#drain(), this.#progress ? SOON_MS : (this.#options.retryMs ?? RETRY_MS));
+      this.#retry.unref();
+    });
+  }
+
+  async #handOver(): Promise<void> {
+    this.#progress = false;
+    for (const [tenantId, ofTenant] of groupBy(this.#spooled, ({ entry }) => entry.tenantId)) {
+      for (let start = 0; start < ofTenant.length; start += MAX_BATCH) {
+        const batch = ofTenant.slice(start, start + MAX_BATCH);
+        try {
+          await this.#book(
+            tenantId,
+            batch.map(({ entry }) => entry),
+          );
+        } catch (error) {
+          this.#options.log.warn({ err: error, waiting: this.#spooled.length }, 'the database takes no audit records');
+          if (error instanceof AppError && error.code === 'STORE_UNAVAILABLE') return;
+          // Something is wrong with this tenant's; the others' go on.
+          break;
+        }
+        this.#progress = true;
+        const done = new Set(batch);
+        const kept = this.#spooled.filter((spooled) => !done.has(spooled));
+        this.#spooled.splice(0, this.#spooled.length, ...kept);
+        await this.#spool.release(batch);
+      }
+    }
+  }
+}
+
+function groupBy<T>(items: readonly T[], key: (item: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const item of items) {
+    const group = groups.get(key(item));
+    if (group === undefined) groups.set(key(item), [item]);
+    else group.push(item);
+  }
+  return groups;
+}
+
+function unavailable(cause: unknown): AppError {
+  return new AppError(
+    'AUDIT_UNAVAILABLE',
+    'the call was not carried out, because its audit record can be kept nowhere just now; try again',
+    { cause },
+  );
+}

@@ -1,0 +1,141 @@
+import { type FileHandle, mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { AuditEntry } from './chain.js';
+
+export interface SpoolOptions {
+  readonly folder: string;
+  /** Of all entries that wait for the database; more are refused. */
+  readonly maxBytes: number;
+}
+
+interface Segment {
+  readonly number: number;
+  readonly path: string;
+  sizeBytes: number;
+  /** Entries in it that the database does not have yet. */
+  waiting: number;
+}
+
+export interface SpooledEntry {
+  readonly entry: AuditEntry;
+  readonly segment: Segment;
+}
+
+const SEGMENT_BYTES = 8 * 1024 * 1024;
+
+/**
+ * Audit entries on disk, one JSON line each, synced before anyone goes on: where they are safe while the database is
+ * away, or (with the embedded one, which does not sync) until it has them.
+ */
+export class Spool {
+  readonly #options: SpoolOptions;
+  readonly #segments: Segment[] = [];
+  #file: { readonly handle: FileHandle; readonly segment: Segment } | null = null;
+  #nextNumber = 1;
+  #sizeBytes = 0;
+
+  private constructor(options: SpoolOptions) {
+    this.#options = options;
+  }
+
+  /** Opens the folder; `left` is what an earlier run could not hand over. */
+  static async open(options: SpoolOptions): Promise<{ spool: Spool; left: SpooledEntry[] }> {
+    await mkdir(options.folder, { recursive: true, mode: 0o700 });
+    const spool = new Spool(options);
+    const left: SpooledEntry[] = [];
+    const names = (await readdir(options.folder)).filter((name) => /^\d{10}\.jsonl$/.test(name)).sort();
+    for (const name of names) {
+      const path = join(options.folder, name);
+      const text = await readFile(path, 'utf8');
+      const segment: Segment = { number: Number.parseInt(name, 10), path, sizeBytes: text.length, waiting: 0 };
+      for (const line of text.split('\n')) {
+        const entry = parseLine(line);
+        if (entry === null) continue;
+        segment.waiting++;
+        left.push({ entry, segment });
+      }
+      spool.#nextNumber = segment.number + 1;
+      if (segment.waiting === 0) await rm(path, { force: true });
+      else {
+        spool.#segments.push(segment);
+        spool.#sizeBytes += segment.sizeBytes;
+      }
+    }
+    return { spool, left };
+  }
+
+  /** Resolves when the entries are on the disk. Throws when they do not fit, or cannot be written. */
+  async append(entries: readonly AuditEntry[]): Promise<SpooledEntry[]> {
+    const bytes = Buffer.from(entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
+    if (this.#sizeBytes + bytes.length > this.#options.maxBytes) {
+      throw new Error(`the spool of audit records holds ${this.#sizeBytes} bytes, which is all it may`);
+    }
+    const { handle, segment } = await this.#current();
+    try {
+      await handle.appendFile(bytes);
+      await handle.datasync();
+    } catch (error) {
+      // A line cut short must not swallow the next one: what comes goes to a new file.
+      this.#file = null;
+      await handle.close().catch(() => {});
+      throw error;
+    }
+    segment.sizeBytes += bytes.length;
+    segment.waiting += entries.length;
+    this.#sizeBytes += bytes.length;
+    return entries.map((entry) => ({ entry, segment }));
+  }
+
+  /** The database has these: files with nothing else are removed. */
+  async release(entries: readonly SpooledEntry[]): Promise<void> {
+    for (const { segment } of entries) segment.waiting--;
+    for (const segment of this.#segments.filter((each) => each.waiting === 0)) {
+      const current = this.#file?.segment === segment;
+      if (current && segment.sizeBytes < SEGMENT_BYTES / 8) continue;
+      await this.#remove(segment);
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const segment of this.#segments.filter((each) => each.waiting === 0)) await this.#remove(segment);
+    await this.#file?.handle.close();
+    this.#file = null;
+  }
+
+  async #remove(segment: Segment): Promise<void> {
+    this.#segments.splice(this.#segments.indexOf(segment), 1);
+    this.#sizeBytes -= segment.sizeBytes;
+    if (this.#file?.segment === segment) {
+      const { handle } = this.#file;
+      this.#file = null;
+      await handle.close();
+    }
+    await rm(segment.path, { force: true });
+  }
+
+  async #current(): Promise<{ handle: FileHandle; segment: Segment }> {
+    if (this.#file !== null && this.#file.segment.sizeBytes < SEGMENT_BYTES) return this.#file;
+    await this.#file?.handle.close();
+    const number = this.#nextNumber++;
+    const path = join(this.#options.folder, `${String(number).padStart(10, '0')}.jsonl`);
+    const handle = await open(path, 'ax', 0o600);
+    // The file's name is synced as well, or the file could be gone after a crash.
+    const folder = await open(this.#options.folder, 'r');
+    await folder.sync().finally(() => folder.close());
+    const segment: Segment = { number, path, sizeBytes: 0, waiting: 0 };
+    this.#segments.push(segment);
+    this.#file = { handle, segment };
+    return this.#file;
+  }
+}
+
+/** A last line that was cut short by a crash was never acknowledged, and is none. */
+function parseLine(line: string): AuditEntry | null {
+  if (line === '') return null;
+  try {
+    // Only this class writes these files.
+    return JSON.parse(line) as AuditEntry;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,65 @@
+import { userInfo } from 'node:os';
+import type { Command } from 'commander';
+import { type Config, loadConfig } from '../config.js';
+import { AppError } from '../errors.js';
+import { createLogger } from '../log.js';
+import { runOnServer } from './admin-socket.js';
+import type { CliContext } from './context.js';
+import { openPlatform, type Platform } from './platform.js';
+
+export interface PlatformFlags {
+  readonly data?: string;
+}
+
+export function addDataFlag(command: Command): Command {
+  return command.option('--data <folder>', 'data folder, where the embedded database is (TIMBRE_DATA)');
+}
+
+/** A command that the running server carried out instead; what it returned is this command's exit code. */
+export class RanOnServer extends Error {
+  readonly exitCode: number;
+
+  constructor(exitCode: number) {
+    super('the server ran this command');
+    this.exitCode = exitCode;
+  }
+}
+
+/**
+ * Runs `use` on the platform's state: in this process, or, where a running server has the embedded database, there.
+ * `use` writes only to the context's streams, so that either looks the same.
+ */
+export async function withPlatform<T>(
+  context: CliContext,
+  flags: PlatformFlags,
+  use: (platform: Platform, config: Config) => Promise<T>,
+): Promise<T> {
+  const config = loadConfig({ dataDir: flags.data }, context.env);
+  if (context.platform !== undefined) return use(context.platform, config);
+  const log = createLogger({ level: 'warn', format: 'text', write: (line) => void context.stderr.write(line) });
+  let platform: Platform;
+  try {
+    platform = await openPlatform({ config, log, signal: context.signal });
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'STORE_LOCKED' || context.argv === undefined) throw error;
+    const exit = await runOnServer(config.dataDir, context.argv, context, operatorName(context));
+    if (exit === null) throw error;
+    throw new RanOnServer(exit);
+  }
+  try {
+    return await use(platform, config);
+  } finally {
+    await platform.close();
+  }
+}
+
+/** Who is at the command line, for the record. */
+export function operatorName(context: CliContext): string {
+  if (context.userName !== undefined) return context.userName;
+  try {
+    return userInfo().username;
+  } catch {
+    // A container's user may have no name.
+    return `uid-${process.getuid?.() ?? 'unknown'}`;
+  }
+}

@@ -1,0 +1,34 @@
+import { createHash } from 'node:crypto';
+import { pcm16 } from '../audio/wav.js';
+import { AppError } from '../errors.js';
+import type { SpeechEvent } from '../jobs/speech-queue.js';
+import type { OpenCall } from '../tenancy/call-ledger.js';
+
+/**
+ * Passes a synthesis on and ends its call with what became of it: the length of the audio, the digest of its samples
+ * as 16-bit PCM (whatever the caller gets them encoded as), and the outcome.
+ */
+export async function* recorded(
+  events: AsyncIterable<SpeechEvent>,
+  call: OpenCall,
+  signal: AbortSignal,
+): AsyncGenerator<SpeechEvent, void, undefined> {
+  const digest = createHash('sha256');
+  let audioMs = 0;
+  let outcome = 'cancelled';
+  try {
+    for await (const event of events) {
+      if (event.type === 'audio') {
+        digest.update(pcm16(event.samples));
+        audioMs += (event.samples.length / event.sampleRateHz) * 1000;
+      }
+      yield event;
+    }
+    outcome = 'ok';
+  } catch (error) {
+    if (!signal.aborted) outcome = error instanceof AppError ? error.code : 'INTERNAL';
+    throw error;
+  } finally {
+    call.end({ outcome, audioMs, audioDigest: audioMs > 0 ? digest.digest('hex') : null });
+  }
+}

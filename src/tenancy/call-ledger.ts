@@ -1,0 +1,149 @@
+import { createHmac, randomUUID } from 'node:crypto';
+import type { AuditLog } from '../audit/audit-log.js';
+import type { AuditEntry, AuditValue } from '../audit/chain.js';
+import { AppError } from '../errors.js';
+import type { Logger } from '../log.js';
+import { type Caller, principalName } from './caller.js';
+import type { Quotas } from './quotas.js';
+
+/** What is known of a synthesis before it starts. */
+export interface SpeechCall {
+  readonly requestId: string;
+  /** `/v1/audio/speech`, …: the route, not the URL. */
+  readonly route: string;
+  readonly voice: string;
+  /** Null: the voice's own. */
+  readonly model: string | null;
+  readonly adapter?: string | null;
+  /** Stays here: the record has a digest of it. */
+  readonly text: string;
+  readonly characters: number;
+}
+
+export interface SpeechOutcome {
+  /** `ok`, `cancelled`, or the code of the error. */
+  readonly outcome: string;
+  readonly audioMs: number;
+  /** SHA-256 of the bytes that were sent, in hex; null: none were. */
+  readonly audioDigest: string | null;
+}
+
+export interface OpenCall {
+  /** Rate headers of the answer. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Share of the machine under load, for the queue. */
+  readonly weight: number;
+  /** Once, when the last byte was made or nothing more will come. Never throws, and keeps nobody waiting. */
+  end(outcome: SpeechOutcome): void;
+}
+
+/**
+ * What every way to speech goes through: limits before the work, a record that is safe before the answer, a record of
+ * how it ended, and what it used. One object for all dialects.
+ */
+export interface CallLedger {
+  /**
+   * Lets a call in. Throws `RATE_LIMITED`, `QUOTA_EXCEEDED`, `UNAUTHENTICATED` (the tenant was suspended),
+   * `AUDIT_UNAVAILABLE`; then nothing was begun.
+   */
+  begin(caller: Caller, call: SpeechCall): Promise<OpenCall>;
+  /** Records an act that is no synthesis (`key.created`, `voice.deleted`, …); resolves when the record is safe. */
+  record(caller: Caller, type: string, details: Readonly<Record<string, AuditValue>>): Promise<void>;
+  /**
+   * Does something that must be on record: a record that it begins is safe before it does, another says how it ended.
+   * `found` adds to the latter what only the result tells, such as a new id.
+   */
+  act<T>(
+    caller: Caller,
+    type: string,
+    details: Readonly<Record<string, AuditValue>>,
+    work: () => Promise<T>,
+    found?: (result: T) => Readonly<Record<string, AuditValue>>,
+  ): Promise<T>;
+}
+
+export interface CallLedgerOptions {
+  readonly quotas: Quotas;
+  readonly audit: AuditLog;
+  /** The tenant's key for digests of texts: without it nobody can try short texts until one fits. */
+  readonly digestKey: (tenantId: string) => Promise<Uint8Array>;
+  readonly log: Logger;
+}
+
+export function createCallLedger({ quotas, audit, digestKey, log }: CallLedgerOptions): CallLedger {
+  return {
+    async begin(caller, call) {
+      const admission = await quotas.admit(caller.tenantId, { characters: call.characters });
+      const started = entryOf(caller, 'speech.started', {
+        request: call.requestId,
+        route: call.route,
+        voice: call.voice,
+        model: call.model,
+        adapter: call.adapter ?? null,
+        characters: call.characters,
+      });
+      try {
+        const key = await digestKey(caller.tenantId);
+        const text_digest = createHmac('sha256', key).update(call.text, 'utf8').digest('hex');
+        await audit.append({ ...started, details: { ...started.details, text_digest } });
+      } catch (error) {
+        admission.release();
+        throw error;
+      }
+      let ended = false;
+      return {
+        headers: admission.headers,
+        weight: admission.weight,
+        end({ outcome, audioMs, audioDigest }) {
+          if (ended) return;
+          ended = true;
+          const entry = entryOf(caller, 'speech.ended', {
+            call: started.id,
+            outcome,
+            audio_ms: Math.round(audioMs),
+            audio_digest: audioDigest,
+          });
+          const usage = {
+            principal: principalName(caller.principal),
+            voice: call.voice,
+            characters: call.characters,
+            audioMs: Math.round(audioMs),
+            failed: outcome !== 'ok' && outcome !== 'cancelled',
+          };
+          audit
+            .append({ ...entry, usage })
+            .catch((error: unknown) =>
+              log.error({ err: error, call: started.id }, 'the end of a call is not on record'),
+            )
+            .finally(() => admission.release());
+        },
+      };
+    },
+    record: (caller, type, details) => audit.append(entryOf(caller, type, details)),
+    async act(caller, type, details, work, found = () => ({})) {
+      const started = entryOf(caller, `${type}.started`, details);
+      await audit.append(started);
+      const ended = (outcome: string, more: Readonly<Record<string, AuditValue>>) =>
+        audit.append(entryOf(caller, `${type}.ended`, { act: started.id, outcome, ...more }));
+      try {
+        const result = await work();
+        await ended('ok', found(result));
+        return result;
+      } catch (error) {
+        await ended(error instanceof AppError ? error.code : 'INTERNAL', {}).catch(() => {});
+        throw error;
+      }
+    },
+  };
+}
+
+function entryOf(caller: Caller, type: string, details: Readonly<Record<string, AuditValue>>): AuditEntry {
+  return {
+    id: randomUUID(),
+    tenantId: caller.tenantId,
+    at: new Date().toISOString(),
+    type,
+    actor: principalName(caller.principal),
+    details,
+  };
+}

@@ -1,0 +1,201 @@
+import { createCipheriv, createDecipheriv, createPrivateKey, hkdfSync, type KeyObject, randomBytes } from 'node:crypto';
+import { chmod, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { AppError } from '../errors.js';
+
+/** A key, encrypted by another. */
+export interface WrappedKey {
+  /** Which master key wrapped it. */
+  readonly masterKey: string;
+  readonly wrapped: Buffer;
+}
+
+/**
+ * What wraps tenants' keys: a file here, a key management service elsewhere. It never gives its keys out, and `context`
+ * (which tenant, which version) must be the same for wrapping and unwrapping.
+ */
+export interface MasterKeys {
+  readonly currentId: string;
+  wrap(key: Uint8Array, context: string): Promise<WrappedKey>;
+  /** Throws `MASTER_KEY_MISSING` when it does not have that master key. */
+  unwrap(key: WrappedKey, context: string): Promise<Buffer>;
+  /** Signs the daily anchors of audit chains (Ed25519). */
+  readonly signingKey: KeyObject;
+}
+
+interface KeyFile {
+  readonly current: string;
+  readonly keys: readonly { readonly id: string; readonly key: string; readonly created_at: string }[];
+}
+
+const NONCE_BYTES = 12;
+const TAG_BYTES = 16;
+/** Of a 32-byte key. */
+export const WRAPPED_BYTES = NONCE_BYTES + 32 + TAG_BYTES;
+
+/** Encrypts a key with a key: AES-256-GCM, bound to its context. */
+export function wrapKey(wrapping: Uint8Array, key: Uint8Array, context: string): Buffer {
+  const nonce = randomBytes(NONCE_BYTES);
+  const cipher = createCipheriv('aes-256-gcm', wrapping, nonce).setAAD(Buffer.from(context));
+  return Buffer.concat([nonce, cipher.update(key), cipher.final(), cipher.getAuthTag()]);
+}
+
+/** Throws `VAULT_CORRUPT` when it is not what {@link wrapKey} made with the same key and context. */
+export function unwrapKey(wrapping: Uint8Array, wrapped: Uint8Array, context: string): Buffer {
+  const end = wrapped.length - TAG_BYTES;
+  try {
+    const decipher = createDecipheriv('aes-256-gcm', wrapping, wrapped.subarray(0, NONCE_BYTES))
+      .setAAD(Buffer.from(context))
+      .setAuthTag(wrapped.subarray(end));
+    return Buffer.concat([decipher.update(wrapped.subarray(NONCE_BYTES, end)), decipher.final()]);
+  } catch (error) {
+    throw new AppError('VAULT_CORRUPT', 'an encrypted key is not as it was written; restore it from a backup', {
+      cause: error,
+    });
+  }
+}
+
+/** Master keys in a file that only this user may read; made with one key when it is not there and `create` says so. */
+export async function openMasterKeyFile(path: string, { create }: { readonly create: boolean }): Promise<MasterKeys> {
+  if (create && (await readKeyFile(path)) === null) {
+    await writeKeyFile(path, addKey({ current: '', keys: [] }), { replace: false });
+  }
+  const keys = new FileMasterKeys(path);
+  await keys.refresh();
+  return keys;
+}
+
+/** Adds a key and makes it the current one; the older stay, for what they wrapped. Servers see it at once. */
+export async function rotateMasterKeyFile(path: string): Promise<void> {
+  await writeKeyFile(path, addKey(await readExisting(path)), { replace: true });
+}
+
+/** Removes all keys but the current one; to be called when nothing is wrapped by them any more. */
+export async function retireOldMasterKeys(path: string): Promise<void> {
+  const { current, keys } = await readExisting(path);
+  await writeKeyFile(path, { current, keys: keys.filter((key) => key.id === current) }, { replace: true });
+}
+
+class FileMasterKeys implements MasterKeys {
+  readonly #path: string;
+  #version = '';
+  #currentId = '';
+  #keys: ReadonlyMap<string, Buffer> = new Map();
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  get currentId(): string {
+    return this.#currentId;
+  }
+
+  get signingKey(): KeyObject {
+    return signingKeyOf(this.#current());
+  }
+
+  async wrap(key: Uint8Array, context: string): Promise<WrappedKey> {
+    await this.refresh();
+    return { masterKey: this.#currentId, wrapped: wrapKey(this.#current(), key, context) };
+  }
+
+  async unwrap({ masterKey, wrapped }: WrappedKey, context: string): Promise<Buffer> {
+    await this.refresh();
+    const key = this.#keys.get(masterKey);
+    if (key === undefined) throw missing(`${this.#path} does not hold the master key "${masterKey}"`);
+    return unwrapKey(key, wrapped, context);
+  }
+
+  /** Reads the file again when it has changed: a rotation by another process must not leave this one behind. */
+  async refresh(): Promise<void> {
+    const { mtimeMs, ino } = await stat(this.#path).catch((error: unknown) => {
+      throw missing(`the file ${this.#path} with the master key is not there`, error);
+    });
+    const version = `${ino} ${mtimeMs}`;
+    if (version === this.#version) return;
+    const file = await readExisting(this.#path);
+    const keys = new Map(file.keys.map(({ id, key }) => [id, Buffer.from(key, 'base64')]));
+    if (!keys.has(file.current) || [...keys.values()].some((key) => key.length !== 32)) {
+      throw new AppError(
+        'CONFIG_INVALID',
+        `the file ${this.#path} holds no usable master key; restore it from its backup`,
+      );
+    }
+    this.#keys = keys;
+    this.#currentId = file.current;
+    this.#version = version;
+  }
+
+  #current(): Buffer {
+    const key = this.#keys.get(this.#currentId);
+    if (key === undefined) throw new Error('the master keys were not read yet');
+    return key;
+  }
+}
+
+async function readExisting(path: string): Promise<KeyFile> {
+  const file = await readKeyFile(path);
+  if (file === null) throw missing(`the file ${path} with the master key is not there`);
+  return file;
+}
+
+/**
+ * An Ed25519 key that follows from the master key, in the form (RFC 8410) that Node reads. After a rotation of
+ * the master key there is another; the old one's public half is in the exports made before.
+ */
+function signingKeyOf(masterKey: Uint8Array): KeyObject {
+  const seed = Buffer.from(hkdfSync('sha256', masterKey, '', 'timbre audit anchors', 32));
+  const der = Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), seed]);
+  return createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
+}
+
+function addKey(file: KeyFile): KeyFile {
+  const id = `m${randomBytes(4).toString('hex')}`;
+  const key = { id, key: randomBytes(32).toString('base64'), created_at: new Date().toISOString() };
+  return { current: id, keys: [...file.keys, key] };
+}
+
+async function readKeyFile(path: string): Promise<KeyFile | null> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+    throw missing(`the file ${path} with the master key cannot be read`, error);
+  }
+  try {
+    const value = JSON.parse(text) as Partial<KeyFile>;
+    const keys = value.keys ?? [];
+    if (typeof value.current === 'string' && keys.every((key) => typeof key.id + typeof key.key === 'stringstring')) {
+      return { current: value.current, keys };
+    }
+  } catch {
+    // Not JSON: as below.
+  }
+  throw new AppError('CONFIG_INVALID', `the file ${path} is no file of master keys; restore it from its backup`);
+}
+
+async function writeKeyFile(path: string, file: KeyFile, { replace }: { readonly replace: boolean }): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  const target = replace ? `${path}.new` : path;
+  try {
+    const handle = await open(target, replace ? 'w' : 'wx', 0o600);
+    try {
+      await handle.writeFile(`${JSON.stringify(file, null, 2)}\n`);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await chmod(target, 0o600);
+    if (replace) await rename(target, path);
+  } catch (error) {
+    // Another process made it at the same moment: that one counts.
+    if (!replace && error instanceof Error && 'code' in error && error.code === 'EEXIST') return;
+    if (replace) await rm(target, { force: true });
+    throw new AppError('CONFIG_INVALID', `the file ${path} with the master key cannot be written`, { cause: error });
+  }
+}
+
+function missing(what: string, cause?: unknown): AppError {
+  return new AppError('MASTER_KEY_MISSING', `${what}; without it encrypted data cannot be read by anyone`, { cause });
+}
