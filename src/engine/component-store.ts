@@ -19,6 +19,7 @@ import { writeModelFile } from '../onnx/model-file.js';
 import { elementCount } from '../onnx/tensor.js';
 import { writeWeightsFile } from '../onnx/weights-file.js';
 import type { Runtime, Session, SessionOptions } from './onnxruntime.js';
+import type { Precision, QualityReport } from './quality-report.js';
 
 /** The networks a model is made of; each is compiled, stored and shared on its own. */
 export type ComponentKind = 'text2semantic' | 'sovits' | 'hubert' | 'bert' | 'speaker-encoder';
@@ -27,7 +28,7 @@ export type ComponentKind = 'text2semantic' | 'sovits' | 'hubert' | 'bert' | 'sp
  * Raised whenever a compiled network changes its inputs, outputs or results, so that what an earlier release compiled
  * is recognised instead of run.
  */
-export const COMPILER_VERSION = 1;
+export const COMPILER_VERSION = 2;
 
 /**
  * Weights stay mapped and are packed anew by every run: a session opens in milliseconds, for networks that are run once
@@ -53,7 +54,10 @@ export interface ComponentManifest {
   /** SHA-256 over the sources, the kind, the precision and the compiler's version; also the folder's name. */
   readonly digest: string;
   readonly compilerVersion: number;
-  readonly precision: 'fp32';
+  /** That asked for; `quality.kept` says what stayed in a higher one. */
+  readonly precision: Precision;
+  /** What quantising cost; absent in fp32. */
+  readonly quality?: QualityReport;
   readonly sources: readonly ComponentSource[];
   /** File names in the component's folder, by graph name. */
   readonly graphs: Readonly<Record<string, string>>;
@@ -72,10 +76,17 @@ export interface NetworkSource {
   readonly kind: ComponentKind;
   readonly sources: readonly ComponentSource[];
   readonly settings: unknown;
-  /** Builds the graphs by name; called only when the store does not hold them yet. */
-  readonly graphs: () => Readonly<Record<string, GraphModel>>;
+  readonly precision: Precision;
+  /** Builds the graphs by name; called only when the store does not hold them yet. `folder` is for intermediate files. */
+  readonly compile: (runtime: Runtime, folder: string) => CompiledNetwork;
   /** Files kept as they are, such as a tokenizer's vocabulary. */
   readonly attachments: Readonly<Record<string, Uint8Array>>;
+}
+
+/** A network's graphs by name, and what their precision cost where that is not fp32. */
+export interface CompiledNetwork {
+  readonly graphs: Readonly<Record<string, GraphModel>>;
+  readonly quality?: QualityReport;
 }
 
 /**
@@ -135,7 +146,8 @@ export class ComponentStore {
     const folder = join(this.#folder, `${PARTIAL}${randomUUID()}`);
     mkdirSync(folder);
     try {
-      const named = Object.entries(source.graphs());
+      const compiled = source.compile(runtime, this.#folder);
+      const named = Object.entries(compiled.graphs);
       const graphs = named.map(([, graph]) => graph);
       const weights = writeWeightsFile(join(folder, 'weights.safetensors'), graphs, { digest });
       for (const [name, graph] of named) writeModelFile(join(folder, `${name}.onnx`), graph, weights);
@@ -145,7 +157,8 @@ export class ComponentStore {
         kind: source.kind,
         digest,
         compilerVersion: COMPILER_VERSION,
-        precision: 'fp32',
+        precision: source.precision,
+        ...(compiled.quality && { quality: compiled.quality }),
         sources: source.sources,
         graphs: Object.fromEntries(named.map(([name]) => [name, `${name}.onnx`])),
         nodeCounts: Object.fromEntries(named.map(([name, graph]) => [name, graph.nodes.length])),
@@ -220,7 +233,7 @@ function digestOf(source: NetworkSource): string {
   const identity = {
     compilerVersion: COMPILER_VERSION,
     kind: source.kind,
-    precision: 'fp32',
+    precision: source.precision,
     sources: source.sources.map((file) => file.sha256).sort(),
     settings: source.settings,
   };

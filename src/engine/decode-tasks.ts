@@ -2,6 +2,7 @@ import type { Text2SemanticSettings } from '../models/text2semantic.js';
 import type { ComponentStore } from './component-store.js';
 import { LoadedCache } from './loaded-cache.js';
 import type { Runtime } from './onnxruntime.js';
+import { openText2Semantic } from './open-text2semantic.js';
 import { type RowEvent, type RowRequest, SemanticDecoder } from './semantic-decoder.js';
 import { type Task, type TaskMethods, Until } from './thread-tasks.js';
 
@@ -54,8 +55,8 @@ export function decodeTasks(
   function acquire(component: string): { readonly value: Decoding; readonly release: () => void } {
     return loaded.acquire(component, () => {
       const manifest = store.load(component);
-      const session = store.createSession(manifest, 'text2semantic', runtime);
-      return { decoder: new SemanticDecoder(session, manifest.settings as Text2SemanticSettings), rows: new Map() };
+      const settings = manifest.settings as Text2SemanticSettings;
+      return { decoder: new SemanticDecoder(openText2Semantic(store, manifest, runtime), settings), rows: new Map() };
     });
   }
 

@@ -7,8 +7,9 @@ import type { LanguageMode } from '../text/language.js';
 import type { SplitMethod } from '../text/sentences.js';
 import type { CacheStatistics } from './bounded-cache.js';
 import type { PaceControl } from './pace-control.js';
+import type { Precision, QualityReport } from './quality-report.js';
 
-export type { SplitMethod };
+export type { Precision, QualityReport, SplitMethod };
 
 /** Sampling of semantic tokens; upstream's names and order of application (penalty, top-p, temperature, top-k). */
 export interface SamplingOptions {
@@ -92,6 +93,11 @@ export interface ImportModelRequest {
   readonly paths: readonly string[];
   /** Overrides the version found in the contents. */
   readonly version?: ModelVersion;
+  /**
+   * Number format of the weights; absent: int8 for the networks that gain by it. Layers that would lose too much stay in a
+   * higher one; `inspectModel` tells which.
+   */
+  readonly precision?: Precision;
   /** Sampling for requests that ask for none; absent: upstream's. */
   readonly sampling?: SamplingOptions;
   /** Replace a model of the same name instead of throwing `MODEL_EXISTS`. */
@@ -123,6 +129,8 @@ export interface ModelDetails extends ModelSummary {
     readonly source: string;
   }[];
   readonly settings: Readonly<Record<string, string | number | boolean | null>>;
+  /** What quantising cost, by network. */
+  readonly quality: readonly QualityReport[];
 }
 
 export interface ImportProgress {

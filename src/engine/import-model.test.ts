@@ -50,6 +50,18 @@ describe('importing a model', () => {
     expect(store.summary(store.load('model'))).toMatchObject({ hasBert: true, warnings: [] });
   });
 
+  it('keeps precisions apart, tells what int8 cost, and leaves small networks in fp32 by itself', () => {
+    const paths = [file('s2_v2.pth'), join(DEMO, 's1.ckpt'), file('hubert')];
+    const quantised = run({ name: 'int8', paths, precision: 'int8' });
+    const plain = run({ name: 'plain', paths });
+    expect(plain.components.text2semantic).not.toBe(quantised.components.text2semantic);
+    expect(plain.components.hubert).toBe(quantised.components.hubert);
+    const details = store.details(store.load('int8'));
+    expect(details.precision).toContain('int8');
+    expect(details.quality.find((report) => report.network === 'text2semantic')).toMatchObject({ precision: 'int8' });
+    expect(store.details(store.load('plain')).quality).toEqual([]);
+  }, 300_000);
+
   it('takes encoders that fit from the store when they are not given', () => {
     run({ name: 'first', paths: [file('s2_v2.pth'), file('s1_e2e.ckpt'), file('hubert'), file('roberta')] });
     const record = run({ name: 'second', paths: [file('s2_v2ProPlus.pth'), file('s1_e2e.ckpt')] });

@@ -12,6 +12,7 @@ import { buildSovits } from '../models/sovits/sovits.js';
 import { buildSpeakerEncoder, readSpeakerEncoderSpec, type SpeakerEncoderSpec } from '../models/speaker-encoder.js';
 import { buildText2Semantic, readText2SemanticSettings, type Text2SemanticSettings } from '../models/text2semantic.js';
 import {
+  type CompiledNetwork,
   type ComponentKind,
   type ComponentManifest,
   type ComponentSource,
@@ -21,6 +22,8 @@ import {
 import type { ImportModelRequest, ImportProgress, ModelVersion } from './engine-types.js';
 import { checkName, type ModelRecord, type ModelStore } from './model-store.js';
 import type { Runtime } from './onnxruntime.js';
+import type { Precision } from './quality-report.js';
+import { quantiseText2Semantic } from './quantise-text2semantic.js';
 
 const COMPONENT_KINDS: Partial<Record<CheckpointKind, ComponentKind>> = {
   t2s: 'text2semantic',
@@ -67,7 +70,7 @@ export function* importSteps(
   try {
     for (const path of request.paths) {
       yield { step: `reading ${basename(path)}`, fraction: (0.2 * networks.length) / request.paths.length };
-      networks.push(openNetwork(path, request.version));
+      networks.push(openNetwork(path, request));
     }
     const given = byKind(networks);
     const sovits = required(given, 'sovits', request);
@@ -112,7 +115,7 @@ export function importModel(request: ImportModelRequest, store: ModelStore, runt
   }
 }
 
-function openNetwork(path: string, version: ModelVersion | undefined): OpenedNetwork {
+function openNetwork(path: string, { version, precision }: ImportModelRequest): OpenedNetwork {
   const file = weightsFileOf(path);
   const checkpoint = openCheckpoint(file);
   try {
@@ -124,14 +127,21 @@ function openNetwork(path: string, version: ModelVersion | undefined): OpenedNet
         `"${file}" is ${CHECKPOINT_KIND_NAMES[found]}; a model is made of a text-to-semantic and a SoVITS checkpoint, HuBERT, and optionally RoBERTa and a speaker encoder`,
       );
     }
-    const opened = describeNetwork(kind, checkpoint, version);
+    const opened = describeNetwork(kind, checkpoint, version, precision);
     const attachments = attachmentsOf(kind, dirname(file));
     const sources = [sourceOf(file), ...attachments.sources];
     return {
       kind,
       checkpoint,
       version: opened.version,
-      source: { kind, sources, settings: opened.settings, graphs: opened.graphs, attachments: attachments.files },
+      source: {
+        kind,
+        sources,
+        settings: opened.settings,
+        precision: opened.precision,
+        compile: opened.compile,
+        attachments: attachments.files,
+      },
     };
   } catch (error) {
     checkpoint.close();
@@ -143,29 +153,67 @@ function describeNetwork(
   kind: ComponentKind,
   checkpoint: Checkpoint,
   override: ModelVersion | undefined,
-): { settings: unknown; graphs: NetworkSource['graphs']; version: ModelVersion | null } {
+  precision: Precision | undefined,
+): { settings: unknown; precision: Precision; compile: NetworkSource['compile']; version: ModelVersion | null } {
+  const fp32 = (settings: unknown, graphs: () => CompiledNetwork['graphs'], version: ModelVersion | null = null) => ({
+    settings,
+    precision: 'fp32' as const,
+    compile: () => ({ graphs: graphs() }),
+    version,
+  });
   switch (kind) {
     case 'text2semantic': {
       const settings = readText2SemanticSettings(checkpoint);
-      return { settings, graphs: () => ({ text2semantic: buildText2Semantic(checkpoint, settings) }), version: null };
+      const wanted = precision ?? (parametersOf(checkpoint) < SMALL_NETWORK ? 'fp32' : 'int8');
+      return {
+        settings,
+        precision: wanted,
+        compile: (runtime, folder) => compileText2Semantic(checkpoint, settings, wanted, runtime, folder),
+        version: null,
+      };
     }
     case 'sovits': {
       const settings = readModelSpec(checkpoint, override ? { version: override } : {});
-      return { settings, graphs: () => ({ ...buildSovits(checkpoint, settings) }), version: settings.version };
+      return fp32(settings, () => ({ ...buildSovits(checkpoint, settings) }), settings.version);
     }
     case 'hubert': {
       const settings = readHubertSpec(checkpoint, configBeside(checkpoint));
-      return { settings, graphs: () => ({ hubert: buildHubert(checkpoint, settings) }), version: null };
+      return fp32(settings, () => ({ hubert: buildHubert(checkpoint, settings) }));
     }
     case 'bert': {
       const settings = readBertSpec(checkpoint, configBeside(checkpoint));
-      return { settings, graphs: () => ({ bert: buildBert(checkpoint, settings) }), version: null };
+      return fp32(settings, () => ({ bert: buildBert(checkpoint, settings) }));
     }
     case 'speaker-encoder': {
       const settings = readSpeakerEncoderSpec(checkpoint);
-      return { settings, graphs: () => ({ speaker: buildSpeakerEncoder(checkpoint, settings) }), version: null };
+      return fp32(settings, () => ({ speaker: buildSpeakerEncoder(checkpoint, settings) }));
     }
   }
+}
+
+/**
+ * Parameters below which a network stays in fp32 unless told otherwise: its step is bound by the number of its nodes, and
+ * int8 has no fewer.
+ */
+const SMALL_NETWORK = 20_000_000;
+
+function parametersOf(checkpoint: Checkpoint): number {
+  return [...checkpoint.tensors.values()].reduce((sum, tensor) => sum + tensor.length, 0);
+}
+
+/** The graphs in the precision asked for; in fp32, with the report that says why, where the loss would be too large. */
+function compileText2Semantic(
+  checkpoint: Checkpoint,
+  settings: Text2SemanticSettings,
+  precision: Precision,
+  runtime: Runtime,
+  folder: string,
+): CompiledNetwork {
+  const whole = { text2semantic: buildText2Semantic(checkpoint, settings) };
+  if (precision === 'fp32') return { graphs: whole };
+  const quantised = quantiseText2Semantic(checkpoint, settings, { precision, runtime, folder });
+  if (quantised) return { graphs: quantised.graphs, quality: quantised.report };
+  return { graphs: whole, quality: { network: 'text2semantic', precision, measures: [], kept: ['all layers: fp32'] } };
 }
 
 /** A file as it is, or the weights inside a folder of transformers' layout. */

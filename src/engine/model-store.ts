@@ -140,7 +140,8 @@ export class ModelStore {
     }));
     const settings: Record<string, string | number | boolean | null> = {};
     for (const manifest of Object.values(model.manifests)) flatten(manifest.kind, manifest.settings, settings);
-    return { ...this.summary(model), networks, settings };
+    const quality = Object.values(model.manifests).flatMap((manifest) => manifest.quality ?? []);
+    return { ...this.summary(model), networks, settings, quality };
   }
 
   #path(name: string): string {

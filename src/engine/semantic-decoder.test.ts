@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Checkpoint, CheckpointTensor } from '../checkpoint/checkpoint.js';
+import { randomText2Semantic } from '../../test/fixtures/random-text2semantic.js';
+import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import { buildText2Semantic, readText2SemanticSettings, type Text2SemanticSettings } from '../models/text2semantic.js';
 import { encodeModel } from '../onnx/model-file.js';
 import { openRuntime, output, Runtime, tensor, zeros } from './onnxruntime.js';
@@ -29,69 +30,37 @@ function buildDecoder(options: SemanticDecoderOptions & { endBias?: number; runt
   return decoder;
 }
 
+/** The parts of a quantised network, whose cache steps fit its values. */
+function buildQuantised(format: 'int8' | 'int4'): SemanticDecoder {
+  const checkpoint = randomText2Semantic(256, 8, 2, 0);
+  const settings = readText2SemanticSettings(checkpoint, { positions: 512 });
+  const steps = new Float32Array(settings.heads * settings.headWidth).fill(8 / 127);
+  const cacheSteps = Array.from({ length: settings.layers }, () => ({ keys: steps, values: steps }));
+  const session = (part: 'prefill' | 'step') => {
+    const precision =
+      part === 'step'
+        ? { format: () => format, cacheSteps: () => cacheSteps[0]! }
+        : { format: () => 'column7' as const, cacheSteps: null };
+    return openRuntime().createSession(
+      encodeModel(buildText2Semantic(checkpoint, settings, { part, precision }), null),
+    );
+  };
+  const sessions = { prefill: session('prefill'), step: session('step'), cacheSteps };
+  const decoder = new SemanticDecoder(sessions, settings, { rows: 12, maxLength: 400 });
+  open.push(decoder);
+  return decoder;
+}
+
 const models = new Map<number, { settings: Text2SemanticSettings; bytes: Uint8Array }>();
 
 function buildModel(endBias: number): { settings: Text2SemanticSettings; bytes: Uint8Array } {
   const known = models.get(endBias);
   if (known) return known;
-  const checkpoint = randomCheckpoint(256, 8, 2, endBias);
+  const checkpoint = randomText2Semantic(256, 8, 2, endBias);
   const settings = readText2SemanticSettings(checkpoint, { positions: 512 });
   const model = { settings, bytes: encodeModel(buildText2Semantic(checkpoint, settings), null) };
   models.set(endBias, model);
   return model;
-}
-
-/** `endBias` makes the end token likelier: its row of the last matrix follows the mean hidden state. */
-function randomCheckpoint(width: number, heads: number, layers: number, endBias: number): Checkpoint {
-  const tensors = new Map<string, CheckpointTensor>();
-  const add = (name: string, shape: readonly number[], scale: number, offset = 0): void => {
-    const length = shape.reduce((product, dim) => product * dim, 1);
-    const index = tensors.size;
-    const readFloat32 = () => {
-      const values = new Float32Array(length);
-      fillNormal(values, { seed: 1, sentence: index }, 0, RANDOM_STREAM.waveform);
-      return values.map((value) => value * scale + offset);
-    };
-    tensors.set(`model.${name}`, { name, dtype: 'F32', shape, length, readFloat32, readInt32: () => new Int32Array() });
-  };
-  add('ar_text_embedding.word_embeddings.weight', [40, width], 1);
-  add('ar_audio_embedding.word_embeddings.weight', [129, width], 1);
-  add('bert_proj.weight', [width, 32], 0.2);
-  add('bert_proj.bias', [width], 0.1);
-  add('ar_text_position.alpha', [1], 0, 1);
-  add('ar_audio_position.alpha', [1], 0, 1.5);
-  for (let layer = 0; layer < layers; layer++) {
-    const prefix = `h.layers.${layer}`;
-    add(`${prefix}.self_attn.in_proj_weight`, [3 * width, width], 2 / Math.sqrt(width));
-    add(`${prefix}.self_attn.in_proj_bias`, [3 * width], 0.1);
-    add(`${prefix}.self_attn.out_proj.weight`, [width, width], 1 / Math.sqrt(width));
-    add(`${prefix}.self_attn.out_proj.bias`, [width], 0.1);
-    add(`${prefix}.linear1.weight`, [4 * width, width], 1 / Math.sqrt(width));
-    add(`${prefix}.linear1.bias`, [4 * width], 0.1);
-    add(`${prefix}.linear2.weight`, [width, 4 * width], 1 / Math.sqrt(width));
-    add(`${prefix}.linear2.bias`, [width], 0.1);
-    for (const norm of ['norm1', 'norm2']) {
-      add(`${prefix}.${norm}.weight`, [width], 0.1, 1);
-      add(`${prefix}.${norm}.bias`, [width], 0.1, endBias > 0 ? 0.5 : 0);
-    }
-  }
-  add('ar_predict_layer.weight', [129, width], 2 / Math.sqrt(width));
-  const head = tensors.get('model.ar_predict_layer.weight');
-  if (head && endBias > 0) {
-    const readFloat32 = () => {
-      const values = head.readFloat32();
-      return values.map((value, index) => value + (index >= 128 * width ? endBias / width : 0));
-    };
-    tensors.set('model.ar_predict_layer.weight', { ...head, readFloat32 });
-  }
-  return {
-    path: 'random.ckpt',
-    format: 'torch-zip',
-    header: 'PK',
-    tensors,
-    data: { config: { model: { head: heads, n_layer: layers }, data: { max_sec: 54 } } },
-    close: () => {},
-  };
 }
 
 function request(index: number, changes: Partial<RowRequest> = {}): RowRequest {
@@ -149,6 +118,34 @@ describe('rows in a batch', () => {
       for (const event of decoder.step()) take(event);
     } while (decoder.size > 0 || waiting.length > 0);
     expect(widest).toBe(8);
+    expect(order.map((row) => tokens.get(row))).toEqual(alone);
+  });
+
+  it.each(['int8', 'int4'] as const)('get the same tokens as alone with %s weights and cache', (format) => {
+    const decoder = buildQuantised(format);
+    const requests = Array.from({ length: 24 }, (_, index) => request(index, { maxNewTokens: 12 + 4 * (index % 5) }));
+    const alone = requests.map((row) => decodeAlone(decoder, row));
+    const tokens = new Map<number, number[]>();
+    const order: number[] = [];
+    const take = (event: RowEvent) => {
+      if (event.token !== null) tokens.set(event.row, [...(tokens.get(event.row) ?? []), event.token]);
+    };
+    const waiting = [...requests];
+    do {
+      // Batches of every size from 1 to 12, so that the cache grows in between too.
+      const next = decoder.size < 12 ? waiting.shift() : undefined;
+      if (next) {
+        decoder.beginRow(next);
+        let event = decoder.prefill();
+        while (!event) {
+          for (const other of decoder.step()) take(other); // others go on between the pieces
+          event = decoder.prefill();
+        }
+        order.push(event.row);
+        take(event);
+      }
+      for (const event of decoder.step()) take(event);
+    } while (decoder.size > 0 || waiting.length > 0);
     expect(order.map((row) => tokens.get(row))).toEqual(alone);
   });
 
@@ -264,7 +261,7 @@ describe('attention heads of any width', () => {
     [60, 5],
     [64, 4],
   ])('attend as defined at width %d with %d heads', (width, heads) => {
-    const checkpoint = randomCheckpoint(width, heads, 1, 0);
+    const checkpoint = randomText2Semantic(width, heads, 1, 0);
     const settings = readText2SemanticSettings(checkpoint, { positions: 64 });
     expect(settings.headWidth % 8).toBe(0);
     const model = encodeModel(buildText2Semantic(checkpoint, settings, { debug: true }), null);
@@ -345,7 +342,7 @@ function transformerLayer(checkpoint: Checkpoint, x: Float32Array, heads: number
 
 describe('settings of a checkpoint', () => {
   it('follow its tensors and config', () => {
-    const settings = readText2SemanticSettings(randomCheckpoint(64, 4, 3, 0));
+    const settings = readText2SemanticSettings(randomText2Semantic(64, 4, 3, 0));
     expect(settings).toEqual({
       layers: 3,
       heads: 4,
@@ -362,7 +359,7 @@ describe('settings of a checkpoint', () => {
   });
 
   it('are refused where they contradict each other', () => {
-    const checkpoint = randomCheckpoint(64, 4, 2, 0);
+    const checkpoint = randomText2Semantic(64, 4, 2, 0);
     const config = (model: Record<string, number>) => ({ ...checkpoint, data: { config: { model } } });
     expect(() => readText2SemanticSettings(config({ head: 5 }))).toThrow('5 attention heads do not fit a width of 64');
     expect(() => readText2SemanticSettings(config({ head: 4, n_layer: 9 }))).toThrow('declares 9 layers, but holds 2');

@@ -1,12 +1,13 @@
 import assert from 'node:assert';
 import { AppError } from '../errors.js';
-import type { Text2SemanticSettings } from '../models/text2semantic.js';
+import type { CacheSteps, Text2SemanticSettings } from '../models/text2semantic.js';
+import { type CacheStepsByName, KeyValueCache } from './key-value-cache.js';
 import { type BoundRun, type Session, type Tensor, tensor, zeros } from './onnxruntime.js';
 import { exponentialAt, RANDOM_STREAM, type RandomKey } from './random.js';
 import { argMax, createSampler, type Sampler, type SamplingParameters, TokenHistory } from './sampler.js';
 
 export interface SemanticDecoderOptions {
-  /** Sentences decoded side by side; 8 by default, beyond which a step takes nearly as much longer as it does more. */
+  /** Most sentences decoded side by side; 8 by default. The cache grows to so many when they come. */
   readonly rows?: number;
   /**
    * Phonemes, prompt and new tokens that a row can hold; 2,304 by default: 500 phonemes, a prompt of 10 s and upstream's
@@ -15,6 +16,14 @@ export interface SemanticDecoderOptions {
   readonly maxLength?: number;
   /** Sees the logits of each row before anything is done to them, and with a debug graph what they come from. */
   readonly observer?: (row: number, logits: Float32Array, hidden: Float32Array | null) => void;
+}
+
+/** Sessions of the graphs that `buildText2Semantic` makes: one for both parts, or one for each. */
+export interface Text2SemanticSessions {
+  readonly prefill: Session;
+  readonly step: Session;
+  /** What one step of the int8 cache that `step` reads stands for, by layer; absent where the cache is fp32. */
+  readonly cacheSteps?: readonly CacheSteps[];
 }
 
 export interface RowRequest {
@@ -30,6 +39,8 @@ export interface RowRequest {
   readonly sentenceKey: number;
   /** Most tokens of the sentence; the model's own limit by default. */
   readonly maxNewTokens?: number;
+  /** Tokens to take instead of drawing: shows what a network would say after each of them. */
+  readonly forcedTokens?: ArrayLike<number>;
 }
 
 /** What one step did for one row. */
@@ -52,9 +63,18 @@ const MAX_NEW_TOKENS = 1499;
 const STEPS_BEFORE_END = 11;
 
 /**
+ * Positions of one run of a prefill: what rows that are being listened to wait for at most. All phonemes belong to the
+ * first run, since they see one another. The cut depends on the request alone, so that its tokens do not depend on others.
+ */
+const PREFILL_POSITIONS = 96;
+
+/** The cache grows by so many rows. */
+const ROWS_AT_A_TIME = 8;
+
+/**
  * Decodes sentences to semantic tokens, several side by side: a row joins by its prefill and leaves at any step, and a
- * step is one run of the network for all rows, whatever their lengths. Rows lie at the front of one preallocated
- * key/value cache, which the network writes in place. Synchronous; belongs to one thread.
+ * step is one run of the network for all rows, whatever their lengths. Rows lie at the front of one key/value cache, which
+ * the network writes in place. Synchronous; belongs to one thread.
  *
  * upstream: AR/models/t2s_model.py Text2SemanticDecoder.infer_panel_naive, infer_panel_batch_infer
  */
@@ -62,14 +82,22 @@ export class SemanticDecoder {
   readonly settings: Text2SemanticSettings;
   readonly capacity: number;
   readonly maxLength: number;
-  readonly #session: Session;
-  readonly #observer: SemanticDecoderOptions['observer'];
+  readonly #sessions: Text2SemanticSessions;
+  #observer: SemanticDecoderOptions['observer'] | null;
   readonly #sampler: Sampler;
-  /** Cached keys and values by name (`k.0`, `v.0`, …): (capacity, heads, maxLength, headWidth). */
-  readonly #cache: ReadonlyMap<string, Float32Array>;
-  readonly #cacheDims: readonly [number, number, number];
+  readonly #cache: KeyValueCache;
+  /** Where prefill writes when the cache is int8, before it is quantised; null where it writes the cache itself. */
+  readonly #scratch: KeyValueCache | null;
+  readonly #cacheSteps: CacheStepsByName | null;
+  /**
+   * Fewest rows of a run. Kernels for 4 and 8 bits may compute a lone row in another order than two; the last bits then
+   * differ, and quantising activations and cache makes steps of it: the study saw 0.9 % in the logits. A second row that
+   * nobody asked for costs 10 % of a lone row's step.
+   */
+  readonly #fewestRows: 1 | 2;
   /** Occupied slots 0 … size − 1. */
   readonly #rows: Row[] = [];
+  #prefilling: Prefill | null = null;
   /** One prepared run for each number of rows, over the same memory. */
   readonly #steps = new Map<number, BoundRun>();
   readonly #tokens: Int32Array;
@@ -81,29 +109,46 @@ export class SemanticDecoder {
   #nextRow = 1;
   #closed = false;
 
-  /** Takes over a session of the graph that `buildText2Semantic` makes; `close` closes it. */
-  constructor(session: Session, settings: Text2SemanticSettings, options: SemanticDecoderOptions = {}) {
+  /** Takes over sessions of the graphs that `buildText2Semantic` makes; `close` closes them. */
+  constructor(
+    sessions: Session | Text2SemanticSessions,
+    settings: Text2SemanticSettings,
+    options: SemanticDecoderOptions = {},
+  ) {
     this.settings = settings;
     this.capacity = options.rows ?? 8;
     this.maxLength = Math.min(options.maxLength ?? 2304, settings.positions);
-    this.#session = session;
+    this.#sessions = 'step' in sessions ? sessions : { prefill: sessions, step: sessions };
     this.#observer = options.observer;
     this.#sampler = createSampler(settings.vocabulary);
-    this.#cacheDims = [settings.heads, this.maxLength, settings.headWidth];
-    const size = this.capacity * this.#slotSize;
-    // Zeroed pages that the system hands out when they are first written.
-    this.#cache = new Map(layerNames(settings.layers).map((name) => [name, new Float32Array(size)]));
-    this.#tokens = new Int32Array(this.capacity);
-    this.#positions = new Int32Array(this.capacity);
-    this.#seqlens = new Int32Array(this.capacity);
-    this.#logits = new Float32Array(this.capacity * settings.vocabulary);
-    const hasHidden = session.outputs.some((info) => info.name === 'hidden');
-    this.#hidden = hasHidden ? new Float32Array(this.capacity * settings.width) : null;
+    const { step, cacheSteps } = this.#sessions;
+    this.#cacheSteps = cacheSteps ? byName(cacheSteps) : null;
+    this.#fewestRows = cacheSteps ? 2 : 1;
+    const slots = Math.max(this.#fewestRows, Math.min(this.capacity, ROWS_AT_A_TIME));
+    this.#cache = new KeyValueCache(settings, cacheSteps ? 'int8' : 'float32', slots, this.maxLength);
+    this.#scratch = cacheSteps ? new KeyValueCache(settings, 'float32', 1, this.maxLength) : null;
+    const most = Math.max(this.capacity, this.#fewestRows);
+    this.#tokens = new Int32Array(most);
+    this.#positions = new Int32Array(most);
+    this.#seqlens = new Int32Array(most);
+    this.#logits = new Float32Array(most * settings.vocabulary);
+    const hasHidden = step.outputs.some((info) => info.name === 'hidden');
+    this.#hidden = hasHidden ? new Float32Array(most * settings.width) : null;
   }
 
   /** Rows being decoded. */
   get size(): number {
     return this.#rows.length;
+  }
+
+  /** Whether a slot is free and no other sentence is being prefilled. */
+  get hasRoom(): boolean {
+    return this.#prefilling === null && this.#rows.length < this.capacity;
+  }
+
+  /** Replaces the observer given at first; null: none. */
+  observe(observer: SemanticDecoderOptions['observer'] | null): void {
+    this.#observer = observer;
   }
 
   /**
@@ -112,38 +157,47 @@ export class SemanticDecoder {
    * `MODEL_INVALID` for ids or features that the network has no room for.
    */
   addRow(request: RowRequest): RowEvent {
+    this.beginRow(request);
+    for (;;) {
+      const event = this.prefill();
+      if (event) return event;
+    }
+  }
+
+  /** Like {@link addRow}, in bounded pieces: {@link prefill} runs them, and steps of the other rows may come between. */
+  beginRow(request: RowRequest): void {
     assert(!this.#closed, 'the decoder is closed');
+    assert(this.#prefilling === null, 'another sentence is being prefilled');
     if (this.#rows.length >= this.capacity) {
       throw new AppError('ENGINE_OVERLOADED', `all ${this.capacity} rows of the decoder are taken; try again later`);
     }
     this.#checkRequest(request);
     const slot = this.#rows.length;
+    if (slot >= this.#cache.slots) this.#grow();
     const prompt = Int32Array.from(request.promptSemantic ?? []);
-    const length = request.phonemeIds.length + prompt.length;
-    this.#prefill(slot, request, prompt);
+    this.#prefilling = { request, prompt, slot, done: 0 };
+  }
 
-    const history = new TokenHistory(this.settings.vocabulary);
-    for (const token of prompt) history.add(token);
-    const row: Row = {
-      id: this.#nextRow++,
-      key: { seed: request.seed, sentence: request.sentenceKey },
-      sampling: request.sampling,
-      history,
-      maxNewTokens: Math.min(
-        request.maxNewTokens ?? this.settings.earlyStopTokens,
-        MAX_NEW_TOKENS,
-        this.maxLength - length - 1,
-        this.settings.positions - prompt.length - 1,
-      ),
-      promptLength: prompt.length,
-      length,
-      lastToken: 0,
-      newTokens: 0,
-    };
-    this.#rows.push(row);
-    const event = this.#draw(row, slot);
-    if (event.finished) this.removeRow(row.id);
-    return event;
+  /** Runs the next piece of the sentence being prefilled; its first token after the last piece, else null. */
+  prefill(): RowEvent | null {
+    const prefill = this.#prefilling;
+    assert(prefill, 'no sentence is being prefilled');
+    const { request, prompt } = prefill;
+    const length = request.phonemeIds.length + prompt.length;
+    try {
+      this.#runPrefill(prefill);
+    } catch (error) {
+      this.#prefilling = null;
+      throw error;
+    }
+    if (prefill.done < length) return null;
+    this.#prefilling = null;
+    return this.#join(prefill, length);
+  }
+
+  /** Gives up the sentence being prefilled, if any. */
+  cancelPrefill(): void {
+    this.#prefilling = null;
   }
 
   /** Runs the network once and draws a token for every row; rows that finish leave. No rows, no events. */
@@ -159,8 +213,10 @@ export class SemanticDecoder {
       row.length += 1;
       longest = Math.max(longest, row.length);
     }
+    const run = Math.max(count, this.#fewestRows);
+    if (run > count) this.#seqlens[count] = 0; // a row that sees only itself, and that nobody reads
     this.#total[0] = longest;
-    this.#stepRun(count).run();
+    this.#stepRun(run).run();
     const events = this.#rows.map((row, slot) => this.#draw(row, slot));
     for (const event of events) if (event.finished) this.removeRow(event.row);
     return events;
@@ -172,28 +228,27 @@ export class SemanticDecoder {
     if (slot < 0) return;
     const last = this.#rows.pop();
     if (last === undefined || slot === this.#rows.length) return;
-    this.#moveSlot(this.#rows.length, slot, last.length);
+    this.#cache.move(this.#rows.length, slot, last.length);
     this.#rows[slot] = last;
   }
 
-  /** A layer's cached keys and values of a row, (positions, width) each; for tests and inspection. */
+  /** A layer's cached keys and values of a row, (positions, width) each; for tests and calibration. */
   readCache(id: number, layer: number): { keys: Float32Array; values: Float32Array } {
     const slot = this.#rows.findIndex((row) => row.id === id);
     const row = this.#rows[slot];
     if (row === undefined) throw new AppError('INTERNAL', `the decoder has no row ${id}`);
-    return { keys: this.#readSlot(`k.${layer}`, slot, row), values: this.#readSlot(`v.${layer}`, slot, row) };
+    return {
+      keys: this.#cache.read(`k.${layer}`, slot, row.length),
+      values: this.#cache.read(`v.${layer}`, slot, row.length),
+    };
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#rows.length = 0;
-    this.#session.close();
-  }
-
-  get #slotSize(): number {
-    const [heads, length, width] = this.#cacheDims;
-    return heads * length * width;
+    this.#sessions.step.close();
+    if (this.#sessions.prefill !== this.#sessions.step) this.#sessions.prefill.close();
   }
 
   #checkRequest(request: RowRequest): void {
@@ -221,56 +276,99 @@ export class SemanticDecoder {
     }
   }
 
-  #prefill(slot: number, request: RowRequest, prompt: Int32Array): void {
-    const phonemes = Int32Array.from(request.phonemeIds);
-    const count = phonemes.length;
-    const length = count + prompt.length;
-    const bertDims = [1, count, this.settings.bertWidth];
+  #grow(): void {
+    for (const run of this.#steps.values()) run.close();
+    this.#steps.clear();
+    const slots = Math.min(this.capacity, this.#cache.slots + ROWS_AT_A_TIME);
+    this.#cache.grow(
+      slots,
+      this.#rows.map((row) => row.length),
+    );
+  }
+
+  #runPrefill(prefill: Prefill): void {
+    const { request, prompt, done } = prefill;
+    const phonemes = done === 0 ? Int32Array.from(request.phonemeIds) : new Int32Array(0);
+    const firstToken = Math.max(0, done - request.phonemeIds.length);
+    const room = Math.max(0, PREFILL_POSITIONS - phonemes.length);
+    const tokens = prompt.subarray(firstToken, firstToken + room);
+    const end = done + phonemes.length + tokens.length;
+    const bertDims = [1, phonemes.length, this.settings.bertWidth];
+    const hasFeatures = request.bertFeatures && phonemes.length > 0;
     const inputs: Record<string, Tensor> = {
-      phonemes: tensor('int32', [1, count], phonemes),
-      bert: request.bertFeatures ? tensor('float32', bertDims, request.bertFeatures) : zeros('float32', bertDims),
-      tokens: tensor('int32', [1, prompt.length], prompt),
+      phonemes: tensor('int32', [1, phonemes.length], phonemes),
+      bert: hasFeatures ? tensor('float32', bertDims, request.bertFeatures) : zeros('float32', bertDims),
+      tokens: tensor('int32', [1, tokens.length], tokens.slice()),
       token_positions: tensor(
         'int32',
-        [1, prompt.length],
-        prompt.map((_, index) => index),
+        [1, tokens.length],
+        tokens.map((_, index) => firstToken + index),
       ),
-      visible: tensor('int32', [length], visiblePositions(count, prompt.length)),
-      seqlens: tensor('int32', [1], Int32Array.of(length - 1)),
-      total: tensor('int32', [1], Int32Array.of(length)),
+      visible: tensor(
+        'int32',
+        [end - done],
+        visiblePositions(request.phonemeIds.length, prompt.length).slice(done, end),
+      ),
+      seqlens: tensor('int32', [1], Int32Array.of(end - 1)),
+      total: tensor('int32', [1], Int32Array.of(end)),
     };
-    const outputs = this.#bindCache(inputs, slot, 1);
-    Object.assign(outputs, this.#headOutputs(slot, 1));
-    this.#session.run(inputs, outputs, []);
+    const outputs = this.#scratch ? this.#scratch.bind(inputs, 0, 1) : this.#cache.bind(inputs, prefill.slot, 1);
+    Object.assign(outputs, this.#headOutputs(prefill.slot, 1));
+    this.#sessions.prefill.run(inputs, outputs, []);
+    prefill.done = end;
+  }
+
+  /** Makes a row of a sentence that is prefilled, in the first free slot: others may have left meanwhile. */
+  #join({ request, prompt, slot: prefilled }: Prefill, length: number): RowEvent {
+    const slot = this.#rows.length;
+    if (this.#scratch && this.#cacheSteps) {
+      this.#cache.quantizeFrom(this.#scratch, slot, 0, length, this.#cacheSteps);
+    } else if (slot !== prefilled) this.#cache.move(prefilled, slot, length);
+    this.#moveHead(prefilled, slot);
+    const history = new TokenHistory(this.settings.vocabulary);
+    for (const token of prompt) history.add(token);
+    const row: Row = {
+      id: this.#nextRow++,
+      key: { seed: request.seed, sentence: request.sentenceKey },
+      sampling: request.sampling,
+      forced: request.forcedTokens ?? null,
+      history,
+      maxNewTokens: Math.min(
+        request.maxNewTokens ?? this.settings.earlyStopTokens,
+        MAX_NEW_TOKENS,
+        this.maxLength - length - 1,
+        this.settings.positions - prompt.length - 1,
+      ),
+      promptLength: prompt.length,
+      length,
+      lastToken: 0,
+      newTokens: 0,
+    };
+    this.#rows.push(row);
+    const event = this.#draw(row, slot);
+    if (event.finished) this.removeRow(row.id);
+    return event;
   }
 
   #stepRun(count: number): BoundRun {
     const known = this.#steps.get(count);
     if (known) return known;
     const inputs: Record<string, Tensor> = {
-      phonemes: zeros('int32', [count, 0]),
-      bert: zeros('float32', [count, 0, this.settings.bertWidth]),
       tokens: tensor('int32', [count, 1], this.#tokens.subarray(0, count)),
       token_positions: tensor('int32', [count, 1], this.#positions.subarray(0, count)),
-      visible: tensor('int32', [1], this.#total),
       seqlens: tensor('int32', [count], this.#seqlens.subarray(0, count)),
       total: tensor('int32', [1], this.#total),
     };
-    const outputs = this.#bindCache(inputs, 0, count);
+    if (this.#sessions.step.inputs.some((info) => info.name === 'phonemes')) {
+      inputs['phonemes'] = zeros('int32', [count, 0]);
+      inputs['bert'] = zeros('float32', [count, 0, this.settings.bertWidth]);
+      inputs['visible'] = tensor('int32', [1], this.#total);
+    }
+    const outputs = this.#cache.bind(inputs, 0, count);
     Object.assign(outputs, this.#headOutputs(0, count));
-    const run = this.#session.prepare({ inputs, outputs });
+    const run = this.#sessions.step.prepare({ inputs, outputs });
     this.#steps.set(count, run);
     return run;
-  }
-
-  /** Binds slots of the cache as inputs, and returns them as the outputs that they are too. */
-  #bindCache(inputs: Record<string, Tensor>, slot: number, count: number): Record<string, Tensor> {
-    const outputs: Record<string, Tensor> = {};
-    for (const [name, values] of this.#cache) {
-      const view = values.subarray(slot * this.#slotSize, (slot + count) * this.#slotSize);
-      outputs[name] = inputs[`past_${name}`] = tensor('float32', [count, ...this.#cacheDims], view);
-    }
-    return outputs;
   }
 
   #headOutputs(slot: number, count: number): Record<string, Tensor> {
@@ -283,6 +381,13 @@ export class SemanticDecoder {
     };
   }
 
+  #moveHead(from: number, to: number): void {
+    if (from === to) return;
+    const { vocabulary, width } = this.settings;
+    this.#logits.copyWithin(to * vocabulary, from * vocabulary, (from + 1) * vocabulary);
+    this.#hidden?.copyWithin(to * width, from * width, (from + 1) * width);
+  }
+
   /** Draws a row's next token from its logits, and says whether that ends the row. */
   #draw(row: Row, slot: number): RowEvent {
     const { vocabulary, width, endToken } = this.settings;
@@ -290,42 +395,41 @@ export class SemanticDecoder {
     const hidden = this.#hidden?.subarray(slot * width, (slot + 1) * width) ?? null;
     this.#observer?.(row.id, all, hidden);
     const step = row.newTokens;
+    if (row.forced) {
+      const token = row.forced[step];
+      if (token === undefined) return { row: row.id, token: null, finished: 'end' };
+      return this.#take(row, token);
+    }
     const logits = step < STEPS_BEFORE_END ? all.subarray(0, endToken) : all;
     const token = this.#sampler.sample(logits, row.history, row.sampling, (candidate) =>
       exponentialAt(row.key, step, candidate, RANDOM_STREAM.tokens),
     );
     // Upstream looks at the logits after the penalty was written into them.
     if (token === endToken || argMax(logits) === endToken) return { row: row.id, token: null, finished: 'end' };
+    return this.#take(row, token);
+  }
+
+  #take(row: Row, token: number): RowEvent {
     row.history.add(token);
     row.lastToken = token;
     row.newTokens += 1;
     return { row: row.id, token, finished: row.newTokens > row.maxNewTokens ? 'limit' : null };
   }
+}
 
-  #moveSlot(from: number, to: number, length: number): void {
-    const [heads, maxLength, width] = this.#cacheDims;
-    const stride = maxLength * width;
-    for (const values of this.#cache.values()) {
-      for (let head = 0; head < heads; head++) {
-        const source = (from * heads + head) * stride;
-        values.copyWithin((to * heads + head) * stride, source, source + length * width);
-      }
-    }
-  }
+/** A sentence on its way into a slot. */
+interface Prefill {
+  readonly request: RowRequest;
+  readonly prompt: Int32Array;
+  readonly slot: number;
+  /** Positions done. */
+  done: number;
+}
 
-  #readSlot(name: string, slot: number, row: Row): Float32Array {
-    const [heads, maxLength, width] = this.#cacheDims;
-    const values = this.#cache.get(name);
-    if (values === undefined) throw new AppError('INTERNAL', `the cache has no ${name}`);
-    const result = new Float32Array(row.length * heads * width);
-    for (let head = 0; head < heads; head++) {
-      for (let position = 0; position < row.length; position++) {
-        const source = ((slot * heads + head) * maxLength + position) * width;
-        result.set(values.subarray(source, source + width), (position * heads + head) * width);
-      }
-    }
-    return result;
-  }
+function byName(steps: readonly CacheSteps[]): CacheStepsByName {
+  return new Map(
+    steps.flatMap(({ keys, values }, layer) => [[`k.${layer}`, keys] as const, [`v.${layer}`, values] as const]),
+  );
 }
 
 /**
@@ -340,6 +444,7 @@ interface Row {
   readonly id: number;
   readonly key: RandomKey;
   readonly sampling: SamplingParameters;
+  readonly forced: ArrayLike<number> | null;
   readonly history: TokenHistory;
   readonly maxNewTokens: number;
   readonly promptLength: number;
@@ -347,10 +452,6 @@ interface Row {
   length: number;
   lastToken: number;
   newTokens: number;
-}
-
-function layerNames(layers: number): string[] {
-  return Array.from({ length: layers }, (_, layer) => [`k.${layer}`, `v.${layer}`]).flat();
 }
 
 function checkIds(kind: string, ids: ArrayLike<number>, count: number): void {

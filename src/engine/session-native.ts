@@ -26,6 +26,7 @@ export const SLOTS = {
   Run: [9, 'ppppzpzp'],
   CreateSessionOptions: [10, 'p'],
   SetOptimizedModelFilePath: [11, 'pp'],
+  EnableProfiling: [14, 'pp'],
   DisableCpuMemArena: [19, 'p'],
   SetSessionGraphOptimizationLevel: [23, 'pi'],
   SessionGetInputCount: [30, 'pp'],
@@ -122,6 +123,7 @@ function createSession(api: Api, env: Pointer, model: string | Uint8Array, optio
   try {
     api.check(api.DisablePerSessionThreads(settings));
     api.check(api.SetSessionGraphOptimizationLevel(settings, OPTIMIZATION_LEVELS[options.optimization ?? 'all']));
+    if (options.profilePath !== undefined) api.check(api.EnableProfiling(settings, pathString(options.profilePath)));
     if (options.arena === false) api.check(api.DisableCpuMemArena(settings));
     if (options.optimizedModelPath !== undefined) {
       api.check(api.SetOptimizedModelFilePath(settings, pathString(options.optimizedModelPath)));

@@ -5,6 +5,8 @@ export interface SessionOptions {
   readonly optimization?: 'none' | 'basic' | 'extended' | 'all';
   /** Where to write the rewritten graph, to be loaded with `none` the next time. */
   readonly optimizedModelPath?: string;
+  /** Where to write how long each node took, as a Chrome trace; a time stamp and `.json` are added. For benchmarks. */
+  readonly profilePath?: string;
   /** Session configuration entries, e.g. `session.disable_prepacking`. */
   readonly config?: Readonly<Record<string, string>>;
   /** Weights in kernel layout, shared by every session created with the same container. */

@@ -1,6 +1,7 @@
 import type { Checkpoint, CheckpointTensor, PlainValue } from '../checkpoint/checkpoint.js';
 import { AppError } from '../errors.js';
 import { float, GraphBuilder, type GraphModel, type Value } from '../onnx/graph.js';
+import { quantizeBlocks, quantizeColumns } from '../onnx/quantize.js';
 
 /** The sizes of a text-to-semantic network, and the limits its compiled form has. */
 export interface Text2SemanticSettings {
@@ -24,14 +25,47 @@ export interface Text2SemanticSettings {
   readonly earlyStopTokens: number;
 }
 
+/** The matrix products of a layer, and the `head` after the last one. */
+export type Product = 'qkv' | 'out' | 'inner' | 'outer' | 'head';
+
+/** Products that an adapter may change. */
+export const ADAPTED_PRODUCTS = ['qkv', 'out', 'inner', 'outer'] as const satisfies readonly Product[];
+
+/**
+ * How a product's weights are kept: fp32; 8 or 4 bits in blocks with a scale each; or 7 bits with a scale a column for the
+ * prefill, which is one row of many positions (see `docs/adr/0007-quantised-text-to-semantic.md`).
+ */
+export type WeightFormat = 'fp32' | 'int8' | 'int4' | 'column7';
+
+export interface Text2SemanticPrecision {
+  /** `head` is asked for with layer = the number of layers. */
+  readonly format: (layer: number, product: Product) => WeightFormat;
+  /** What one step of an int8 cache stands for, by layer: a value for each of (heads, headWidth); null: an fp32 cache. */
+  readonly cacheSteps: ((layer: number) => CacheSteps) | null;
+}
+
+export interface CacheSteps {
+  readonly keys: Float32Array;
+  readonly values: Float32Array;
+}
+
 export interface Text2SemanticOptions {
-  /** Number format of the weights in matrix products. */
-  readonly precision?: 'fp32';
+  /** Number formats; fp32 by default. */
+  readonly precision?: Text2SemanticPrecision;
+  /** `whole` computes prefill and step; `prefill` is one row, `step` has no text part and no mask. */
+  readonly part?: 'whole' | 'prefill' | 'step';
+  /** Adds to each of {@link ADAPTED_PRODUCTS} what the row's adapter says; see {@link buildText2Semantic}. */
+  readonly adapters?: boolean;
   /** Rows of the sine tables; 2,560 covers upstream's 1,500 tokens after any prompt. */
   readonly positions?: number;
   /** Also gives `xy_pos`, `xy_dec` and each layer's cache as it is, for parity tests. */
   readonly debug?: boolean;
 }
+
+/** Inputs that share a scale: larger blocks have fewer scales to apply, and lose little at 8 bits. */
+const BLOCK_SIZES = { int8: 128, int4: 32 } as const;
+
+const FP32: Text2SemanticPrecision = { format: () => 'fp32', cacheSteps: null };
 
 /** The attention kernel refuses other head widths; narrower heads are widened with zeros, which change no product. */
 const HEAD_WIDTH_STEP = 8;
@@ -97,6 +131,10 @@ export function readText2SemanticSettings(
  * the same memory. `logits` (B, vocabulary) are those after the last position of each row, `hidden` (B, width) what they
  * were computed from (debug graphs only).
  *
+ * As parts, for quantised weights: `prefill` writes an fp32 cache, `step` (L = A = 1, no phonemes and no mask) may read one
+ * of int8. With adapters, `adapter_ranks` (B, R) has ones at a row's own ranks of the R that all adapters of the batch have
+ * together, and a product named p in layer N adds ((x · a.N.p) ∘ adapter_ranks) · b.N.p, with a (in, R) and b (R, out).
+ *
  * upstream: AR/models/t2s_model.py Text2SemanticDecoder.infer_panel_naive, AR/modules/transformer.py (post-norm, ReLU)
  */
 export function buildText2Semantic(
@@ -109,51 +147,72 @@ export function buildText2Semantic(
   const { width, heads, headWidth, feedForwardWidth, vocabulary } = settings;
   const ownHeadWidth = width / heads;
   const attentionWidth = heads * headWidth;
+  const { precision = FP32, part = 'whole' } = options;
 
-  const phonemes = g.input('phonemes', 'int32', ['B', 'P']);
-  const bert = g.input('bert', 'float32', ['B', 'P', settings.bertWidth]);
+  const phonemes = part === 'step' ? null : g.input('phonemes', 'int32', ['B', 'P']);
+  const bert = part === 'step' ? null : g.input('bert', 'float32', ['B', 'P', settings.bertWidth]);
   const tokens = g.input('tokens', 'int32', ['B', 'A']);
   const tokenPositions = g.input('token_positions', 'int32', ['B', 'A']);
-  const visible = g.input('visible', 'int32', ['L']);
+  const visible = part === 'step' ? null : g.input('visible', 'int32', ['L']);
   const seqlens = g.input('seqlens', 'int32', ['B']);
   const total = g.input('total', 'int32', [1]);
+  const ranks = options.adapters ? g.unsqueeze(g.input('adapter_ranks', 'float32', ['B', 'R']), [1]) : null; // (B, 1, R)
 
-  const text = g.scope('text', () => {
-    const table = weights.plain(g, 'ar_text_embedding.word_embeddings.weight', [settings.phonemeCount, width]);
-    const projected = g.linear(
-      bert,
-      weights.transposed(g, 'bert_proj.weight', [settings.bertWidth, width]),
-      weights.plain(g, 'bert_proj.bias', [width]),
-    );
-    const positions = sineTable(g, weights, 'ar_text_position.alpha', settings);
-    const firstPositions = g.slice(positions, 0, 0, g.shape(phonemes, 1, 2)); // (P, width)
-    return g.add(g.add(g.gather(table, phonemes), projected), firstPositions);
-  });
   const audio = g.scope('audio', () => {
     const table = weights.plain(g, 'ar_audio_embedding.word_embeddings.weight', [vocabulary, width]);
     const positions = sineTable(g, weights, 'ar_audio_position.alpha', settings);
     return g.add(g.gather(table, tokens), g.gather(positions, tokenPositions));
   });
-  let x = g.concat([text, audio], 1); // (B, L, width), L = P + A
+  const text =
+    phonemes && bert
+      ? g.scope('text', () => {
+          const table = weights.plain(g, 'ar_text_embedding.word_embeddings.weight', [settings.phonemeCount, width]);
+          const projected = g.linear(
+            bert,
+            weights.transposed(g, 'bert_proj.weight', [settings.bertWidth, width]),
+            weights.plain(g, 'bert_proj.bias', [width]),
+          );
+          const positions = sineTable(g, weights, 'ar_text_position.alpha', settings);
+          const firstPositions = g.slice(positions, 0, 0, g.shape(phonemes, 1, 2)); // (P, width)
+          return g.add(g.add(g.gather(table, phonemes), projected), firstPositions);
+        })
+      : null;
+  let x = text ? g.concat([text, audio], 1) : audio; // (B, L, width), L = P + A
   if (options.debug) g.output('xy_pos', x, 'float32', ['B', 'L', width]);
 
-  const bias = g.scope('mask', () => {
-    const zero = g.constant(0, 'int32');
-    const columns = g.op('Range', [zero, g.squeeze(total, [0]), g.constant(1, 'int32')]); // (T)
-    const seen = g.op('Less', [columns, g.unsqueeze(visible, [1])]); // (L, T)
-    return g.unsqueeze(g.where(seen, g.scalar(0), g.scalar(-1e9)), [0, 1]); // (1, 1, L, T)
-  });
+  // A step sees all there is, so it needs no mask.
+  const mask =
+    visible &&
+    g.scope('mask', () => {
+      const zero = g.constant(0, 'int32');
+      const columns = g.op('Range', [zero, g.squeeze(total, [0]), g.constant(1, 'int32')]); // (T)
+      const seen = g.op('Less', [columns, g.unsqueeze(visible, [1])]); // (L, T)
+      return g.unsqueeze(g.where(seen, g.scalar(0), g.scalar(-1e9)), [0, 1]); // (1, 1, L, T)
+    });
 
   for (let layer = 0; layer < settings.layers; layer++) {
     const prefix = `h.layers.${layer}`;
     x = g.scope(`layer${layer}`, () => {
       const cacheDims = ['B', heads, 'S', headWidth];
-      const qkv = g.linear(
+      const steps = precision.cacheSteps?.(layer) ?? null;
+      const cacheType = steps ? 'int8' : 'float32';
+      const stepsWeight = (name: string, values: Float32Array) =>
+        g.weight(`${prefix}.cache_steps.${name}`, [1, heads, 1, headWidth], () => values);
+      const product = (name: Product, x: Value, matrix: Matrix, bias: Value | null) => {
+        const own = weights.product(g, x, matrix, precision.format(layer, name), bias);
+        if (!ranks) return own;
+        const a = g.input(`a.${layer}.${name}`, 'float32', [scaled(matrix.stored[1], matrix.inputs), 'R']);
+        const b = g.input(`b.${layer}.${name}`, 'float32', ['R', scaled(matrix.stored[0], matrix.outputs)]);
+        return g.add(own, g.matmul(g.mul(g.matmul(x, a), ranks), b));
+      };
+      const qkv = product(
+        'qkv',
         x,
-        weights.transposed(g, `${prefix}.self_attn.in_proj_weight`, [width, 3 * width], {
-          shape: [width, 3 * attentionWidth],
-          widen: (columns) => widened(columns, ownHeadWidth, headWidth),
-        }),
+        {
+          name: `${prefix}.self_attn.in_proj_weight`,
+          stored: [3 * width, width],
+          outputs: { own: ownHeadWidth, wanted: headWidth },
+        },
         weights.plain(g, `${prefix}.self_attn.in_proj_bias`, [3 * width], {
           shape: [3 * attentionWidth],
           widen: (bias) => widened(bias, ownHeadWidth, headWidth),
@@ -165,37 +224,53 @@ export function buildText2Semantic(
           qkv,
           null,
           null,
-          g.input(`past_k.${layer}`, 'float32', cacheDims),
-          g.input(`past_v.${layer}`, 'float32', cacheDims),
+          g.input(`past_k.${layer}`, cacheType, cacheDims),
+          g.input(`past_v.${layer}`, cacheType, cacheDims),
           seqlens,
           total,
           null,
           null,
           null,
-          bias,
+          mask,
+          ...(steps ? [null, stepsWeight('keys', steps.keys), stepsWeight('values', steps.values)] : []),
         ],
         3,
-        { num_heads: heads, kv_num_heads: heads, scale: float(1 / Math.sqrt(ownHeadWidth)), causal: 0 },
+        {
+          num_heads: heads,
+          kv_num_heads: heads,
+          scale: float(1 / Math.sqrt(ownHeadWidth)),
+          causal: mask ? 0 : 1,
+          ...(steps && { k_quant_type: 'PER_CHANNEL', v_quant_type: 'PER_CHANNEL', kv_cache_bit_width: 8 }),
+        },
         'com.microsoft',
       ) as [Value, Value, Value];
-      g.output(`k.${layer}`, keys, 'float32', cacheDims);
-      g.output(`v.${layer}`, values, 'float32', cacheDims);
-      const projected = g.matmul(
+      g.output(`k.${layer}`, keys, cacheType, cacheDims);
+      g.output(`v.${layer}`, values, cacheType, cacheDims);
+      const projected = product(
+        'out',
         attended,
-        weights.transposed(g, `${prefix}.self_attn.out_proj.weight`, [width, width], {
-          shape: [attentionWidth, width],
-          widen: (rows) => widened(rows, ownHeadWidth * width, headWidth * width),
-        }),
+        {
+          name: `${prefix}.self_attn.out_proj.weight`,
+          stored: [width, width],
+          inputs: { own: ownHeadWidth, wanted: headWidth },
+        },
+        null,
       );
       const normed = addNorm(g, weights, x, projected, `${prefix}.self_attn.out_proj.bias`, `${prefix}.norm1`, width);
       const inner = g.relu(
-        g.linear(
+        product(
+          'inner',
           normed,
-          weights.transposed(g, `${prefix}.linear1.weight`, [width, feedForwardWidth]),
+          { name: `${prefix}.linear1.weight`, stored: [feedForwardWidth, width] },
           weights.plain(g, `${prefix}.linear1.bias`, [feedForwardWidth]),
         ),
       );
-      const outer = g.matmul(inner, weights.transposed(g, `${prefix}.linear2.weight`, [feedForwardWidth, width]));
+      const outer = product(
+        'outer',
+        inner,
+        { name: `${prefix}.linear2.weight`, stored: [width, feedForwardWidth] },
+        null,
+      );
       return addNorm(g, weights, normed, outer, `${prefix}.linear2.bias`, `${prefix}.norm2`, width);
     });
   }
@@ -203,8 +278,9 @@ export function buildText2Semantic(
 
   const hidden = g.gather(x, g.constant(-1, 'int64'), 1); // (B, width)
   if (options.debug) g.output('hidden', hidden, 'float32', ['B', width]);
-  const head = weights.transposed(g, 'ar_predict_layer.weight', [width, vocabulary]);
-  g.output('logits', g.matmul(hidden, head), 'float32', ['B', vocabulary]);
+  const head: Matrix = { name: 'ar_predict_layer.weight', stored: [vocabulary, width] };
+  const logits = weights.product(g, hidden, head, precision.format(settings.layers, 'head'), null);
+  g.output('logits', logits, 'float32', ['B', vocabulary]);
   return g.build();
 }
 
@@ -285,6 +361,48 @@ class CheckpointWeights {
     });
   }
 
+  /**
+   * x · matrixᵀ + bias. Quantised weights keep PyTorch's order, and take the bias with them.
+   */
+  product(g: GraphBuilder, x: Value, matrix: Matrix, format: WeightFormat, bias: Value | null): Value {
+    const [storedOutputs, storedInputs] = matrix.stored;
+    const outputs = scaled(storedOutputs, matrix.outputs);
+    const inputs = scaled(storedInputs, matrix.inputs);
+    const stored = this.#get(matrix.name);
+    if (stored.shape.join() !== matrix.stored.join()) {
+      throw this.#unfit(matrix.name, stored.shape, `[${matrix.stored.join(', ')}]`);
+    }
+    const load = (): Float32Array => {
+      const values = stored.readFloat32();
+      const wide = matrix.inputs ? widened(values, matrix.inputs.own, matrix.inputs.wanted) : values;
+      const { own, wanted } = matrix.outputs ?? { own: 1, wanted: 1 };
+      return widened(wide, own * inputs, wanted * inputs); // (outputs, inputs)
+    };
+    if (format === 'fp32') {
+      const weight = g.weight(matrix.name, [inputs, outputs], () => transpose(load(), outputs, inputs));
+      return g.linear(x, weight, bias);
+    }
+    if (format === 'column7') {
+      const quantize = once(() => quantizeColumns(load(), outputs, inputs));
+      const data = g.weight(`${matrix.name}.c7`, [inputs, outputs], () => quantize.first().data, 'int8');
+      const scales = g.weight(`${matrix.name}.c7_scales`, [outputs], () => quantize.last().scales);
+      return g.op('DynamicQuantizeMatMul', [x, data, scales, null, bias], {}, 'com.microsoft');
+    }
+    const bits = format === 'int8' ? 8 : 4;
+    const blockSize = BLOCK_SIZES[format];
+    const blocks = Math.ceil(inputs / blockSize);
+    const quantize = once(() => quantizeBlocks(load(), outputs, inputs, { bits, blockSize }));
+    const bytes = (blockSize * bits) / 8;
+    const data = g.weight(`${matrix.name}.q${bits}`, [outputs, blocks, bytes], () => quantize.first().data, 'uint8');
+    const scales = g.weight(`${matrix.name}.q${bits}_scales`, [outputs * blocks], () => quantize.last().scales);
+    return g.op(
+      'MatMulNBits',
+      [x, data, scales, null, null, bias],
+      { K: inputs, N: outputs, bits, block_size: blockSize, accuracy_level: 4 },
+      'com.microsoft',
+    );
+  }
+
   /** A matrix of (in, out), stored by PyTorch as (out, in), and perhaps widened once it is turned. */
   transposed(g: GraphBuilder, name: string, shape: readonly [number, number], wider?: Widening): Value {
     const [rows, columns] = shape;
@@ -319,6 +437,31 @@ class CheckpointWeights {
       `${this.#checkpoint.path}: "model.${name}" has shape [${shape.join(', ')}], expected ${expected}`,
     );
   }
+}
+
+/** A matrix of (out, in) as PyTorch stores it, and how its outputs or inputs are widened with zeros. */
+interface Matrix {
+  readonly name: string;
+  readonly stored: readonly [number, number];
+  readonly outputs?: { readonly own: number; readonly wanted: number };
+  readonly inputs?: { readonly own: number; readonly wanted: number };
+}
+
+/** Computes for the first reader and keeps the result until the last one has it: a matrix is quantised once, and let go. */
+function once<T>(compute: () => T): { first(): T; last(): T } {
+  let kept: T | null = null;
+  return {
+    first: () => (kept ??= compute()),
+    last: () => {
+      const result = kept ?? compute();
+      kept = null;
+      return result;
+    },
+  };
+}
+
+function scaled(size: number, by: { readonly own: number; readonly wanted: number } | undefined): number {
+  return by ? (size / by.own) * by.wanted : size;
 }
 
 /** What a weight becomes when zeros are put between its values. */

@@ -1,0 +1,41 @@
+import { join } from 'node:path';
+import { openCheckpoint } from '../checkpoint/open-checkpoint.js';
+import type { CacheSteps, Text2SemanticSettings } from '../models/text2semantic.js';
+import type { ComponentManifest, ComponentStore } from './component-store.js';
+import type { Runtime } from './onnxruntime.js';
+import type { Text2SemanticSessions } from './semantic-decoder.js';
+
+/** The sessions of a text-to-semantic component: one graph in fp32, one for each part where it is quantised. */
+export function openText2Semantic(
+  store: ComponentStore,
+  manifest: ComponentManifest,
+  runtime: Runtime,
+): Text2SemanticSessions {
+  if (manifest.graphs['text2semantic']) {
+    const whole = store.createSession(manifest, 'text2semantic', runtime);
+    return { prefill: whole, step: whole };
+  }
+  return {
+    prefill: store.createSession(manifest, 'prefill', runtime),
+    step: store.createSession(manifest, 'step', runtime),
+    cacheSteps: readCacheSteps(
+      join(store.folderOf(manifest.digest), manifest.weightsFile),
+      manifest.settings as Text2SemanticSettings,
+    ),
+  };
+}
+
+/** The steps of the int8 cache, from the weights that the graph names. */
+function readCacheSteps(path: string, settings: Text2SemanticSettings): CacheSteps[] {
+  const weights = openCheckpoint(path);
+  try {
+    const read = (name: string): Float32Array =>
+      weights.tensors.get(name)?.readFloat32() ?? new Float32Array(settings.heads * settings.headWidth).fill(1);
+    return Array.from({ length: settings.layers }, (_, layer) => ({
+      keys: read(`h.layers.${layer}.cache_steps.keys`),
+      values: read(`h.layers.${layer}.cache_steps.values`),
+    }));
+  } finally {
+    weights.close();
+  }
+}
