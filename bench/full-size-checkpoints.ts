@@ -51,23 +51,14 @@ export interface FullSizeFiles {
 /** Writes all files of one version below `folder` and returns their paths (folders for HuBERT and RoBERTa). */
 export function writeFullSizeCheckpoints(folder: string, version: FullSizeVersion, seed: number): FullSizeFiles {
   const random = new RandomWeights(seed);
-  const names = NAMES[version];
   const files: FullSizeFiles = {
-    t2s: join(folder, names.t2s),
-    sovits: join(folder, names.sovits),
+    ...writeSpeakingCheckpoints(folder, version, seed),
     hubert: join(folder, 'chinese-hubert-base'),
     roberta: join(folder, 'chinese-roberta-wwm-ext-large'),
     speakerEncoder: join(folder, 'sv/pretrained_eres2netv2w24s4ep4.ckpt'),
   };
-  for (const path of [files.t2s, files.sovits, files.speakerEncoder]) mkdirSync(dirname(path), { recursive: true });
+  mkdirSync(dirname(files.speakerEncoder), { recursive: true });
   for (const path of [files.hubert, files.roberta]) mkdirSync(path, { recursive: true });
-
-  // As s1_train.py saves: an OrderedDict of weights and a plain config.
-  save(files.t2s, new Map([['weight', t2sWeights(random, version)], ...config(t2sConfig(version), 'GPT-e15')]));
-  // As process_ckpt.py savee: later versions go through memory, which names the root `archive`, and get their tag.
-  const weights = Object.fromEntries(sovitsWeights(random, version));
-  const hparams = version === 'v1' ? sovitsConfig(version) : toHParams(sovitsConfig(version));
-  save(files.sovits, new Map([['weight', weights], ...config(hparams, '8epoch_160iteration')]), names.tag);
 
   save(join(files.hubert, 'pytorch_model.bin'), hubertWeights(random));
   writeJson(join(files.hubert, 'config.json'), HUBERT_CONFIG);
@@ -80,6 +71,25 @@ export function writeFullSizeCheckpoints(folder: string, version: FullSizeVersio
   writeFileSync(join(files.roberta, 'vocab.txt'), `${vocabulary.join('\n')}\n`);
 
   save(files.speakerEncoder, speakerEncoderWeights(random));
+  return files;
+}
+
+/** The two networks without which no model speaks. */
+export function writeSpeakingCheckpoints(
+  folder: string,
+  version: FullSizeVersion,
+  seed: number,
+): Pick<FullSizeFiles, 't2s' | 'sovits'> {
+  const random = new RandomWeights(seed);
+  const names = NAMES[version];
+  const files = { t2s: join(folder, names.t2s), sovits: join(folder, names.sovits) };
+  for (const path of [files.t2s, files.sovits]) mkdirSync(dirname(path), { recursive: true });
+  // As s1_train.py saves: an OrderedDict of weights and a plain config.
+  save(files.t2s, new Map([['weight', t2sWeights(random, version)], ...config(t2sConfig(version), 'GPT-e15')]));
+  // As process_ckpt.py savee: later versions go through memory, which names the root `archive`, and get their tag.
+  const weights = Object.fromEntries(sovitsWeights(random, version));
+  const hparams = version === 'v1' ? sovitsConfig(version) : toHParams(sovitsConfig(version));
+  save(files.sovits, new Map([['weight', weights], ...config(hparams, '8epoch_160iteration')]), names.tag);
   return files;
 }
 

@@ -13,9 +13,9 @@
  */
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { availableParallelism, cpus, loadavg, tmpdir } from 'node:os';
+import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { openCheckpoint } from '../src/checkpoint/open-checkpoint.js';
 import type { ComponentManifest } from '../src/engine/component-store.js';
@@ -24,11 +24,11 @@ import type { SynthesisRequest } from '../src/engine/engine-types.js';
 import { readModelSpec } from '../src/models/model-spec.js';
 import { buildSovits, SPEAKING_GRAPHS } from '../src/models/sovits/sovits.js';
 import { elementCount } from '../src/onnx/tensor.js';
+import { environment, median, REPOSITORY, round } from './figures.js';
 import { type FullSizeFiles, writeFullSizeCheckpoints } from './full-size-checkpoints.js';
 import type { FullSizeVersion } from './full-size-models.js';
 
 const VERSIONS: readonly FullSizeVersion[] = ['v1', 'v2', 'v2Pro', 'v2ProPlus'];
-const REPOSITORY = fileURLToPath(new URL('..', import.meta.url));
 
 /** 30 Chinese characters: the longest sentence that our own splitting makes. */
 const CHINESE = '今天天气很好我们一起去公园散步吧顺便看看湖边新开的那家小书店';
@@ -212,21 +212,6 @@ function asTheyCome(json: boolean, first: Figures): Figures {
   });
 }
 
-/** What every run should say about where it was made. */
-function environment(): Figures {
-  const git = (...args: string[]): string => execFileSync('git', args, { cwd: REPOSITORY, encoding: 'utf8' }).trim();
-  const changed = git('status', '--porcelain', '--untracked-files=no', '--', 'src') === '' ? '' : ' with changes';
-  return {
-    machine: `${availableParallelism()} × ${cpus()[0]?.model ?? 'unknown processor'}`,
-    node: process.version,
-    commit: `${git('rev-parse', '--short', 'HEAD')}${changed}`,
-    date: new Date().toISOString().slice(0, 16),
-    'load average at the start': loadavg()
-      .map((load) => load.toFixed(1))
-      .join(' '),
-  };
-}
-
 /** The checkpoint files, written unless an earlier run did. */
 function checkpoints(folder: string, version: FullSizeVersion): FullSizeFiles {
   const record = join(folder, 'files.json');
@@ -376,14 +361,6 @@ function referenceWav(): Uint8Array {
 
 function progress(step: string): void {
   process.stderr.write(`${step}\n`);
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
-}
-
-function round(value: number, digits = 0): number {
-  return Number(value.toFixed(digits));
 }
 
 await main();

@@ -7,20 +7,18 @@
  * prefill, tokens a second for each number of rows, and memory against the weights. The figures are medians of rounds
  * that take turns, since the machine is seldom alone.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import type { Checkpoint, CheckpointTensor } from '../src/checkpoint/checkpoint.js';
-import { widenHalf } from '../src/checkpoint/float-conversion.js';
 import { openCheckpoint } from '../src/checkpoint/open-checkpoint.js';
 import { openRuntime } from '../src/engine/onnxruntime.js';
 import { type RowRequest, SemanticDecoder } from '../src/engine/semantic-decoder.js';
 import { buildText2Semantic, readText2SemanticSettings } from '../src/models/text2semantic.js';
 import { writeModelFile } from '../src/onnx/model-file.js';
 import { writeWeightsFile } from '../src/onnx/weights-file.js';
-import { t2sWeights } from './full-size-models.js';
-import { RandomWeights } from './random-weights.js';
+import { median, residentBytes, round } from './figures.js';
+import { randomText2Semantic } from './random-checkpoint.js';
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
@@ -48,7 +46,7 @@ function measure(
   rowCounts: readonly number[],
   steps: number,
 ): Record<string, number | string> {
-  const checkpoint = positionals[0] === undefined ? randomCheckpoint() : openCheckpoint(positionals[0]);
+  const checkpoint = positionals[0] === undefined ? randomText2Semantic() : openCheckpoint(positionals[0]);
   const settings = readText2SemanticSettings(checkpoint);
   let start = performance.now();
   const graph = buildText2Semantic(checkpoint, settings);
@@ -110,47 +108,4 @@ function measure(
   figures['resident / weights'] = round((loaded - before) / weights.sizeBytes, 2);
   figures['peak / weights'] = round((peak - before) / weights.sizeBytes, 2);
   return figures;
-}
-
-/** Official sizes (24 layers of 512, 16 heads), random weights. */
-function randomCheckpoint(): Checkpoint {
-  const tensors = new Map<string, CheckpointTensor>();
-  for (const [name, stored] of t2sWeights(new RandomWeights(1), 'v2')) {
-    const length = stored.shape.reduce((product, size) => product * size, 1);
-    const readFloat32 = () => {
-      const values = new Float32Array(length);
-      widenHalf(stored.load() as Uint16Array, new Uint32Array(values.buffer), 0); // t2sWeights makes float16
-      return values;
-    };
-    tensors.set(name, {
-      name,
-      dtype: 'F32',
-      shape: stored.shape,
-      length,
-      readFloat32,
-      readInt32: () => new Int32Array(),
-    });
-  }
-  return {
-    path: 'random weights',
-    format: 'torch-zip',
-    header: 'PK',
-    tensors,
-    data: { config: { model: { head: 16 }, data: { max_sec: 54 } } },
-    close: () => {},
-  };
-}
-
-function residentBytes(): number {
-  return process.platform === 'linux'
-    ? 1024 * Number(/^Rss:\s+(\d+)/m.exec(readFileSync('/proc/self/smaps_rollup', 'utf8'))?.[1] ?? 0)
-    : process.memoryUsage().rss;
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
-}
-
-function round(value: number, digits: number): number {
-  return Number(value.toFixed(digits));
 }

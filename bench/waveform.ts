@@ -8,12 +8,10 @@
  * seldom alone; processor time is the steadier of the two. The generator is measured whole, in both forms of
  * convolution, and in windows of one and two rows.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import type { Checkpoint, CheckpointTensor } from '../src/checkpoint/checkpoint.js';
-import { widenHalf } from '../src/checkpoint/float-conversion.js';
 import { openCheckpoint } from '../src/checkpoint/open-checkpoint.js';
 import { openRuntime, output, type Session, tensor } from '../src/engine/onnxruntime.js';
 import { WaveformDecoder, type WaveformSessions } from '../src/engine/waveform-decoder.js';
@@ -24,8 +22,9 @@ import { buildSovits, SPEAKING_GRAPHS } from '../src/models/sovits/sovits.js';
 import type { GraphModel } from '../src/onnx/graph.js';
 import { writeModelFile } from '../src/onnx/model-file.js';
 import { writeWeightsFile } from '../src/onnx/weights-file.js';
-import { type FullSizeVersion, sovitsSizes, sovitsWeights, UPSAMPLE_RATES } from './full-size-models.js';
-import { RandomWeights } from './random-weights.js';
+import { median, residentBytes, round } from './figures.js';
+import type { FullSizeVersion } from './full-size-models.js';
+import { randomSovits } from './random-checkpoint.js';
 
 const PHONEMES = 60;
 const TOKENS = 150;
@@ -54,7 +53,7 @@ for (const model of positionals.length > 0 ? positionals : ['v2', 'v2ProPlus']) 
 }
 
 function measure(folder: string, model: string): Figures {
-  const checkpoint = isFullSize(model) ? randomCheckpoint(model) : openCheckpoint(model);
+  const checkpoint = isFullSize(model) ? randomSovits(model) : openCheckpoint(model);
   const spec = readModelSpec(checkpoint);
   const figures: Figures = {};
   const runtime = openRuntime({ threads: Number(flags.threads) });
@@ -152,44 +151,16 @@ function measureParts(spec: ModelSpec, sessions: WaveformSessions, whole: Record
   }
   const figures: Figures = { 'audio s': round(seconds, 2) };
   for (const name of Object.keys(parts)) {
-    figures[`${name} ms (processor)`] = `${round(median(wall.get(name)))} (${round(median(processor.get(name)))})`;
+    figures[`${name} ms (processor)`] =
+      `${round(median(wall.get(name) ?? []))} (${round(median(processor.get(name) ?? []))})`;
   }
-  figures['real-time factor'] = round(median(wall.get('whole sentence')) / 1000 / seconds, 3);
+  figures['real-time factor'] = round(median(wall.get('whole sentence') ?? []) / 1000 / seconds, 3);
   figures['best real-time factor'] = round(Math.min(...(wall.get('whole sentence') ?? [])) / 1000 / seconds, 3);
   return figures;
 }
 
 function isFullSize(model: string): model is FullSizeVersion {
   return ['v1', 'v2', 'v2Pro', 'v2ProPlus'].includes(model);
-}
-
-/** Official sizes, random weights. */
-function randomCheckpoint(version: FullSizeVersion): Checkpoint {
-  const tensors = new Map<string, CheckpointTensor>();
-  for (const [name, stored] of sovitsWeights(new RandomWeights(1), version)) {
-    const length = stored.shape.reduce((product, size) => product * size, 1);
-    const readFloat32 = (): Float32Array => {
-      const values = new Float32Array(length);
-      widenHalf(stored.load() as Uint16Array, new Uint32Array(values.buffer), 0); // sovitsWeights makes float16
-      return values;
-    };
-    const readInt32 = (): Int32Array => new Int32Array(length);
-    tensors.set(name, { name, dtype: 'F32', shape: stored.shape, length, readFloat32, readInt32 });
-  }
-  const dilations = [1, 3, 5];
-  const config = {
-    data: { sampling_rate: 32000, filter_length: 2048, hop_length: 640, win_length: 2048 },
-    model: {
-      version,
-      n_heads: 2,
-      resblock: '1',
-      resblock_kernel_sizes: [3, 7, 11],
-      resblock_dilation_sizes: [dilations, dilations, dilations],
-      upsample_rates: [...UPSAMPLE_RATES],
-      upsample_kernel_sizes: [...sovitsSizes(version).kernels],
-    },
-  };
-  return { path: `random ${version}`, format: 'torch-zip', header: 'PK', tensors, data: { config }, close: () => {} };
 }
 
 function drain(windows: Iterable<Float32Array>): void {
@@ -200,18 +171,4 @@ function timed<T>(work: () => T): [number, T] {
   const start = performance.now();
   const result = work();
   return [performance.now() - start, result];
-}
-
-function residentBytes(): number {
-  return process.platform === 'linux'
-    ? 1024 * Number(/^Rss:\s+(\d+)/m.exec(readFileSync('/proc/self/smaps_rollup', 'utf8'))?.[1] ?? 0)
-    : process.memoryUsage().rss;
-}
-
-function median(values: readonly number[] = []): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
-}
-
-function round(value: number, digits = 0): number {
-  return Number(value.toFixed(digits));
 }

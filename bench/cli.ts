@@ -1,0 +1,28 @@
+/**
+ * Runs a measurement by name:
+ *
+ *     npm run bench -- NAME [its own flags]
+ *
+ * Without a name it lists them. What each measures and prints stands at the head of its file.
+ */
+const BENCHMARKS: Readonly<Record<string, readonly [file: string, what: string]>> = {
+  race: ['./race/race.js', 'ours against a naive ONNX port and the reference, full size, side by side'],
+  t2s: ['./t2s.js', 'text-to-semantic alone: load, prefill, tokens a second by rows'],
+  waveform: ['./waveform.js', 'SoVITS alone: load and time of each graph'],
+  'full-size': ['./full-size.js', 'a full-size model as a server uses it: import, start, memory'],
+  healthz: ['./healthz.js', 'latency of /healthz while the server synthesises'],
+  'checkpoint-memory': ['./checkpoint-memory.js', 'what reading a checkpoint needs besides its tensors'],
+};
+
+const [name = '', ...rest] = process.argv.slice(2);
+const entry = Object.hasOwn(BENCHMARKS, name) ? BENCHMARKS[name] : undefined;
+if (entry) {
+  // A measurement is a program of its own, and reads its flags where it always does.
+  process.argv.splice(2, process.argv.length, ...rest);
+  await import(entry[0]);
+} else {
+  if (name !== '') process.stderr.write(`there is no benchmark "${name}"\n`);
+  process.stdout.write('usage: npm run bench -- NAME [flags]\n\n');
+  for (const [known, [, what]] of Object.entries(BENCHMARKS)) process.stdout.write(`  ${known.padEnd(18)} ${what}\n`);
+  process.exitCode = name === '' ? 0 : 2;
+}
