@@ -15,6 +15,7 @@ export const SPEECH_LANGUAGES = [
   'all_yue',
 ] as const;
 export const AUDIO_FORMATS = ['wav', 'pcm', 'mp3', 'opus', 'flac', 'vorbis', 'mulaw', 'alaw'] as const;
+export const INPUT_TYPES = ['text', 'ssml'] as const;
 export const SPLIT_METHODS = ['sentence', 'chunk30', 'cut0', 'cut1', 'cut2', 'cut3', 'cut4', 'cut5'] as const;
 
 export type AudioFormat = (typeof AUDIO_FORMATS)[number];
@@ -25,6 +26,9 @@ const UINT32_MAX = 4_294_967_295;
 export const SynthesizeFields = Type.Object(
   {
     text: Type.Optional(Type.String({ description: 'What to say.' })),
+    input_type: Type.Optional(
+      Type.Enum([...INPUT_TYPES], { description: 'text, or ssml: the text is an SSML 1.1 document. Absent: text.' }),
+    ),
     speaker_id: Type.Optional(
       Type.String({
         minLength: 1,
@@ -80,5 +84,10 @@ export const SynthesizeAnswer = Type.Object({
   audio_url: Type.String(),
   duration_ms: Type.Integer(),
   request_id: Type.String(),
+  marks: Type.Optional(
+    Type.Array(Type.Object({ name: Type.String(), time_ms: Type.Number() }), {
+      description: 'The marks of an SSML document, and when they are reached.',
+    }),
+  ),
 });
 export type SynthesizeAnswer = Static<typeof SynthesizeAnswer>;

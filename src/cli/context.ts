@@ -1,4 +1,5 @@
 import type { Writable } from 'node:stream';
+import { AppError } from '../errors.js';
 import type { SignalSource } from '../shutdown.js';
 import type { Platform } from './platform.js';
 
@@ -19,6 +20,17 @@ export interface CliContext {
   /** In a server that carries out a command for somebody: its own state, and his name. */
   readonly platform?: Platform;
   readonly userName?: string;
+}
+
+/** A text given as words on the command line, or on standard input. */
+export async function readWords(context: CliContext, words: readonly string[]): Promise<string> {
+  if (words.length > 0 && !(words.length === 1 && words[0] === '-')) return words.join(' ');
+  if (words.length === 0 && context.stdin.isTTY) {
+    throw new AppError('TEXT_EMPTY', 'there is no text; write it behind the command, as in: timbre say "你好，世界。"');
+  }
+  const parts: Uint8Array[] = [];
+  for await (const part of context.stdin) parts.push(part);
+  return Buffer.concat(parts).toString('utf8');
 }
 
 export function isTerminal(stream: Writable): boolean {

@@ -5,9 +5,11 @@ import { addAuditCommands } from './audit.js';
 import type { CliContext } from './context.js';
 import { addDoctorCommand } from './doctor.js';
 import { addKeysCommands } from './keys.js';
+import { addLexiconCommands } from './lexicon.js';
 import { addModelCommands } from './model.js';
 import { addSayCommand } from './say.js';
 import { addServeCommand } from './serve.js';
+import { addTextCommands } from './text.js';
 import { addVoiceCommands } from './voice.js';
 import { RanOnServer } from './with-platform.js';
 
@@ -57,6 +59,8 @@ function buildProgram(context: CliContext): Command {
   addAdminCommands(program, context);
   addKeysCommands(program, context);
   addAuditCommands(program, context);
+  addLexiconCommands(program, context);
+  addTextCommands(program, context);
   addDoctorCommand(program, context);
   passOn(program);
   return program;

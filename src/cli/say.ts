@@ -5,9 +5,10 @@ import type { Command } from 'commander';
 import { Value } from 'typebox/value';
 import { SPEECH_LANGUAGES, SynthesizeFields } from '../api/synthesis.js';
 import { pcm16, wavFileHeader, wavStreamHeader } from '../audio/wav.js';
+import type { Config } from '../config.js';
 import type { AudioChunk, SynthesisRequest } from '../engine/engine-types.js';
 import { AppError } from '../errors.js';
-import { type CliContext, isTerminal, printJson } from './context.js';
+import { type CliContext, isTerminal, printJson, readWords } from './context.js';
 import { createProgressLine } from './progress.js';
 import { addEngineFlags, configFromFlags, type EngineFlags, withEngine } from './with-engine.js';
 
@@ -16,6 +17,8 @@ interface SayFlags extends EngineFlags {
   readonly lang: string;
   readonly speed: string;
   readonly seed?: string;
+  readonly ssml?: boolean;
+  readonly lexicon?: string[];
   readonly output: string;
   readonly json?: boolean;
 }
@@ -40,6 +43,8 @@ export function addSayCommand(program: Command, context: CliContext): void {
     .option('-v, --voice <name>', 'voice to say it with; by default the default voice')
     .option('-l, --lang <language>', `language of the text: ${SPEECH_LANGUAGES.join(', ')}`, 'auto')
     .option('-s, --speed <factor>', '0.5 (slow) to 2 (fast)', '1')
+    .option('--ssml', 'the text is an SSML document')
+    .option('--lexicon <name...>', 'lexicons to use, the most important last')
     .option('--seed <n>', 'same seed, same audio; by default drawn anew')
     .option('-o, --output <file>', 'WAV file to write; "-" streams to standard output', 'out.wav')
     .option('--json', 'print what was made as JSON');
@@ -48,7 +53,7 @@ export function addSayCommand(program: Command, context: CliContext): void {
 
 async function say(context: CliContext, words: readonly string[], flags: SayFlags): Promise<void> {
   const config = configFromFlags(context, flags, { defaultVoice: flags.voice });
-  const text = await readText(context, words);
+  const text = await readWords(context, words);
   const speed = readFlag('speed', flags.speed);
   const seed = flags.seed === undefined ? randomInt(0, 2 ** 32) : readFlag('seed', flags.seed);
   const language = SPEECH_LANGUAGES.find((known) => known === flags.lang);
@@ -61,7 +66,15 @@ async function say(context: CliContext, words: readonly string[], flags: SayFlag
     const voice = config.defaultVoice ?? engine.info.defaultVoice;
     if (voice === null)
       throw new AppError('VOICE_NOT_FOUND', 'there is no voice yet; enrol one with "timbre voice add"');
-    const request: SynthesisRequest = { text, voice, language, speed, seed };
+    const request: SynthesisRequest = {
+      text,
+      voice,
+      language,
+      speed,
+      seed,
+      ...(flags.ssml ? { inputType: 'ssml' } : {}),
+      ...(flags.lexicon === undefined ? {} : { lexicons: flags.lexicon.map((name) => ({ name })) }),
+    };
     const output = flags.output === '-' ? streamOutput(context) : await fileOutput(flags.output);
     const line = createProgressLine(context.stderr);
     const askedMs = performance.now();
@@ -107,6 +120,31 @@ async function say(context: CliContext, words: readonly string[], flags: SayFlag
   }
 }
 
+/** Says requests into WAV files with one engine, in the voice of the configuration or the default one. */
+export async function saveSpeech(
+  context: CliContext,
+  config: Config,
+  requests: readonly { readonly request: Omit<SynthesisRequest, 'voice'>; readonly output: string }[],
+): Promise<void> {
+  await withEngine(context, config, async (engine) => {
+    const voice = config.defaultVoice ?? engine.info.defaultVoice;
+    if (voice === null)
+      throw new AppError('VOICE_NOT_FOUND', 'there is no voice yet; enrol one with "timbre voice add"');
+    for (const { request, output } of requests) {
+      const file = await fileOutput(output);
+      try {
+        for await (const chunk of engine.synthesize({ ...request, voice }, { signal: context.signal })) {
+          await file.append(chunk);
+        }
+        await file.finish();
+      } catch (error) {
+        await file.discard();
+        throw error;
+      }
+    }
+  });
+}
+
 function describeProgress(chunk: AudioChunk, lengthSamples: number, elapsedMs: number): string {
   const audioMs = (lengthSamples / chunk.sampleRateHz) * 1000;
   const sentence = `sentence ${chunk.sentenceIndex + 1}/${chunk.sentenceCount}`;
@@ -115,16 +153,6 @@ function describeProgress(chunk: AudioChunk, lengthSamples: number, elapsedMs: n
 
 function seconds(ms: number): string {
   return `${(ms / 1000).toFixed(2)} s`;
-}
-
-async function readText(context: CliContext, words: readonly string[]): Promise<string> {
-  if (words.length > 0 && !(words.length === 1 && words[0] === '-')) return words.join(' ');
-  if (words.length === 0 && context.stdin.isTTY) {
-    throw new AppError('TEXT_EMPTY', 'there is no text; write it as in: timbre say "你好，世界。"');
-  }
-  const parts: Uint8Array[] = [];
-  for await (const part of context.stdin) parts.push(part);
-  return Buffer.concat(parts).toString('utf8');
 }
 
 /** A number within the bounds that the HTTP API has for the same field. */

@@ -5,12 +5,12 @@ import { EnginePool } from '../engine/pool.js';
 import { AppError } from '../errors.js';
 import { buildGateway } from '../gateway/app.js';
 import { AudioStore } from '../gateway/audio-store.js';
-import { createSentenceCutter } from '../gateway/sentence-cutter.js';
 import type { EngineCatalog } from '../jobs/engine-catalog.js';
 import { InProcessSpeechQueue } from '../jobs/in-process-speech-queue.js';
 import type { Logger } from '../log.js';
 import { createTimbreMetrics, publishEngineStatistics } from '../metrics.js';
 import { createShutdown, type Shutdown } from '../shutdown.js';
+import { Segmenter } from '../text/segmenter.js';
 import { runSpeechWorker } from '../worker/speech-worker.js';
 import { startHousekeeping } from './housekeeping.js';
 import { openPlatform, type Platform } from './platform.js';
@@ -137,7 +137,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       metrics,
       log,
       draining: draining.signal,
-      createSegmenter: createSentenceCutter,
+      createSegmenter: () => new Segmenter(),
       ...(config.referenceControl ? { control: () => void shutdown.run('/control') } : {}),
     });
     shutdown.add({ phase: 'close', name: 'gateway', run: () => closeGateway(app) });

@@ -21,6 +21,8 @@ export interface SamplingOptions {
 
 export interface SynthesisRequest {
   readonly text: string;
+  /** Absent: plain text. */
+  readonly inputType?: 'text' | 'ssml';
   /** Whose request it is; caches answer nobody else. Absent: one tenant for all who name none. */
   readonly tenant?: string;
   /** Name of an enrolled voice; the voice names its model. */
@@ -36,6 +38,19 @@ export interface SynthesisRequest {
   readonly splitMethod?: SplitMethod;
   /** Silence after each piece but the last; absent: longer after a sentence than inside one. */
   readonly sentencePauseMs?: number;
+  /** Pronunciation lexicons, the later before the earlier; absent: "default" and the one with the voice's name. */
+  readonly lexicons?: readonly LexiconReference[];
+  /**
+   * The voices that markup may change to, by the name it calls them by; absent: none but the request's own. A style
+   * "sad" of voice "ann" is the voice "ann.sad".
+   */
+  readonly voices?: Readonly<Record<string, string>>;
+}
+
+/** A lexicon of the data folder; without a version the newest one when the request begins. */
+export interface LexiconReference {
+  readonly name: string;
+  readonly version?: number;
 }
 
 /** A stretch of finished audio; chunks follow one another without gap or overlap, pauses included. */
@@ -48,6 +63,15 @@ export interface AudioChunk {
   readonly sentenceCount: number;
   /** Sentences that the self-check drew again or cut so far; absent: none. */
   readonly faults?: number;
+  /** Marks of the markup that are reached where this chunk begins. */
+  readonly marks?: readonly AudioMark[];
+}
+
+/** A place in the text that the caller asked to hear of. */
+export interface AudioMark {
+  readonly name: string;
+  /** From the beginning of the speech, pauses included. */
+  readonly timeMs: number;
 }
 
 /** A recording by path, or its bytes with the name that messages may call it by. */

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { encodeWav, pcm16 } from '../audio/wav.js';
 import { createEngine } from './engine.js';
 import type { AudioChunk, Engine, SynthesisRequest } from './engine-types.js';
+import { LexiconStore } from './lexicon-store.js';
 import { PaceControl } from './pace-control.js';
 
 const DEMO = join(import.meta.dirname, '../../demo-voice');
@@ -74,6 +75,64 @@ describe('the engine on the demo model', () => {
     }
     expect(changed / normal.length).toBeLessThan(0.9);
     expect(changed / normal.length).toBeGreaterThan(0.49);
+  });
+
+  it('speaks markup: breaks of their length, marks where they are reached, volume and rate', async () => {
+    const inputType = 'ssml';
+    const plain = await speak({ text: '今天天气很好。' });
+    const softer = await speak({ text: '<speak><prosody volume="-6dB">今天天气很好。</prosody></speak>', inputType });
+    expect(softer).toHaveLength(plain.length);
+    const gain = 10 ** (-6 / 20);
+    expect(softer.every((sample, i) => Math.abs(sample - gain * (plain[i] ?? 0)) < 1e-6)).toBe(true);
+    const fast = await speak({ text: '<speak><prosody rate="200%">今天天气很好。</prosody></speak>', inputType });
+    expect(fast.length / plain.length).toBeCloseTo(0.5, 1);
+    const chunks: AudioChunk[] = [];
+    const text = '<speak>今天天气很好。<break time="2s"/><mark name="next"/>我们走吧，好吗？<mark name="end"/></speak>';
+    for await (const chunk of engine.synthesize(request({ text, inputType }))) chunks.push(chunk);
+    const first = chunks.filter(({ sentenceIndex, samples }) => sentenceIndex === 0 && samples.some((s) => s !== 0));
+    const spokenMs = first.reduce((sum, { samples }) => sum + samples.length / 16, 0);
+    expect(chunks.flatMap(({ marks }) => marks ?? [])).toEqual([
+      { name: 'next', timeMs: expect.closeTo(spokenMs + 2000, 3) },
+      {
+        name: 'end',
+        timeMs: expect.closeTo(
+          chunks.reduce((sum, { samples }) => sum + samples.length / 16, 0),
+          3,
+        ),
+      },
+    ]);
+    expect(chunks.find(({ marks }) => marks?.[0]?.name === 'next')?.sentenceIndex).toBe(1);
+  });
+
+  it('speaks in the voices that the request allows markup, and no other', async () => {
+    const ssml = (name: string) => `<speak><voice name="${name}">今天天气很好。</voice></speak>`;
+    const voices = { ann: 'demo-en' };
+    const named = await speak({ text: ssml('ann'), inputType: 'ssml', voices });
+    expect(sameSamples(named, await speak({ text: '今天天气很好。', voice: 'demo-en' }))).toBe(true);
+    for (const name of ['demo-en', 'constructor']) {
+      await expect(speak({ text: ssml(name), inputType: 'ssml', voices })).rejects.toMatchObject({
+        code: 'VOICE_NOT_FOUND',
+      });
+    }
+    const styled = '<speak><mstts:express-as style="sad">今天天气很好。</mstts:express-as></speak>';
+    expect(sameSamples(await speak({ text: styled, inputType: 'ssml' }), await speak({ text: '今天天气很好。' }))).toBe(
+      true,
+    );
+  });
+
+  it('reads words as its lexicons say, from the next request on', async () => {
+    const store = new LexiconStore(dataDir);
+    const text = '去银行取钱。';
+    const before = await speak({ text });
+    await store.import('default', '银行,zh,pinyin,yin2 xing2');
+    const changed = await speak({ text });
+    expect(sameSamples(changed, before)).toBe(false);
+    expect(sameSamples(await speak({ text, lexicons: [] }), before)).toBe(true);
+    await store.import('default', '银行,zh,pinyin,yin2 hang2');
+    expect(sameSamples(await speak({ text }), before)).toBe(true);
+    expect(sameSamples(await speak({ text, lexicons: [{ name: 'default', version: 1 }] }), changed)).toBe(true);
+    store.remove('default');
+    await expect(speak({ text, lexicons: [{ name: 'default' }] })).rejects.toMatchObject({ code: 'LEXICON_NOT_FOUND' });
   });
 
   it('yields the first sentence before the last is made, and passes over one that cannot be spoken', async () => {

@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { readAudioFile } from '../audio/decode.js';
 import { AppError } from '../errors.js';
+import type { Delivery } from '../text/ssml.js';
 import { COMPILER_VERSION } from './component-store.js';
 import { DEMO_MODEL, DEMO_VOICE, demoVoiceFolder, ensureDemoVoice } from './demo-voice.js';
 import {
@@ -25,11 +26,12 @@ import {
 } from './engine-types.js';
 import { checkRecordingCount, enrolVoice } from './enrol-voice.js';
 import { type InferenceThreads, startInferenceThread, startInferenceThreads } from './inference-threads.js';
+import { LexiconStore } from './lexicon-store.js';
 import { ModelStore } from './model-store.js';
 import { openRuntime, type Runtime } from './onnxruntime.js';
 import type { FaultOutcome, SpeechFault } from './self-check.js';
 import { openSpeechModel, type SpeechModel } from './speech-model.js';
-import { synthesize } from './synthesize.js';
+import { type SynthesisControl, synthesize } from './synthesize.js';
 import { TextCache } from './text-cache.js';
 import { UtteranceCache, utteranceKey } from './utterance-cache.js';
 import type { VoiceProfile } from './voice-profile.js';
@@ -76,6 +78,7 @@ class LocalEngine implements Engine {
   readonly #dataDir: string;
   readonly #models: ModelStore;
   readonly #voices: VoiceStore;
+  readonly #lexicons: LexiconStore;
   readonly #runtime: Runtime;
   readonly #threads: InferenceThreads;
   readonly #texts: TextCache;
@@ -88,6 +91,7 @@ class LocalEngine implements Engine {
     this.#dataDir = dataDir;
     this.#models = new ModelStore(dataDir);
     this.#voices = new VoiceStore(dataDir, cacheBytes.voices);
+    this.#lexicons = new LexiconStore(dataDir);
     this.#texts = new TextCache(cacheBytes.texts);
     this.#utterances = new UtteranceCache(cacheBytes.utterances);
     this.#runtime = runtime;
@@ -125,13 +129,19 @@ class LocalEngine implements Engine {
     options.signal?.throwIfAborted();
     const voice = await this.#voices.load(request.voice);
     const model = this.#modelOf(voice);
-    const key = utteranceKey(request, voice, model.digest);
+    const lexicon = await this.#lexicons.load(request.lexicons ?? this.#lexicons.usualFor(request.voice));
+    if (request.inputType === 'ssml') {
+      // Markup may name voices, whose recordings are no part of the cache's key.
+      yield* this.#speak(request, voice, model, { ...options, lexicon, voiceFor: this.#casting(request, voice) });
+      return;
+    }
+    const key = utteranceKey({ ...request, lexiconDigest: lexicon?.digest ?? '' }, voice, model.digest);
     let samePace = true;
     const unsubscribe = options.pace?.subscribe(() => {
       samePace = false;
     });
     try {
-      const make = () => this.#speak(request, voice, model, options);
+      const make = () => this.#speak(request, voice, model, { ...options, lexicon });
       yield* this.#utterances.replayOr(key, request.tenant ?? '', make, () => samePace);
     } finally {
       unsubscribe?.();
@@ -143,7 +153,7 @@ class LocalEngine implements Engine {
     request: SynthesisRequest,
     voice: VoiceProfile,
     model: SpeechModel,
-    options: SynthesisOptions,
+    options: SynthesisControl,
   ): AsyncGenerator<AudioChunk, void, undefined> {
     let faults = 0;
     const onFault = (fault: SpeechFault, outcome: FaultOutcome): void => {
@@ -157,6 +167,27 @@ class LocalEngine implements Engine {
     for await (const chunk of synthesize(request, voice, watched, options)) {
       yield faults === 0 ? chunk : { ...chunk, faults };
     }
+  }
+
+  /** The voices that markup asks for: names by what the request allows, styles by the voices called voice.style. */
+  #casting({ voices = {} }: SynthesisRequest, voice: VoiceProfile): (delivery: Delivery) => Promise<VoiceProfile> {
+    const load = async (name: string): Promise<VoiceProfile> => {
+      const other = await this.#voices.load(name);
+      if (other.modelDigest === voice.modelDigest) return other;
+      const advice = 'enrol it with that model, or send its part as a request of its own';
+      throw new AppError('VOICE_INVALID', `voice "${name}" speaks with another model than "${voice.name}"; ${advice}`);
+    };
+    return async ({ voice: named, style }) => {
+      const own = named === null || named === voice.name;
+      const name = own ? voice.name : Object.hasOwn(voices, named) ? voices[named] : undefined;
+      if (name === undefined) {
+        const shown = named?.slice(0, 80);
+        throw new AppError('VOICE_NOT_FOUND', `the markup asks for voice "${shown}", which the request does not allow`);
+      }
+      const styled = `${name}.${style}`;
+      if (style !== null && this.#voices.names().includes(styled)) return load(styled);
+      return name === voice.name ? voice : load(name);
+    };
   }
 
   async enrolVoice(request: EnrolRequest, { signal }: Cancellable = {}) {

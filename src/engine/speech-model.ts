@@ -7,7 +7,7 @@ import { type BertTokenizer, createBertTokenizer } from '../models/bert-tokenize
 import type { ModelSpec } from '../models/model-spec.js';
 import type { Text2SemanticSettings } from '../models/text2semantic.js';
 import { textToPhonemes } from '../text/frontend.js';
-import type { LanguageMode, PhonemeSentence, SymbolVersion } from '../text/language.js';
+import type { FixedReading, LanguageMode, PhonemeSentence, SymbolVersion } from '../text/language.js';
 import type {
   BertCall,
   EnrolmentComponents,
@@ -84,7 +84,11 @@ export interface SpeechModel {
   /** Loads what speaking needs, so that the first request does not wait for it. */
   load(): Promise<void>;
   /** The phonemes of a sentence, from the tenant's cache where it was read before. Throws as `textToPhonemes`. */
-  phonemes(text: string, options: { readonly language: LanguageMode }, tenant?: string): Promise<PhonemeSentence>;
+  phonemes(
+    text: string,
+    options: { readonly language: LanguageMode; readonly readings?: readonly FixedReading[] },
+    tenant?: string,
+  ): Promise<PhonemeSentence>;
   /**
    * Text features of a sentence (phonemes, width), or null where the model has no BERT. What the network said about a
    * text is kept for its tenant.
@@ -144,8 +148,8 @@ export function openSpeechModel(
       ]);
     },
 
-    phonemes(text, { language }, tenant = '') {
-      const options = { language, symbols: spec.symbolTable };
+    phonemes(text, { language, readings = [] }, tenant = '') {
+      const options = { language, symbols: spec.symbolTable, readings };
       return texts.phonemes(tenant, text, options, () => textToPhonemes(text, options));
     },
 

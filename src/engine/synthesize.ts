@@ -1,9 +1,12 @@
 import { AppError } from '../errors.js';
-import { splitSentences } from '../text/frontend.js';
+import { readText, type SpokenText } from '../text/frontend.js';
 import type { PhonemeSentence } from '../text/language.js';
+import type { CompiledLexicon } from '../text/lexicon.js';
+import type { Delivery } from '../text/ssml.js';
 import type { SemanticPiece } from './decode-tasks.js';
-import type { AudioChunk, SynthesisRequest } from './engine-types.js';
+import type { AudioChunk, AudioMark, SynthesisRequest } from './engine-types.js';
 import { PaceControl } from './pace-control.js';
+import { type Line, Script } from './script.js';
 import type { SpeechModel } from './speech-model.js';
 import type { VoiceProfile } from './voice-profile.js';
 
@@ -19,6 +22,9 @@ export interface SynthesisControl {
   readonly signal?: AbortSignal | undefined;
   /** Changes the pace while the synthesis runs; absent: it stays that of the request. */
   readonly pace?: PaceControl | undefined;
+  readonly lexicon?: CompiledLexicon | null | undefined;
+  /** The voice that markup asks for, of the same model; absent: markup cannot change the voice. */
+  readonly voiceFor?: ((delivery: Delivery) => Promise<VoiceProfile>) | undefined;
 }
 
 /**
@@ -26,7 +32,7 @@ export interface SynthesisControl {
  * waveform. Yields audio while tokens are still being decoded; the same request, voice and model give the same samples,
  * whoever else is being served (unless the pace is changed on the way).
  *
- * @throws AppError `TEXT_EMPTY`, `TEXT_UNREADABLE`, `LANGUAGE_UNSUPPORTED`, `SYNTHESIS_FAILED`; `signal.reason` once aborted.
+ * @throws AppError `TEXT_EMPTY`, `TEXT_UNREADABLE`, `LANGUAGE_UNSUPPORTED`, `SSML_INVALID`, `SYNTHESIS_FAILED`; `signal.reason` once aborted.
  */
 export async function* synthesize(
   request: SynthesisRequest,
@@ -39,45 +45,68 @@ export async function* synthesize(
   const pace = control.pace ?? new PaceControl(request.speed);
   const { sampling, seed } = request;
   const { sampleRateHz } = model;
-  const sentences = splitSentences(request.text, {
-    method: request.splitMethod ?? 'sentence',
-    language: request.language,
-    symbols: model.symbols,
-  });
+  const script = new Script(
+    readText(request.text, {
+      inputType: request.inputType ?? 'text',
+      method: request.splitMethod ?? 'sentence',
+      language: request.language,
+      symbols: model.symbols,
+      lexicon: control.lexicon ?? null,
+    }),
+    signal,
+  );
   const heard = new HeardClock(sampleRateHz);
+  const marks: AudioMark[] = [];
   const chunk = (samples: Float32Array, sentenceIndex: number): AudioChunk => {
+    const reached = marks.splice(0);
     heard.add(samples.length);
-    return { samples, sampleRateHz, sentenceIndex, sentenceCount: sentences.length };
+    const place = { sentenceIndex, sentenceCount: script.sentenceCount };
+    return { samples, sampleRateHz, ...place, ...(reached.length === 0 ? {} : { marks: reached }) };
   };
 
-  const prepare = async (text: string, sentenceIndex: number): Promise<Utterance | null> => {
-    const phonemes = await readableOrNull(text, request, model);
+  const prepare = async ({ text }: Line, sentenceIndex: number): Promise<Utterance | null> => {
+    if (text === null) return null;
+    const phonemes = await readableOrNull(text, model, request.tenant);
     if (!phonemes) return null;
+    const spokenBy = (await control.voiceFor?.(text.delivery)) ?? voice;
     const bertFeatures = await model.bertFeatures(phonemes, signal, request.tenant);
-    const input = { voice, phonemes, bertFeatures, sampling, seed, sentenceIndex };
-    return { phonemes, semanticTokens: startReading(model.semanticTokens(input, signal)) };
+    const input = { voice: spokenBy, phonemes, bertFeatures, sampling, seed, sentenceIndex };
+    return { voice: spokenBy, phonemes, semanticTokens: startReading(model.semanticTokens(input, signal)) };
   };
-  const utterances = new WorkAhead(sentences, prepare);
+  const utterances = new WorkAhead(script, prepare);
 
-  let previous: number | null = null;
+  let previous: SpokenText | null = null;
+  let previousIndex = 0;
   try {
-    for (const sentenceIndex of sentences.keys()) {
+    for (let sentenceIndex = 0; ; sentenceIndex++) {
+      const line = await script.at(sentenceIndex);
+      if (line === null) break;
       const utterance = await utterances.take(sentenceIndex);
-      if (!utterance) continue;
-      if (previous !== null) {
-        const pause = pauseAfter(sentences[previous] ?? '', request, sampleRateHz);
-        if (pause.length > 0) yield chunk(pause, previous);
+      const breakMs = line.before.reduce((sum, item) => sum + (item.type === 'break' ? item.durationMs : 0), 0);
+      if (previous !== null && breakMs === 0 && utterance) {
+        const pause = pauseAfter(previous, request, sampleRateHz);
+        if (pause.length > 0) yield chunk(pause, previousIndex);
       }
+      for (const item of line.before) {
+        if (item.type === 'break') yield chunk(silence(item.durationMs, sampleRateHz), previousIndex);
+        else marks.push({ name: item.name, timeMs: heard.lengthMs });
+      }
+      if (!utterance || line.text === null) continue;
+      const { rate, volumeDb } = line.text.delivery;
+      const ownPace = rate === 1 ? pace : pace.scaled(rate);
       const waveform = model.waveform(
-        { voice, ...utterance, pace, seed, sentenceIndex, playedOutMs: heard.playedOutMs },
+        { ...utterance, pace: ownPace, seed, sentenceIndex, playedOutMs: heard.playedOutMs },
         signal,
       );
       for await (const samples of waveform) {
         utterances.startThrough(sentenceIndex + SENTENCES_AHEAD);
-        yield chunk(samples, sentenceIndex);
+        yield chunk(volumeDb === 0 ? samples : louder(samples, volumeDb), sentenceIndex);
       }
-      previous = sentenceIndex;
+      if (ownPace !== pace) ownPace.release();
+      previous = line.text;
+      previousIndex = sentenceIndex;
     }
+    if (marks.length > 0 && previous !== null) yield chunk(new Float32Array(), previousIndex);
   } finally {
     // The caller may leave in the middle: sentences under way must not go on for nobody.
     left.abort();
@@ -91,6 +120,7 @@ export async function* synthesize(
 }
 
 interface Utterance {
+  readonly voice: VoiceProfile;
   readonly phonemes: PhonemeSentence;
   readonly semanticTokens: AsyncIterable<SemanticPiece>;
 }
@@ -98,6 +128,7 @@ interface Utterance {
 /** When a caller who listens as audio comes has heard all of it. */
 class HeardClock {
   readonly #sampleRateHz: number;
+  #lengthSamples = 0;
   /** Unix time; null before the first audio. */
   playedOutMs: number | null = null;
 
@@ -105,56 +136,78 @@ class HeardClock {
     this.#sampleRateHz = sampleRateHz;
   }
 
+  /** How much there is to hear so far. */
+  get lengthMs(): number {
+    return (1000 * this.#lengthSamples) / this.#sampleRateHz;
+  }
+
   add(lengthSamples: number): void {
+    if (lengthSamples === 0) return;
+    this.#lengthSamples += lengthSamples;
     const nowMs = Date.now();
     this.playedOutMs = Math.max(this.playedOutMs ?? nowMs, nowMs) + (1000 * lengthSamples) / this.#sampleRateHz;
   }
 }
 
-function pauseAfter(sentence: string, request: SynthesisRequest, sampleRateHz: number): Float32Array {
-  const ms = request.sentencePauseMs ?? (SENTENCE_END.test(sentence) ? SENTENCE_PAUSE_MS : PHRASE_PAUSE_MS);
-  return new Float32Array(Math.round((ms / 1000) * sampleRateHz));
+function pauseAfter(sentence: SpokenText, request: SynthesisRequest, sampleRateHz: number): Float32Array {
+  if (sentence.continues) return new Float32Array();
+  const usual = SENTENCE_END.test(sentence.text.text) ? SENTENCE_PAUSE_MS : PHRASE_PAUSE_MS;
+  return silence(request.sentencePauseMs ?? usual, sampleRateHz);
+}
+
+function silence(durationMs: number, sampleRateHz: number): Float32Array {
+  return new Float32Array(Math.round((durationMs / 1000) * sampleRateHz));
+}
+
+/** Samples at another volume, within full scale. */
+function louder(samples: Float32Array, volumeDb: number): Float32Array {
+  const gain = 10 ** (volumeDb / 20);
+  return samples.map((sample) => Math.max(-1, Math.min(1, sample * gain)));
 }
 
 /** A sentence of nothing but symbols is passed over where others can be spoken. */
 async function readableOrNull(
-  text: string,
-  request: SynthesisRequest,
+  { text, readings, delivery }: SpokenText,
   model: SpeechModel,
+  tenant: string | undefined,
 ): Promise<PhonemeSentence | null> {
+  // By their places in the sentence, which may have been said before somewhere else.
+  const placed = readings.map((reading) => {
+    const [start, end] = text.unitsFrom(reading.start, reading.end);
+    return { ...reading, start, end };
+  });
   try {
-    return await model.phonemes(text, { language: request.language }, request.tenant);
+    return await model.phonemes(text.text, { language: delivery.language, readings: placed }, tenant);
   } catch (error) {
     if (error instanceof AppError && (error.code === 'TEXT_UNREADABLE' || error.code === 'TEXT_EMPTY')) return null;
     throw error;
   }
 }
 
-/** Starts `work` on items in order, each one once; nothing starts by itself but what is taken. */
-class WorkAhead<T, R> {
-  readonly #items: readonly T[];
-  readonly #work: (item: T, index: number) => Promise<R>;
-  readonly #running: (Promise<R> | null)[] = [];
+/** Starts `work` on the lines of a script in order, each one once; nothing starts by itself but what is taken. */
+class WorkAhead<R> {
+  readonly #script: Script;
+  readonly #work: (line: Line, index: number) => Promise<R>;
+  readonly #running: (Promise<R | null> | null)[] = [];
 
-  constructor(items: readonly T[], work: (item: T, index: number) => Promise<R>) {
-    this.#items = items;
+  constructor(script: Script, work: (line: Line, index: number) => Promise<R>) {
+    this.#script = script;
     this.#work = work;
   }
 
-  startThrough(index: number): void {
-    const last = Math.min(index, this.#items.length - 1);
-    while (this.#running.length <= last) {
-      const started = this.#work(this.#items[this.#running.length] as T, this.#running.length); // in range
+  startThrough(last: number): void {
+    for (let index = this.#running.length; index <= last; index++) {
+      const started = this.#script.at(index).then((line) => (line === null ? null : this.#work(line, index)));
       // A failure surfaces when its turn comes; until then it must not count as unhandled.
       started.catch(() => {});
       this.#running.push(started);
     }
   }
 
-  /** The result of an item, which is let go. */
-  async take(index: number): Promise<R> {
+  /** The result of a line, which is let go; null behind the last one. */
+  async take(index: number): Promise<R | null> {
     this.startThrough(index);
-    const result = await (this.#running[index] as Promise<R>); // started above
+    const result = await (this.#running[index] as Promise<R | null>); // started above
     this.#running[index] = null;
     return result;
   }

@@ -1,4 +1,4 @@
-import type { LanguageMode, PhonemeSentence } from '../text/language.js';
+import type { FixedReading, LanguageMode, PhonemeSentence } from '../text/language.js';
 import { BoundedCache, type CacheStatistics } from './bounded-cache.js';
 
 /**
@@ -21,7 +21,7 @@ export class TextCache {
   async phonemes(
     tenant: string,
     text: string,
-    options: { readonly language: LanguageMode },
+    options: { readonly language: LanguageMode; readonly readings?: readonly FixedReading[] },
     read: () => Promise<PhonemeSentence>,
   ): Promise<PhonemeSentence> {
     const key = `${tenant}\0phonemes\0${JSON.stringify(options)}\0${text}`;

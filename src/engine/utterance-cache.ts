@@ -91,8 +91,13 @@ export class UtteranceCache {
  * The key of an utterance: a digest over tenant, model, the voice's contents (not its name, which may be enrolled anew) and
  * every field of the request, so that a field added later is part of it too.
  */
-export function utteranceKey(request: SynthesisRequest, voice: VoiceProfile, modelDigest: string): string {
-  const { voice: _, ...parameters } = request;
+export function utteranceKey(
+  request: SynthesisRequest & { readonly lexiconDigest?: string },
+  voice: VoiceProfile,
+  modelDigest: string,
+): string {
+  // What a lexicon says counts, not what it is called.
+  const { voice: _, lexicons: __, ...parameters } = request;
   return createHash('sha256')
     .update(`${modelDigest}\0${voiceDigest(voice)}\0${canonical(parameters)}`)
     .digest('hex');

@@ -40,6 +40,19 @@ describe('POST /synthesize', () => {
     expect(audio.rawPayload.readUInt32LE(4)).toBe(9636 + WAV_LABEL_BYTES);
   });
 
+  it('takes SSML when told so, and answers with the times of its marks', async () => {
+    const text = '<speak> sentences=2 ms=100 </speak>';
+    const answer = await post({ text, input_type: 'ssml' });
+    expect(answer.json()).toMatchObject({
+      duration_ms: 200,
+      marks: [
+        { name: 's0', time_ms: 0 },
+        { name: 's1', time_ms: 100 },
+      ],
+    });
+    expect((await post({ text, input_type: 'html' })).json()).toMatchObject({ error: { code: 'REQUEST_INVALID' } });
+  });
+
   it('takes its fields from the query too, and the body wins', async () => {
     const byQuery = await gateway.app.inject({ method: 'POST', url: '/synthesize?text=ms%3D200&speed=2&seed=7' });
     expect(byQuery.json()).toMatchObject({ duration_ms: 100 });

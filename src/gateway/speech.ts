@@ -51,6 +51,8 @@ export interface OpenSpeech {
   readonly faults: number;
   /** After the last piece: what a file should begin with, or null. */
   fileHeader(): Uint8Array | null;
+  /** Marks of the markup in the pieces so far. */
+  readonly marks: readonly { readonly name: string; readonly timeMs: number }[];
 }
 
 export type AudioEvent = SpeechEvent & { type: 'audio' };
@@ -121,7 +123,7 @@ export async function openSpeech(gateway: GatewayOptions, call: SpeechCall): Pro
     throw error;
   }
   const { contentType, extension, outputHz } = encoder;
-  const progress = { faults: first.faults ?? 0 };
+  const progress: Progress = { faults: first.faults ?? 0, marks: [] };
   return {
     contentType,
     extension,
@@ -135,7 +137,16 @@ export async function openSpeech(gateway: GatewayOptions, call: SpeechCall): Pro
     get faults() {
       return progress.faults;
     },
+    get marks() {
+      return progress.marks;
+    },
   };
+}
+
+/** What is known of a synthesis so far. */
+interface Progress {
+  faults: number;
+  readonly marks: { readonly name: string; readonly timeMs: number }[];
 }
 
 async function* onlyAudio(events: AsyncIterable<SpeechEvent>): AsyncGenerator<AudioEvent, void, undefined> {
@@ -146,12 +157,13 @@ async function* encodePieces(
   first: AudioEvent,
   rest: AsyncGenerator<AudioEvent, void, undefined>,
   encoder: LabelledEncoder,
-  progress: { faults: number },
+  progress: Progress,
 ): AsyncGenerator<SpeechPiece, void, undefined> {
   let last = first;
   const encode = (event: AudioEvent): SpeechPiece => {
     last = event;
     progress.faults = Math.max(progress.faults, event.faults ?? 0);
+    progress.marks.push(...(event.marks ?? []));
     const { samples, sentenceIndex, sentenceCount } = event;
     return { bytes: encoder.push(samples), lengthSamples: samples.length, sentenceIndex, sentenceCount };
   };

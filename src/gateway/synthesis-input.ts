@@ -54,6 +54,7 @@ export function parseSynthesisInput(options: SynthesisInputOptions): SynthesisIn
       language: values.language ?? 'auto',
       speed: values.speed ?? 1,
       seed: chooseSeed(values.seed, options),
+      ...(values.input_type === undefined ? {} : { inputType: values.input_type }),
       ...sampling(values),
       ...(values.text_split_method === undefined ? {} : { splitMethod: values.text_split_method }),
       ...(values.sentence_pause_ms === undefined ? {} : { sentencePauseMs: values.sentence_pause_ms }),

@@ -5,6 +5,8 @@
 
 export interface SpeechRequest {
   readonly text: string;
+  /** Absent: plain text. */
+  readonly inputType?: 'text' | 'ssml';
   /** Whose request it is; absent: one tenant for all who name none. */
   readonly tenant?: string;
   readonly voice: string;
@@ -51,6 +53,8 @@ export type SpeechEvent =
       readonly sampleRateHz: number;
       readonly sentenceIndex: number;
       readonly sentenceCount: number;
+      /** Marks of the markup that are reached where these samples begin, by their time in the whole speech. */
+      readonly marks?: readonly { readonly name: string; readonly timeMs: number }[];
       /** Sentences that the self-check drew again or cut so far; absent: none. */
       readonly faults?: number;
     };

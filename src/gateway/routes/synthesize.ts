@@ -45,6 +45,7 @@ async function synthesize(options: GatewayOptions, request: FastifyRequest, repl
     audio_url: `${config.publicUrl?.replace(/\/+$/, '') ?? ownUrl(request)}/audio/${stored.fileName}`,
     duration_ms: durationMs,
     request_id: request.id,
+    ...(open.marks.length === 0 ? {} : { marks: open.marks.map(({ name, timeMs }) => ({ name, time_ms: timeMs })) }),
   };
   return body;
 }

@@ -1,0 +1,208 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import type { Command } from 'commander';
+import { SPEECH_LANGUAGES } from '../api/synthesis.js';
+import { checkLexicon, LexiconStore } from '../engine/lexicon-store.js';
+import { AppError } from '../errors.js';
+import { type ExplainedWord, type Explanation, explainText } from '../text/explain.js';
+import { type CompiledLexicon, compileLexicon } from '../text/lexicon.js';
+import { readLexiconFile, writeCsv, writePls } from '../text/lexicon-files.js';
+import { type CliContext, printJson, readWords, renderTable } from './context.js';
+import { saveSpeech } from './say.js';
+import { hasColours, languageFlag, painter } from './text.js';
+import { addEngineFlags, configFromFlags, type EngineFlags } from './with-engine.js';
+
+interface JsonFlags {
+  readonly data?: string;
+  readonly json?: boolean;
+}
+
+/** `timbre lexicon import|list|show|export|check|preview|remove`. */
+export function addLexiconCommands(program: Command, context: CliContext): void {
+  const lexicon = program.command('lexicon').description('pronunciation lexicons: how words of your own are read');
+  const data = (command: Command): Command => command.option('--data <folder>', 'folder of lexicons (TIMBRE_DATA)');
+  const storeOf = (flags: JsonFlags): LexiconStore => new LexiconStore(configFromFlags(context, flags).dataDir);
+
+  data(
+    lexicon
+      .command('import')
+      .description('store a CSV or PLS file as the next version of a lexicon; running servers use it at once')
+      .argument('<name>', 'name: "default" applies always, a voice\'s name to that voice')
+      .argument('<file>', 'CSV (word,language,alphabet,reading) or W3C PLS')
+      .option('--skip-invalid', 'leave out entries that cannot be read instead of failing')
+      .option('--json', 'print the outcome as JSON'),
+  ).action(async (name: string, file: string, flags: JsonFlags & { readonly skipInvalid?: boolean }) => {
+    const outcome = await storeOf(flags).import(name, await readText(file), {
+      skipInvalid: flags.skipInvalid ?? false,
+    });
+    if (flags.json) return printJson(context, outcome);
+    for (const { line, message } of outcome.problems) context.stderr.write(`line ${line}: ${message}\n`);
+    context.stdout.write(`imported ${name}, version ${outcome.version}, ${outcome.entries} entries\n`);
+  });
+
+  data(
+    lexicon
+      .command('check')
+      .description('name the lines of a file that cannot be read or contradict each other')
+      .argument('<file>', 'CSV or PLS file')
+      .option('--json', 'print them as JSON'),
+  ).action(async (file: string, flags: JsonFlags) => {
+    const { entries, problems } = await checkLexicon(await readText(file));
+    if (flags.json) printJson(context, { entries: entries.length, problems });
+    else for (const { line, message } of problems) context.stdout.write(`line ${line}: ${message}\n`);
+    if (problems.length > 0)
+      throw new AppError('LEXICON_INVALID', `${problems.length} entries of ${file} cannot be used`);
+    if (!flags.json) context.stdout.write(`${entries.length} entries, all good\n`);
+  });
+
+  data(
+    lexicon.command('list').description('list the lexicons there are').option('--json', 'print them as JSON'),
+  ).action((flags: JsonFlags) => {
+    const lexicons = storeOf(flags).list();
+    if (flags.json) return printJson(context, lexicons);
+    const rows = lexicons.map(({ name, version, entries }) => [name, String(version), String(entries)]);
+    context.stdout.write(renderTable(['NAME', 'VERSION', 'ENTRIES'], rows));
+  });
+
+  data(
+    lexicon
+      .command('export')
+      .description('write a lexicon as CSV or PLS')
+      .argument('<name>', 'name of the lexicon')
+      .option('--format <format>', 'csv or pls', 'csv')
+      .option(
+        '--lang <language>',
+        'language of the entries in a PLS file: zh, yue, en, ja, ko; by default those of any',
+      )
+      .option('--version-number <n>', 'an earlier version')
+      .option('-o, --output <file>', 'file to write; by default standard output'),
+  ).action(async (name: string, flags: JsonFlags & ExportFlags) => {
+    const version = flags.versionNumber === undefined ? {} : { version: Number(flags.versionNumber) };
+    const { entries } = storeOf(flags).read({ name, ...version });
+    if (flags.format !== 'csv' && flags.format !== 'pls') {
+      throw new AppError('REQUEST_INVALID', `--format is ${JSON.stringify(flags.format)}; expected csv or pls`);
+    }
+    const text = flags.format === 'csv' ? writeCsv(entries) : writePls(entries, flags.lang ?? null);
+    if (flags.output === undefined) context.stdout.write(text);
+    else await writeFile(flags.output, text);
+  });
+
+  data(lexicon.command('remove').description('remove a lexicon').argument('<name>', 'name of the lexicon')).action(
+    (name: string, flags: JsonFlags) => {
+      storeOf(flags).remove(name);
+      context.stdout.write(`removed ${name}\n`);
+    },
+  );
+
+  addEngineFlags(
+    lexicon
+      .command('preview')
+      .description('show which words a lexicon would read otherwise, and make both sounds')
+      .argument('<lexicon>', 'a CSV or PLS file, or the name of a lexicon')
+      .argument('[text...]', 'a text; "-" or nothing reads standard input')
+      .option('-l, --lang <language>', `language of the text: ${SPEECH_LANGUAGES.join(', ')}`, 'auto')
+      .option('-v, --voice <name>', 'voice to say it with')
+      .option('-o, --output <prefix>', 'write PREFIX-before.wav and PREFIX-after.wav')
+      .option('--json', 'print the differences as JSON'),
+  ).action((source: string, words: string[], flags: PreviewFlags) => preview(context, source, words, flags));
+}
+
+interface ExportFlags {
+  readonly format: string;
+  readonly lang?: string;
+  readonly versionNumber?: string;
+  readonly output?: string;
+}
+
+interface PreviewFlags extends EngineFlags {
+  readonly lang: string;
+  readonly voice?: string;
+  readonly output?: string;
+  readonly json?: boolean;
+}
+
+/** A word that is read otherwise with a lexicon; empty readings where it is not said. */
+interface Difference {
+  readonly written: string;
+  readonly start: number;
+  readonly end: number;
+  readonly before: string;
+  readonly after: string;
+  readonly rule: string;
+}
+
+async function preview(
+  context: CliContext,
+  source: string,
+  words: readonly string[],
+  flags: PreviewFlags,
+): Promise<void> {
+  const text = await readWords(context, words);
+  const config = configFromFlags(context, flags, { defaultVoice: flags.voice });
+  const store = new LexiconStore(config.dataDir);
+  const file = /[./\\]/.test(source) ? await readText(source) : null;
+  const lexicon = file === null ? await store.load([{ name: source }]) : await compiled(file);
+  const options = { language: languageFlag(flags.lang), method: 'sentence', symbols: 'v2' } as const;
+  const before = await explainText(text, options);
+  const after = await explainText(text, { ...options, lexicon });
+  const differences = differencesOf(text, before, after);
+  if (flags.json) printJson(context, differences);
+  else if (differences.length === 0) context.stdout.write('nothing is read otherwise\n');
+  else {
+    const paint = painter(hasColours(context));
+    for (const { written, before: was, after: is, rule } of differences) {
+      context.stdout.write(
+        `${written}: ${paint(was || '(nothing)', 31)} → ${paint(is || '(nothing)', 32)}  (${rule})\n`,
+      );
+    }
+  }
+  if (flags.output === undefined) return;
+  // A file is stored under a name of its own for as long as its sound is made.
+  const name = file === null ? source : `preview-${process.pid}`;
+  if (file !== null) await store.import(name, file, { skipInvalid: true });
+  try {
+    const said = { text, language: options.language, seed: 0, speed: 1 };
+    await saveSpeech(context, config, [
+      { request: { ...said, lexicons: [] }, output: `${flags.output}-before.wav` },
+      { request: { ...said, lexicons: [{ name }] }, output: `${flags.output}-after.wav` },
+    ]);
+  } finally {
+    if (file !== null) store.remove(name);
+  }
+  context.stderr.write(`wrote ${flags.output}-before.wav and ${flags.output}-after.wav\n`);
+}
+
+async function compiled(text: string): Promise<CompiledLexicon> {
+  return (await compileLexicon([{ name: 'preview', entries: readLexiconFile(text).entries }])).lexicon;
+}
+
+/** Where the readings of two explanations of one text differ, by place. */
+function differencesOf(text: string, before: Explanation, after: Explanation): Difference[] {
+  const old = wordsOf(before);
+  const changed = wordsOf(after).filter(
+    (word) =>
+      !old.some((other) => other.start === word.start && other.end === word.end && other.reading === word.reading),
+  );
+  const differences: Difference[] = [];
+  for (const { start, end, reading, rule } of changed) {
+    const was = old.filter((word) => word.start < end && word.end > start).map((word) => word.reading);
+    const last = differences.at(-1);
+    if (last !== undefined && last.start === start && last.end === end) {
+      differences[differences.length - 1] = { ...last, after: `${last.after} ${reading}` };
+    } else
+      differences.push({ written: text.slice(start, end), start, end, before: was.join(' '), after: reading, rule });
+  }
+  return differences;
+}
+
+function wordsOf(explanation: Explanation): ExplainedWord[] {
+  return explanation.flatMap((item) => (item.type === 'sentence' ? item.spans.flatMap(({ words }) => words) : []));
+}
+
+async function readText(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new AppError('LEXICON_NOT_FOUND', `cannot read the lexicon file: ${reason}`, { cause });
+  }
+}

@@ -1,0 +1,160 @@
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { AppError } from '../errors.js';
+import { type CompiledLexicon, compileLexicon, type LexiconEntry, type LexiconProblem } from '../text/lexicon.js';
+import { type LexiconFile, readLexiconFile } from '../text/lexicon-files.js';
+import type { LexiconReference } from './engine-types.js';
+import { checkName } from './model-store.js';
+
+export interface LexiconSummary {
+  readonly name: string;
+  /** From 1; a version never changes. */
+  readonly version: number;
+  readonly entries: number;
+}
+
+/** Lexicons compiled together, and a digest of all they say. */
+export type LoadedLexicon = CompiledLexicon & { readonly digest: string };
+
+/** The lexicon that applies to every request which names none, beside the one with the voice's own name. */
+export const DEFAULT_LEXICON = 'default';
+
+/** Compiled lexicons kept in memory; each is some hundred bytes an entry. */
+const MOST_COMPILED = 32;
+
+/**
+ * Lexicons of a data folder: `lexicons/<name>/<version>.lexicon`, the file as it was imported, so that line numbers stay
+ * true. A new version is a new file, found by the next request: nothing is restarted. Compiled once a version.
+ */
+export class LexiconStore {
+  readonly #folder: string;
+  /** By names and versions; the least recently used is dropped first. */
+  readonly #compiled = new Map<string, Promise<LoadedLexicon>>();
+
+  constructor(dataDir: string) {
+    this.#folder = join(dataDir, 'lexicons');
+  }
+
+  list(): LexiconSummary[] {
+    if (!existsSync(this.#folder)) return [];
+    return readdirSync(this.#folder)
+      .sort()
+      .flatMap((name) => {
+        const version = this.#newest(name);
+        return version === null ? [] : [{ name, version, entries: this.read({ name }).entries.length }];
+      });
+  }
+
+  /**
+   * Stores a CSV or PLS file as the next version of a lexicon. Entries that cannot be read make it fail with
+   * LEXICON_INVALID, unless they are to be skipped.
+   */
+  async import(
+    name: string,
+    text: string,
+    { skipInvalid = false }: { readonly skipInvalid?: boolean } = {},
+  ): Promise<LexiconSummary & { readonly problems: readonly LexiconProblem[] }> {
+    checkName('lexicon', name);
+    const { entries, problems } = await checkLexicon(text);
+    if (problems.length > 0 && !skipInvalid) throw new AppError('LEXICON_INVALID', describeProblems(problems));
+    const folder = join(this.#folder, name);
+    mkdirSync(folder, { recursive: true });
+    const version = (this.#newest(name) ?? 0) + 1;
+    const path = join(folder, `${version}.lexicon`);
+    writeFileSync(`${path}.part`, text);
+    renameSync(`${path}.part`, path);
+    return { name, version, entries: entries.length, problems };
+  }
+
+  /** The entries of a lexicon. Throws LEXICON_NOT_FOUND. */
+  read(reference: LexiconReference): LexiconFile & { readonly version: number } {
+    const version = this.#versionOf(reference);
+    const text = readFileSync(this.#path(reference.name, version), 'utf8');
+    return { version, ...readLexiconFile(text) };
+  }
+
+  remove(name: string): void {
+    this.#versionOf({ name });
+    rmSync(join(this.#folder, name), { recursive: true, force: true });
+  }
+
+  /** The lexicons that a request with this voice uses when it names none. */
+  usualFor(voice: string): LexiconReference[] {
+    return [DEFAULT_LEXICON, voice].filter((name) => this.#newest(name) !== null).map((name) => ({ name }));
+  }
+
+  /** Lexicons ready for use, the later before the earlier ones; null where there is none. Throws LEXICON_NOT_FOUND. */
+  async load(references: readonly LexiconReference[]): Promise<LoadedLexicon | null> {
+    if (references.length === 0) return null;
+    const exact = references.map((reference) => ({ name: reference.name, version: this.#versionOf(reference) }));
+    // A lexicon that was removed and made anew counts its versions from 1 again.
+    const key = exact
+      .map(({ name, version }) => `${name}@${version}:${statSync(this.#path(name, version)).mtimeMs}`)
+      .join(' ');
+    const known = this.#compiled.get(key) ?? this.#compile(exact);
+    this.#compiled.delete(key);
+    this.#compiled.set(key, known);
+    for (const oldest of this.#compiled.keys()) {
+      if (this.#compiled.size <= MOST_COMPILED) break;
+      this.#compiled.delete(oldest);
+    }
+    known.catch(() => this.#compiled.delete(key));
+    return known;
+  }
+
+  async #compile(references: readonly Required<LexiconReference>[]): Promise<LoadedLexicon> {
+    const sources = references.map((reference) => ({
+      name: `${reference.name}@${reference.version}`,
+      entries: this.read(reference).entries,
+    }));
+    const { lexicon } = await compileLexicon(sources);
+    const digest = createHash('sha256')
+      .update(JSON.stringify(sources.map(({ entries }) => entries)))
+      .digest('hex');
+    return { ...lexicon, digest };
+  }
+
+  #path(name: string, version: number): string {
+    return join(this.#folder, name, `${version}.lexicon`);
+  }
+
+  #versionOf({ name, version }: LexiconReference): number {
+    const newest = this.#newest(name);
+    if (newest === null) {
+      const known = existsSync(this.#folder) ? readdirSync(this.#folder).slice(0, 20).join(', ') : '';
+      const there = known === '' ? 'import one with: timbre lexicon import' : `there are: ${known}`;
+      throw new AppError('LEXICON_NOT_FOUND', `there is no lexicon "${name.slice(0, 80)}"; ${there}`);
+    }
+    if (version === undefined) return newest;
+    if (existsSync(this.#path(name, version))) return version;
+    throw new AppError('LEXICON_NOT_FOUND', `lexicon "${name}" has no version ${version}; its newest is ${newest}`);
+  }
+
+  #newest(name: string): number | null {
+    try {
+      checkName('lexicon', name);
+      const versions = readdirSync(join(this.#folder, name)).map((file) => /^(\d{1,9})\.lexicon$/.exec(file)?.[1]);
+      const newest = Math.max(0, ...versions.map((version) => Number(version ?? 0)));
+      return newest === 0 ? null : newest;
+    } catch {
+      // No such folder, or a name that no lexicon has.
+      return null;
+    }
+  }
+}
+
+/** Reads and compiles a file as an import does: its entries and everything that is wrong with it, by line. */
+export async function checkLexicon(
+  text: string,
+): Promise<{ readonly entries: readonly LexiconEntry[]; readonly problems: readonly LexiconProblem[] }> {
+  const file = readLexiconFile(text);
+  const { problems } = await compileLexicon([{ name: 'file', entries: file.entries }]);
+  return { entries: file.entries, problems: [...file.problems, ...problems].sort((a, b) => a.line - b.line) };
+}
+
+function describeProblems(problems: readonly LexiconProblem[]): string {
+  const shown = problems.slice(0, 20).map(({ line, message }) => `line ${line}: ${message}`);
+  const more = problems.length > shown.length ? ` … and ${problems.length - shown.length} more` : '';
+  return `the lexicon has ${problems.length} entries that cannot be used: ${shown.join('; ')}${more}`;
+}
