@@ -11,6 +11,7 @@ const BENCHMARKS: Readonly<Record<string, readonly [file: string, what: string]>
   waveform: ['./waveform.js', 'SoVITS alone: load and time of each graph'],
   'full-size': ['./full-size.js', 'a full-size model as a server uses it: import, start, memory'],
   healthz: ['./healthz.js', 'latency of /healthz while the server synthesises'],
+  text: ['./text.js', 'the text front end: cold load, a warm sentence, a long document'],
   'checkpoint-memory': ['./checkpoint-memory.js', 'what reading a checkpoint needs besides its tensors'],
 };
 
