@@ -1,6 +1,7 @@
-import { mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AudioStore, type AudioStoreOptions, type StoredAudio } from './audio-store.js';
 
@@ -35,9 +36,9 @@ describe('the audio store', () => {
     const store = await open();
     const writer = await store.create('wav');
     await writer.append(new Uint8Array(10));
-    expect(readdirSync(folder)).toEqual([expect.stringMatching(/\.wav\.part$/)]);
-    const { fileName, sizeBytes } = await writer.finish(null);
-    expect(readdirSync(folder)).toEqual([fileName]);
+    expect(readdirSync(folder)).toEqual([expect.stringMatching(/\.sealed\.part$/)]);
+    const { fileName, sizeBytes, path } = await writer.finish(null);
+    expect(readdirSync(folder)).toEqual([basename(path)]);
     expect(store.find(fileName).sizeBytes).toBe(sizeBytes);
     expect([sizeBytes, store.totalBytes]).toEqual([10, 10]);
     await writer.discard();
@@ -60,15 +61,20 @@ describe('the audio store', () => {
     const young = await put(store, 10);
     nowMs += 400;
     expect(() => store.find(old.fileName)).toThrow('there is no such audio');
-    expect(store.find(young.fileName)).toEqual(young);
+    expect(store.find(young.fileName)).toMatchObject({ fileName: young.fileName, path: young.path, sizeBytes: 10 });
     await store.sweep();
-    expect([readdirSync(folder), store.totalBytes]).toEqual([[young.fileName], 10]);
+    expect([readdirSync(folder), store.totalBytes]).toEqual([[basename(young.path)], 10]);
   });
 
   it('makes room by removing the oldest, and refuses what cannot fit', async () => {
     const store = await open();
     const files = [await put(store, 400), await put(store, 400), await put(store, 400)];
-    expect(readdirSync(folder).sort()).toEqual([files[1]?.fileName, files[2]?.fileName].sort());
+    expect(readdirSync(folder).sort()).toEqual(
+      files
+        .slice(1)
+        .map((file) => basename(file.path))
+        .sort(),
+    );
     expect(store.totalBytes).toBe(800);
     await expect(put(store, 1001)).rejects.toMatchObject({ code: 'AUDIO_TOO_LARGE' });
     const writer = await store.create('pcm');
@@ -83,7 +89,7 @@ describe('the audio store', () => {
     const kept = await put(first, 10);
     const over = await put(first, 20);
     utimesSync(over.path, new Date(0), new Date(0));
-    const part = join(folder, `${'A'.repeat(22)}.wav.part`);
+    const part = join(folder, `${'A'.repeat(43)}.sealed.part`);
     writeFileSync(part, 'x');
     utimesSync(part, new Date(0), new Date(0));
     writeFileSync(join(folder, 'README'), 'not ours');
@@ -91,6 +97,51 @@ describe('the audio store', () => {
     const second = await open({ now: Date.now, ttlMs: 60_000 });
     expect(second.find(kept.fileName).sizeBytes).toBe(10);
     expect(second.totalBytes).toBe(10);
-    expect(readdirSync(folder).sort()).toEqual(['README', kept.fileName].sort());
+    expect(readdirSync(folder).sort()).toEqual(['README', basename(kept.path)].sort());
+  });
+
+  it('gives back what was written, by range too, with the header that came last', async () => {
+    const store = await open({ maxBytes: 1_000_000 });
+    for (const sizeBytes of [0, 10, 65_535, 65_536, 65_537, 200_000]) {
+      const bytes = randomBytes(sizeBytes);
+      const writer = await store.create('wav');
+      for (let start = 0; start < sizeBytes; start += 7001) await writer.append(bytes.subarray(start, start + 7001));
+      const header = randomBytes(Math.min(8, sizeBytes));
+      const stored = await writer.finish(header);
+      header.copy(bytes);
+      const read = async (start: number, end: number) => {
+        const parts: Buffer[] = [];
+        for await (const part of store.find(stored.fileName).read({ start, end })) parts.push(part);
+        return Buffer.concat(parts);
+      };
+      expect((await read(0, sizeBytes)).equals(bytes)).toBe(true);
+      const [start, end] = [Math.floor(sizeBytes / 3), Math.floor((sizeBytes * 2) / 3)];
+      expect((await read(start, end)).equals(bytes.subarray(start, end))).toBe(true);
+    }
+    store.close();
+  });
+
+  it('tells whoever takes the folder neither what was said nor the name that opens it', async () => {
+    const store = await open({ maxBytes: 1_000_000 });
+    const writer = await store.create('wav');
+    const spoken = Buffer.from('RIFF spoken words '.repeat(10_000));
+    await writer.append(spoken);
+    const { fileName, path } = await writer.finish(null);
+    store.close();
+    const stolen = readFileSync(path);
+    expect(stolen.includes('RIFF')).toBe(false);
+    expect(stolen.includes('spoken')).toBe(false);
+    expect(path).not.toContain(fileName.slice(0, 22));
+    // Who has the name after a restart still hears it; a changed file is not played.
+    const second = await open({ maxBytes: 1_000_000 });
+    const heard: Buffer[] = [];
+    for await (const part of second.find(fileName).read({ start: 0, end: spoken.length })) heard.push(part);
+    expect(Buffer.concat(heard).equals(spoken)).toBe(true);
+    stolen[100] = (stolen[100] ?? 0) ^ 1;
+    writeFileSync(path, stolen);
+    await expect(second.find(fileName).read({ start: 0, end: 10 }).next()).rejects.toMatchObject({
+      code: 'VAULT_CORRUPT',
+    });
+    second.close();
   });
 });

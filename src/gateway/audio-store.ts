@@ -1,7 +1,9 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, hkdfSync, randomBytes } from 'node:crypto';
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../errors.js';
+import { plainSize, readSealedFile, SealedFileWriter } from '../vault/sealed-file.js';
+import type { ShardKey } from '../vault/shards.js';
 
 export interface AudioStoreOptions {
   /** Made when missing. Files of earlier runs are kept until their time is over. */
@@ -19,6 +21,15 @@ export interface StoredAudio {
   readonly extension: string;
   readonly sizeBytes: number;
   readonly createdAtMs: number;
+  /** The bytes from `start` to before `end`. */
+  read(range: { readonly start: number; readonly end: number }): AsyncGenerator<Buffer, void, undefined>;
+}
+
+/** A file as the store itself knows it: not by its name. */
+interface KeptFile {
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly createdAtMs: number;
 }
 
 /** A file that grows as audio is made; nobody sees it before `finish`. */
@@ -31,16 +42,22 @@ export interface AudioWriter {
 }
 
 const FILE_NAME = /^[A-Za-z0-9_-]{22}\.([a-z0-9]{3,5})$/;
+/** What the file of {@link FILE_NAME} is called on the disk. */
+const DISK_NAME = /^[A-Za-z0-9_-]{43}\.sealed$/;
 const SWEEP_INTERVAL_MS = 30_000;
 
-/** Finished audio on disk for a while: bounded in time and in bytes, so that it never needs cleaning up after. */
+/**
+ * Finished audio on disk for a while: bounded in time and in bytes, so that it never needs cleaning up after. A file is
+ * encrypted under a key that follows from its name, and called by a hash of that on the disk: who was given the name can
+ * hear it, and who takes the folder has neither.
+ */
 export class AudioStore {
   readonly #folder: string;
   readonly #ttlMs: number;
   readonly #maxBytes: number;
   readonly #now: () => number;
-  /** In order of creation. */
-  readonly #files = new Map<string, StoredAudio>();
+  /** By their names on the disk, in order of creation. */
+  readonly #files = new Map<string, KeptFile>();
   #totalBytes = 0;
   #sweeper: NodeJS.Timeout | null = null;
 
@@ -68,9 +85,11 @@ export class AudioStore {
   /** Opens a new file. */
   async create(extension: string): Promise<AudioWriter> {
     const fileName = `${randomBytes(16).toString('base64url')}.${extension}`;
-    const path = join(this.#folder, fileName);
+    const diskName = diskNameOf(fileName);
+    const path = join(this.#folder, diskName);
     const partPath = `${path}.part`;
-    const file = await open(partPath, 'wx');
+    const file = await open(partPath, 'wx', 0o600);
+    const sealed = new SealedFileWriter(file, keyOf(fileName));
     let sizeBytes = 0;
     let state: 'writing' | 'finished' | 'discarded' = 'writing';
 
@@ -78,7 +97,7 @@ export class AudioStore {
       await this.#makeRoom(bytes.length);
       this.#totalBytes += bytes.length;
       sizeBytes += bytes.length;
-      await file.appendFile(bytes);
+      await sealed.append(bytes);
     };
     const discard = async () => {
       if (state !== 'writing') return;
@@ -92,20 +111,20 @@ export class AudioStore {
       append: write,
       discard,
       finish: async (header) => {
-        if (header !== null) await file.write(header, 0, undefined, 0);
+        await sealed.finish(header);
         await file.close();
         await rename(partPath, path);
         state = 'finished';
-        const stored: StoredAudio = { fileName, path, extension, sizeBytes, createdAtMs: this.#now() };
-        this.#files.set(fileName, stored);
-        return stored;
+        const kept: KeptFile = { path, sizeBytes, createdAtMs: this.#now() };
+        this.#files.set(diskName, kept);
+        return toStored(fileName, kept);
       },
     };
   }
 
   /** Throws `AUDIO_NOT_FOUND` for names that never were, or whose time is over. */
   find(fileName: string): StoredAudio {
-    const stored = this.#files.get(fileName);
+    const stored = FILE_NAME.test(fileName) ? this.#files.get(diskNameOf(fileName)) : undefined;
     if (stored === undefined || this.#isOver(stored)) {
       const minutes = Math.round(this.#ttlMs / 60_000);
       throw new AppError(
@@ -113,13 +132,13 @@ export class AudioStore {
         `there is no such audio; it is kept for ${minutes} min, or less when space runs out: synthesise again`,
       );
     }
-    return stored;
+    return toStored(fileName, stored);
   }
 
   /** Removes files whose time is over. */
   async sweep(): Promise<void> {
-    for (const stored of [...this.#files.values()]) {
-      if (this.#isOver(stored)) await this.#remove(stored);
+    for (const [diskName, kept] of [...this.#files]) {
+      if (this.#isOver(kept)) await this.#remove(diskName, kept);
     }
   }
 
@@ -128,14 +147,14 @@ export class AudioStore {
     this.#sweeper = null;
   }
 
-  #isOver(stored: StoredAudio): boolean {
+  #isOver(stored: KeptFile): boolean {
     return this.#now() - stored.createdAtMs >= this.#ttlMs;
   }
 
   async #makeRoom(neededBytes: number): Promise<void> {
-    for (const stored of [...this.#files.values()]) {
+    for (const [diskName, kept] of [...this.#files]) {
       if (this.#totalBytes + neededBytes <= this.#maxBytes) return;
-      await this.#remove(stored);
+      await this.#remove(diskName, kept);
     }
     if (this.#totalBytes + neededBytes > this.#maxBytes) {
       throw new AppError(
@@ -145,31 +164,55 @@ export class AudioStore {
     }
   }
 
-  async #remove(stored: StoredAudio): Promise<void> {
-    if (!this.#files.delete(stored.fileName)) return;
-    this.#totalBytes -= stored.sizeBytes;
-    await rm(stored.path, { force: true });
+  async #remove(diskName: string, kept: KeptFile): Promise<void> {
+    if (!this.#files.delete(diskName)) return;
+    this.#totalBytes -= kept.sizeBytes;
+    await rm(kept.path, { force: true });
   }
 
   async #adoptFiles(): Promise<void> {
-    const found: StoredAudio[] = [];
-    for (const fileName of await readdir(this.#folder)) {
-      const path = join(this.#folder, fileName);
-      if (fileName.endsWith('.part') && FILE_NAME.test(fileName.slice(0, -'.part'.length))) {
+    const found: [diskName: string, kept: KeptFile][] = [];
+    for (const name of await readdir(this.#folder)) {
+      const path = join(this.#folder, name);
+      if (name.endsWith('.part') && DISK_NAME.test(name.slice(0, -'.part'.length))) {
         // A younger one may be another server's, on the same folder.
         const { mtimeMs } = await stat(path);
         if (this.#now() - mtimeMs >= this.#ttlMs) await rm(path, { force: true });
-      } else if (FILE_NAME.test(fileName)) {
+      } else if (DISK_NAME.test(name)) {
         const { size, mtimeMs } = await stat(path);
-        const extension = FILE_NAME.exec(fileName)?.[1] ?? '';
-        found.push({ fileName, path, extension, sizeBytes: size, createdAtMs: mtimeMs });
+        found.push([name, { path, sizeBytes: plainSize(size), createdAtMs: mtimeMs }]);
       }
     }
-    found.sort((a, b) => a.createdAtMs - b.createdAtMs);
-    for (const stored of found) {
-      this.#files.set(stored.fileName, stored);
-      this.#totalBytes += stored.sizeBytes;
+    found.sort(([, a], [, b]) => a.createdAtMs - b.createdAtMs);
+    for (const [diskName, kept] of found) {
+      this.#files.set(diskName, kept);
+      this.#totalBytes += kept.sizeBytes;
     }
     await this.#makeRoom(0);
   }
+}
+
+function diskNameOf(fileName: string): string {
+  return `${createHash('sha256').update(`timbre audio name ${fileName}`).digest('base64url')}.sealed`;
+}
+
+function keyOf(fileName: string): ShardKey {
+  const key = Buffer.from(hkdfSync('sha256', fileName, '', 'timbre audio file', 32));
+  return { key, context: diskNameOf(fileName) };
+}
+
+function toStored(fileName: string, kept: KeptFile): StoredAudio {
+  return {
+    ...kept,
+    fileName,
+    extension: FILE_NAME.exec(fileName)?.[1] ?? '',
+    async *read({ start, end }) {
+      const file = await open(kept.path, 'r');
+      try {
+        yield* readSealedFile(file, keyOf(fileName), { sizeBytes: kept.sizeBytes, start, end });
+      } finally {
+        await file.close();
+      }
+    },
+  };
 }

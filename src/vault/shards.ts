@@ -101,7 +101,8 @@ export async function* openShards(
   if (pendingBytes > 0) yield* take(Buffer.concat(pending));
 }
 
-function sealShard(plain: Uint8Array, { key, context }: ShardKey, index: number, last: boolean): Buffer {
+/** One shard, for whoever writes them out of order. */
+export function sealShard(plain: Uint8Array, { key, context }: ShardKey, index: number, last: boolean): Buffer {
   // Random, not counted: an object written again under its key (a cache's) must not use a nonce twice.
   const nonce = randomBytes(NONCE_BYTES);
   const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(associated(context, index, last));

@@ -1,4 +1,4 @@
-import { createReadStream } from 'node:fs';
+import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { contentTypeOf } from '../../audio/encode/encoder.js';
 import type { GatewayOptions } from '../app.js';
@@ -26,7 +26,7 @@ export function sendAudio(stored: StoredAudio, request: FastifyRequest, reply: F
   const { start, end } = range ?? { start: 0, end: stored.sizeBytes - 1 };
   if (range !== null) reply.code(206).header('content-range', `bytes ${start}-${end}/${stored.sizeBytes}`);
   reply.header('content-length', end - start + 1);
-  return reply.send(createReadStream(stored.path, { start, end }));
+  return reply.send(Readable.from(stored.read({ start, end: end + 1 }), { objectMode: false }));
 }
 
 /** One byte range, inclusive; null for none, for several, and for what is no byte range, which all mean the whole. */
