@@ -99,7 +99,9 @@ export async function startSpeech(
   });
   request.rateHeaders = call.headers;
   metrics.characters.inc({}, textCharacters);
-  const events = measured(queue.submit({ id, request: speech }, { signal }), metrics, signal);
+  const { tenantId } = callerOf(request);
+  const job = { id, request: speech, tenant: tenantId, weight: call.weight };
+  const events = measured(queue.submit(job, { signal }), metrics, signal);
   const rest = onlyAudio(recorded(events, call, signal));
   const first = await rest.next();
   if (first.done) throw new AppError('SYNTHESIS_FAILED', 'the engine made no audio for this text; try another wording');

@@ -50,6 +50,26 @@ describe('the in-process speech queue', () => {
     await first;
   });
 
+  it('lets a tenant who comes now and then past the flood of another, and into a queue that the flood has filled', async () => {
+    const queue = new InProcessSpeechQueue({ maxWaiting: 4 });
+    const flood = ['f1', 'f2', 'f3', 'f4'].map((id) => collect(queue.submit({ ...job(id), tenant: 'flood' })));
+    const refused = flood[3]?.catch((error: unknown) => error);
+    const other = collect(queue.submit({ ...job('o1'), tenant: 'other' }));
+    expect(await refused).toMatchObject({ code: 'ENGINE_OVERLOADED' });
+    expect(queue.depth.waiting).toBe(4);
+    await expect(collect(queue.submit({ ...job('f5'), tenant: 'flood' }))).rejects.toMatchObject({
+      code: 'ENGINE_OVERLOADED',
+    });
+    const order: string[] = [];
+    for (let n = 0; n < 4; n++) {
+      const claimed = await queue.claim({ signal: never });
+      order.push(claimed.job.id);
+      claimed.finish();
+    }
+    expect(order).toEqual(['f1', 'o1', 'f2', 'f3']);
+    await Promise.all([...flood.slice(0, 3), other]);
+  });
+
   it('accepts a job when a worker is free even if none may wait', async () => {
     const queue = new InProcessSpeechQueue({ maxWaiting: 0 });
     const claim = queue.claim({ signal: never });

@@ -1,4 +1,5 @@
 import { AppError } from '../errors.js';
+import { FairOrder, type FairShare } from './fair-order.js';
 import type {
   ClaimedSpeechJob,
   QueueDepth,
@@ -33,7 +34,7 @@ interface Claimer {
 /** The queue of a single server: both sides in one process, bounded in jobs and in audio under way. */
 export class InProcessSpeechQueue implements SpeechQueue, SpeechJobSource {
   readonly #options: Required<InProcessQueueOptions>;
-  readonly #waiting: Entry[] = [];
+  readonly #waiting = new FairOrder<Entry>();
   readonly #running = new Set<Entry>();
   readonly #claimers: Claimer[] = [];
   #closed = false;
@@ -118,14 +119,22 @@ export class InProcessSpeechQueue implements SpeechQueue, SpeechJobSource {
       claimer.give(entry);
       return entry;
     }
+    const share = shareOf(job);
     if (this.#waiting.length >= this.#options.maxWaiting) {
-      throw new AppError(
-        'ENGINE_OVERLOADED',
-        `${this.#options.maxWaiting} requests wait already, which is all this server takes; try again shortly`,
-      );
+      // Whoever takes the most of the room gives way to who takes less.
+      const excess = this.#waiting.excessOver(share.tenant);
+      if (excess === undefined) throw this.#overloaded();
+      this.#end(excess, { error: this.#overloaded() });
     }
-    this.#waiting.push(entry);
+    this.#waiting.push(entry, share);
     return entry;
+  }
+
+  #overloaded(): AppError {
+    return new AppError(
+      'ENGINE_OVERLOADED',
+      `${this.#options.maxWaiting} requests wait already, which is all this server takes; try again shortly`,
+    );
   }
 
   #nextEntry(signal: AbortSignal): Promise<Entry> {
@@ -197,10 +206,7 @@ export class InProcessSpeechQueue implements SpeechQueue, SpeechJobSource {
     const { state } = entry;
     entry.state = 'ended';
     entry.failure = failure;
-    if (state === 'waiting') {
-      const index = this.#waiting.indexOf(entry);
-      if (index >= 0) this.#waiting.splice(index, 1);
-    }
+    if (state === 'waiting') this.#waiting.remove(entry);
     this.#running.delete(entry);
     if (failure !== null) this.#abort(entry);
     entry.wakeCaller?.();
@@ -214,4 +220,8 @@ export class InProcessSpeechQueue implements SpeechQueue, SpeechJobSource {
 
 function closedError(): AppError {
   return new AppError('SHUTTING_DOWN', 'the server is shutting down; send the request to another one, or again later');
+}
+
+function shareOf({ request, tenant = '', weight = 1, priority = 'interactive' }: SpeechJob): FairShare {
+  return { tenant, weight, priority, characters: request.text.length };
 }

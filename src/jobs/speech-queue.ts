@@ -41,6 +41,12 @@ export interface SpeechJob {
   /** The request id of the caller: for logs, not an identity. */
   readonly id: string;
   readonly request: SpeechRequest;
+  /** Whose it is: tenants share the machine by weight, however many jobs each brings. */
+  readonly tenant?: string;
+  /** Against 1, which is also the default. */
+  readonly weight?: number;
+  /** `batch` waits while somebody listens; the default is `interactive`. */
+  readonly priority?: 'interactive' | 'batch';
 }
 
 /** What becomes of a job, in order: `started` once, then audio; the end of the iteration is its success. */
@@ -87,6 +93,6 @@ export interface ClaimedSpeechJob {
 
 /** The worker's side. */
 export interface SpeechJobSource {
-  /** The next job, in order of arrival; throws the signal's reason, or `SHUTTING_DOWN` after `close`. */
+  /** The next job, by fair shares of tenants and then in order of arrival; throws the signal's reason, or `SHUTTING_DOWN` after `close`. */
   claim(options: { readonly signal: AbortSignal }): Promise<ClaimedSpeechJob>;
 }
