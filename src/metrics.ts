@@ -145,6 +145,19 @@ export function createTimbreMetrics(registry: MetricsRegistry = createMetricsReg
       'What the self-check found: too_short, too_long, loop, leak, silent; and its outcome: redrawn, cut, kept.',
     ),
     cacheBytes: registry.gauge('timbre_cache_bytes', 'What the caches of the engine hold, by cache.'),
+    decodeRows: registry.gauge(
+      'timbre_decode_rows',
+      'Sentences being decoded: used, and allowed by the time of a step.',
+    ),
+    decodeWaiting: registry.gauge('timbre_decode_waiting', 'Sentences that wait for a row of the decoder.'),
+    decodeQueueAgeSeconds: registry.gauge(
+      'timbre_decode_queue_age_seconds',
+      'How long the sentence has waited that has waited longest.',
+    ),
+    decodeStepSeconds: registry.gauge('timbre_decode_step_seconds', 'One decoding step for all rows, smoothed.'),
+    decodeTokens: registry.counter('timbre_decode_tokens_total', 'Semantic tokens decoded.'),
+    decodeSteps: registry.counter('timbre_decode_steps_total', 'Decoding steps; tokens over steps is the occupancy.'),
+    decodeStageSeconds: registry.counter('timbre_decode_seconds_total', 'Time of the decoder by stage: prefill, step.'),
     processRssBytes: registry.gauge('timbre_server_rss_bytes', 'Resident memory of the server process.'),
     buildInfo: registry.gauge('timbre_build_info', 'Always 1; the labels say what runs.'),
   };
@@ -162,10 +175,32 @@ export function publishEngineStatistics(metrics: TimbreMetrics, statistics: Engi
     const [fault = '', outcome = ''] = found.split(' ');
     metrics.speechFaults.set(count, { fault, outcome });
   }
+  const { decode } = statistics;
+  if (!decode) return;
+  metrics.decodeRows.set(decode.rows, { rows: 'used' });
+  metrics.decodeRows.set(decode.rowLimit, { rows: 'allowed' });
+  metrics.decodeWaiting.set(decode.waiting);
+  metrics.decodeQueueAgeSeconds.set(decode.queueAgeMs / 1000);
+  metrics.decodeStepSeconds.set(decode.stepMs / 1000);
+  metrics.decodeTokens.set(decode.tokenCount);
+  metrics.decodeSteps.set(decode.stepCount);
+  metrics.decodeStageSeconds.set(decode.prefillSeconds, { stage: 'prefill' });
+  metrics.decodeStageSeconds.set(decode.stepSeconds, { stage: 'step' });
 }
 
 /** The counts that are published; the engine's own type has more. */
 export interface EngineCounts {
+  readonly decode: {
+    readonly rows: number;
+    readonly rowLimit: number;
+    readonly waiting: number;
+    readonly queueAgeMs: number;
+    readonly stepMs: number;
+    readonly stepCount: number;
+    readonly tokenCount: number;
+    readonly stepSeconds: number;
+    readonly prefillSeconds: number;
+  } | null;
   readonly faults: Readonly<Record<string, number>>;
   readonly caches: Readonly<
     Record<

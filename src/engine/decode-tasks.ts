@@ -1,26 +1,20 @@
 import type { Text2SemanticSettings } from '../models/text2semantic.js';
 import type { ComponentStore } from './component-store.js';
+import { DEFAULT_LIMITS, DecodeScheduler, type RowUrgency, type WaitingSentence } from './decode-scheduler.js';
 import { LoadedCache } from './loaded-cache.js';
 import type { Runtime } from './onnxruntime.js';
 import { openText2Semantic } from './open-text2semantic.js';
 import { type RowEvent, type RowRequest, SemanticDecoder } from './semantic-decoder.js';
 import { type Task, type TaskMethods, Until } from './thread-tasks.js';
 
+export type { RowUrgency };
+
 /** Text-to-semantic models whose graphs and cache stay loaded on the decoding thread. */
 const MAX_LOADED_MODELS = 4;
 
-/**
- * What a row is worth to the scheduler: somebody listens to a `stream` while it is made, so its next token has a
- * deadline; a `batch` row takes what is left.
- */
-export type RowUrgency = 'stream' | 'batch';
-
 /** One sentence to decode; `component` is the digest of the text-to-semantic component. */
-export interface DecodeCall extends RowRequest {
+export interface DecodeCall extends RowRequest, WaitingSentence {
   readonly component: string;
-  readonly urgency: RowUrgency;
-  /** Whose request it is: among equals, tenants take turns. */
-  readonly tenant: string;
   /** Name of an adapter of the store; null: the model as it is. */
   readonly adapter: string | null;
 }
@@ -32,40 +26,150 @@ export interface SemanticPiece {
   readonly finished: 'end' | 'limit' | null;
 }
 
-/** A loaded decoder and where the events of its rows go. */
+/** How busy the decoding thread is. */
+export interface DecodeStatistics {
+  readonly rows: number;
+  /** Rows allowed now; follows the time that steps take. */
+  readonly rowLimit: number;
+  readonly waiting: number;
+  /** Of the sentence that has waited longest. */
+  readonly queueAgeMs: number;
+  /** Recent steps, smoothed. */
+  readonly stepMs: number;
+  /** Since the thread began. */
+  readonly stepCount: number;
+  readonly tokenCount: number;
+  readonly stepSeconds: number;
+  readonly prefillSeconds: number;
+}
+
+/** A sentence under way: waiting, being prefilled, or in a row. */
+interface Sentence extends WaitingSentence {
+  readonly call: DecodeCall;
+  tokens: number[];
+  finished: SemanticPiece['finished'];
+  /** What its prefill threw; its own task throws it. */
+  error: unknown;
+  row: number | null;
+}
+
+/** A loaded decoder, who waits for its rows and who has them. */
 interface Decoding {
   readonly decoder: SemanticDecoder;
-  readonly rows: Map<number, (event: RowEvent) => void>;
+  readonly scheduler: DecodeScheduler<Sentence>;
+  readonly rows: Map<number, Sentence>;
+  prefilling: Sentence | null;
 }
 
 /**
- * What the decoding thread does: `decode` yields a sentence's semantic tokens piece by piece, `load` makes a model ready.
- * `step` is run before each round of turns: one network run for all rows of each model, so that a sentence joins and
- * leaves the batch at any step.
+ * What the decoding thread does: `decode` yields a sentence's semantic tokens piece by piece, `load` makes a model ready,
+ * `statistics` tells how busy it is. `step` is run before each round of turns, for each model: at most one piece of a
+ * prefill, then one network run for all rows, so that a sentence joins and leaves the batch at any step, and those who are
+ * being listened to wait for a piece at most.
  *
- * A piece holds what was decoded since the last one: one token while the caller keeps up, more when it does not. A row
- * never waits for its caller (its slot is dearer than the at most 1,500 tokens that are kept for it).
+ * A piece of tokens holds what was decoded since the last one: one token while the caller keeps up, more when it does not.
+ * A row never waits for its caller (its slot is dearer than the at most 1,500 tokens that are kept for it).
  */
 export function decodeTasks(
   store: ComponentStore,
   runtime: Runtime,
 ): { readonly methods: TaskMethods; readonly step: () => boolean } {
   const loaded = new LoadedCache<Decoding>(MAX_LOADED_MODELS, ({ decoder }) => decoder.close());
+  const spent = { stepCount: 0, tokenCount: 0, stepSeconds: 0, prefillSeconds: 0 };
 
   function acquire(component: string): { readonly value: Decoding; readonly release: () => void } {
     return loaded.acquire(component, () => {
       const manifest = store.load(component);
       const settings = manifest.settings as Text2SemanticSettings;
-      return { decoder: new SemanticDecoder(openText2Semantic(store, manifest, runtime), settings), rows: new Map() };
+      const sessions = openText2Semantic(store, manifest, runtime);
+      return {
+        decoder: new SemanticDecoder(sessions, settings, { rows: DEFAULT_LIMITS.mostRows }),
+        scheduler: new DecodeScheduler<Sentence>(),
+        rows: new Map(),
+        prefilling: null,
+      };
     });
+  }
+
+  function prefillOnce(decoding: Decoding): void {
+    const { decoder, scheduler, rows } = decoding;
+    const startedMs = performance.now();
+    let sentence = decoding.prefilling;
+    try {
+      if (!sentence) {
+        sentence = scheduler.next();
+        if (!sentence) return;
+        decoder.beginRow(sentence.call);
+        decoding.prefilling = sentence;
+      }
+      const event = decoder.prefill();
+      if (event) {
+        decoding.prefilling = null;
+        sentence.row = event.row;
+        rows.set(event.row, sentence);
+        take(decoding, event);
+      }
+    } catch (error) {
+      decoding.prefilling = null;
+      if (!sentence) throw error;
+      sentence.error = error;
+      scheduler.remove(sentence);
+    }
+    spent.prefillSeconds += (performance.now() - startedMs) / 1000;
+  }
+
+  function stepOnce(decoding: Decoding): void {
+    const { decoder, scheduler } = decoding;
+    const count = decoder.size;
+    if (count === 0) return;
+    const startedMs = performance.now();
+    try {
+      for (const event of decoder.step()) take(decoding, event);
+    } catch (error) {
+      // The run belongs to all rows, and so does its failure; the thread goes on for those who come next.
+      for (const sentence of [...decoding.rows.values()]) {
+        sentence.error = error;
+        leave(decoding, sentence);
+      }
+      return;
+    }
+    const tookMs = performance.now() - startedMs;
+    scheduler.observeStep(count, tookMs);
+    spent.stepCount += 1;
+    spent.tokenCount += count;
+    spent.stepSeconds += tookMs / 1000;
+  }
+
+  function take({ rows, scheduler }: Decoding, event: RowEvent): void {
+    const sentence = rows.get(event.row);
+    if (!sentence) return;
+    // The token beyond the limit belongs to upstream's loop, not to the sentence.
+    if (event.token !== null && event.finished !== 'limit') sentence.tokens.push(event.token);
+    if (event.finished === null) return;
+    sentence.finished = event.finished;
+    rows.delete(event.row);
+    scheduler.remove(sentence);
+  }
+
+  function leave(decoding: Decoding, sentence: Sentence): void {
+    const { decoder, scheduler, rows } = decoding;
+    scheduler.remove(sentence);
+    if (decoding.prefilling === sentence) {
+      decoding.prefilling = null;
+      decoder.cancelPrefill();
+    }
+    if (sentence.row === null) return;
+    decoder.removeRow(sentence.row);
+    rows.delete(sentence.row);
   }
 
   return {
     step() {
       let more = false;
-      for (const { decoder, rows } of loaded.values()) {
-        for (const event of decoder.step()) rows.get(event.row)?.(event);
-        more ||= decoder.size > 0;
+      for (const decoding of loaded.values()) {
+        prefillOnce(decoding);
+        stepOnce(decoding);
+        more ||= decoding.decoder.size > 0 || decoding.prefilling !== null || decoding.scheduler.waiting > 0;
       }
       return more;
     },
@@ -75,37 +179,51 @@ export function decodeTasks(
         acquire(component).release();
       },
 
+      statistics(): DecodeStatistics {
+        const schedulers = loaded.values().map(({ scheduler }) => scheduler);
+        const sum = (of: (scheduler: DecodeScheduler<Sentence>) => number) =>
+          schedulers.reduce((total, scheduler) => total + of(scheduler), 0);
+        const most = (of: (scheduler: DecodeScheduler<Sentence>) => number) => Math.max(0, ...schedulers.map(of));
+        const nowMs = Date.now();
+        return {
+          rows: sum((scheduler) => scheduler.rows),
+          rowLimit: sum((scheduler) => scheduler.limit),
+          waiting: sum((scheduler) => scheduler.waiting),
+          queueAgeMs: most((scheduler) => scheduler.queueAgeMs(nowMs)),
+          stepMs: most((scheduler) => scheduler.stepMs),
+          ...spent,
+        };
+      },
+
       *decode(call: DecodeCall): Task {
-        const { value, release } = acquire(call.component);
-        const { decoder, rows } = value;
-        let row: number | null = null;
+        const { urgency, tenant, deadlineMs } = call;
+        const { value: decoding, release } = acquire(call.component);
+        const sentence: Sentence = {
+          urgency,
+          tenant,
+          deadlineMs,
+          call,
+          tokens: [],
+          finished: null,
+          error: null,
+          row: null,
+        };
         try {
-          while (decoder.size >= decoder.capacity) yield new Until(() => decoder.size < decoder.capacity);
-          let tokens: number[] = [];
-          let finished: SemanticPiece['finished'] = null;
-          const take = (event: RowEvent): void => {
-            // The token beyond the limit belongs to upstream's loop, not to the sentence.
-            if (event.token !== null && event.finished !== 'limit') tokens.push(event.token);
-            finished = event.finished;
-          };
-          const first = decoder.addRow(call);
-          row = first.row;
-          rows.set(row, take);
-          take(first);
-          const ready = new Until(() => tokens.length > 0 || finished !== null);
+          decoding.scheduler.add(sentence, Date.now());
+          const ready = new Until(
+            () => sentence.tokens.length > 0 || sentence.finished !== null || sentence.error !== null,
+          );
           let last: SemanticPiece['finished'];
           do {
             if (!ready.ready()) yield ready;
-            last = finished;
-            const piece: SemanticPiece = { tokens: Int32Array.from(tokens), finished: last };
-            tokens = [];
+            if (sentence.error !== null) throw sentence.error;
+            last = sentence.finished;
+            const piece: SemanticPiece = { tokens: Int32Array.from(sentence.tokens), finished: last };
+            sentence.tokens = [];
             yield piece;
           } while (last === null);
         } finally {
-          if (row !== null) {
-            decoder.removeRow(row);
-            rows.delete(row);
-          }
+          leave(decoding, sentence);
           release();
         }
       },

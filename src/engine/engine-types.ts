@@ -6,6 +6,7 @@
 import type { LanguageMode } from '../text/language.js';
 import type { SplitMethod } from '../text/sentences.js';
 import type { CacheStatistics } from './bounded-cache.js';
+import type { DecodeStatistics } from './decode-tasks.js';
 import type { PaceControl } from './pace-control.js';
 import type { Precision, QualityReport } from './quality-report.js';
 
@@ -195,6 +196,8 @@ export interface EngineStatistics {
   readonly caches: Readonly<Record<keyof CacheSizes, CacheStatistics>>;
   /** What the self-check found, by `fault outcome`: `loop redrawn`. */
   readonly faults: Readonly<Record<string, number>>;
+  /** How busy the decoding thread was a ping ago; null before the first answer. */
+  readonly decode: DecodeStatistics | null;
 }
 
 export interface EngineOptions {

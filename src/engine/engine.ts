@@ -6,6 +6,7 @@ import { readAudioFile } from '../audio/decode.js';
 import { AppError } from '../errors.js';
 import type { Delivery } from '../text/ssml.js';
 import { COMPILER_VERSION } from './component-store.js';
+import type { DecodeStatistics } from './decode-tasks.js';
 import { DEMO_MODEL, DEMO_VOICE, demoVoiceFolder, ensureDemoVoice } from './demo-voice.js';
 import {
   type AudioChunk,
@@ -75,6 +76,7 @@ async function openCheckedRuntime(threads: number): Promise<Runtime> {
 }
 
 class LocalEngine implements Engine {
+  #decode: DecodeStatistics | null = null;
   readonly #dataDir: string;
   readonly #models: ModelStore;
   readonly #voices: VoiceStore;
@@ -265,7 +267,15 @@ class LocalEngine implements Engine {
   }
 
   statistics(): EngineStatistics {
+    // Asked for now, told with the next ping: the thread answers between two network runs.
+    this.#threads.decode
+      .call<DecodeStatistics>('statistics', {})
+      .then((statistics) => {
+        this.#decode = statistics;
+      })
+      .catch(() => {}); // a thread that has ended has nothing to tell
     return {
+      decode: this.#decode,
       caches: {
         voices: this.#voices.statistics,
         texts: this.#texts.statistics,

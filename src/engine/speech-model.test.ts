@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openReference } from '../../test/parity/reference.js';
 import { textToPhonemes } from '../text/frontend.js';
 import type { LanguageMode, PhonemeSentence } from '../text/language.js';
-import type { SemanticPiece } from './decode-tasks.js';
+import type { DecodeStatistics, SemanticPiece } from './decode-tasks.js';
 import { importModel } from './import-model.js';
 import { type InferenceThreads, startInferenceThreads } from './inference-threads.js';
 import { ModelStore } from './model-store.js';
@@ -83,6 +83,22 @@ describe('a model with a BERT', () => {
       for await (const piece of reader) slow.push(piece);
       expect(slow.flatMap((piece) => [...piece.tokens])).toEqual(brisk.flatMap((piece) => [...piece.tokens]));
       expect(slow.length).toBeLessThan(brisk.length);
+    });
+
+    it('are those of a sentence alone however many are decoded at once, and the thread tells how busy it was', async () => {
+      const sentence = await textToPhonemes('请您稍等。', { language: 'zh', symbols: 'v2' });
+      const read = async (seed: number): Promise<number[]> => {
+        const tokens: number[] = [];
+        for await (const piece of tokensOf(sentence, seed)) tokens.push(...piece.tokens);
+        return tokens;
+      };
+      const alone = await read(3);
+      const many = await Promise.all(Array.from({ length: 20 }, (_, seed) => read(seed)));
+      expect(many[3]).toEqual(alone);
+      const statistics = await threads.decode.call<DecodeStatistics>('statistics', {});
+      expect(statistics).toMatchObject({ rows: 0, waiting: 0, queueAgeMs: 0 });
+      expect(statistics.rowLimit).toBeGreaterThanOrEqual(8);
+      expect(statistics.tokenCount / statistics.stepCount).toBeGreaterThan(1.5);
     });
 
     it('leave room for others when their readers go', async () => {

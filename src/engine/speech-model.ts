@@ -54,6 +54,8 @@ export interface SemanticInput {
   readonly urgency?: RowUrgency;
   /** Among equals, tenants take turns. Absent: one tenant for all who name none. */
   readonly tenant?: string;
+  /** When the listener has heard everything that came before (Unix time); absent: nothing has come yet. */
+  readonly playedOutMs?: number | null;
   /** Name of an adapter; absent or null: the model as it is. */
   readonly adapter?: string | null;
   /** Hears what the self-check found wrong with the sentence, and what was done about it. */
@@ -169,6 +171,7 @@ export function openSpeechModel(
         maxNewTokens: MAX_PAUSE_TOKENS + MAX_TOKENS_PER_PHONEME * phonemes.phonemeIds.length,
         urgency,
         tenant: place.tenant ?? '',
+        deadlineMs: place.playedOutMs ?? null,
         adapter: place.adapter ?? null,
       };
       const early = sentenceIndex === 0 ? HELD_OF_FIRST_SENTENCE : HELD_OF_LATER_SENTENCES;

@@ -70,7 +70,9 @@ export async function* synthesize(
     if (!phonemes) return null;
     const spokenBy = (await control.voiceFor?.(text.delivery)) ?? voice;
     const bertFeatures = await model.bertFeatures(phonemes, signal, request.tenant);
-    const input = { voice: spokenBy, phonemes, bertFeatures, sampling, seed, sentenceIndex };
+    const { tenant = '' } = request;
+    const { playedOutMs } = heard;
+    const input = { voice: spokenBy, phonemes, bertFeatures, sampling, seed, sentenceIndex, tenant, playedOutMs };
     return { voice: spokenBy, phonemes, semanticTokens: startReading(model.semanticTokens(input, signal)) };
   };
   const utterances = new WorkAhead(script, prepare);
