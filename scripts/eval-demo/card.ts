@@ -6,7 +6,7 @@ import { encodeWav } from '../../src/audio/wav.js';
 import { SAMPLE_RATE_HZ } from './cepstra.js';
 import { DemoModel } from './demo-model.js';
 import type { ColumnFigures, Evaluation } from './evaluate.js';
-import { barTable, COLUMN_NAMES, figureTable } from './report.js';
+import { barTable, COLUMN_NAMES, figureTable, zeroShotTable } from './report.js';
 import { passes, type ScoreLine, totalScore } from './scorecard.js';
 
 const ROOT = resolve(import.meta.dirname, '../..');
@@ -22,6 +22,9 @@ const PICTURES = [
   },
   { file: 'demo-zh', language: 'zh', text: '今天天气很好。请问您需要什么帮助？' },
 ] as const;
+
+const ZERO_SHOT =
+  'What a reference of somebody new does (five seconds of a speaker the voice model did not learn; larger and smaller speakers are the trained ones with pitch and formants moved together). 0 % is the usual voice and 100 % the new one, in mean spectral envelope and in pitch; the direction is 1 where the change is the one asked for and 0 where it is any; the last column compares each sentence with the same sentence in the usual voice, chance is half.';
 
 /** Writes the evaluation into the model card between its markers, and the spectrograms beside it. */
 export async function writeCard(
@@ -55,6 +58,7 @@ export function cardSection(evaluation: Evaluation, lines: readonly ScoreLine[],
     markdown(barTable(lines)),
     'The same beside people and beside copy-synthesis (tokens of the recordings through SoVITS). Human Mandarin sentences are held-out words set together by fours, since the recordings are single words.',
     markdown(figureTable(evaluation, human)),
+    ...(evaluation.zeroShot.length > 0 ? [ZERO_SHOT, markdown(zeroShotTable(evaluation))] : []),
     ...(examples.length > 0
       ? [`What pocketsphinx hears (${mode}):\n\n| said | heard |\n|---|---|\n${examples.join('\n')}`]
       : []),

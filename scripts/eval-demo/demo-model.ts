@@ -1,8 +1,9 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { concatenate } from '../../src/audio/crossfade.js';
 import { resampleHighQuality } from '../../src/audio/resample.js';
+import { encodeWav } from '../../src/audio/wav.js';
 import type { ComponentKind } from '../../src/engine/component-store.js';
 import { ensureDemoVoice } from '../../src/engine/demo-voice.js';
 import { createEngine } from '../../src/engine/engine.js';
@@ -168,6 +169,21 @@ export class DemoModel {
       processorSeconds: (used.user + used.system) / 1e6,
       wallSeconds: (performance.now() - startedAt) / 1000,
     };
+  }
+
+  /** Enrols a recording of anybody as a prompt-free voice; `speakAs` takes the name. */
+  async enrol(name: string, recording: Float32Array, language: Language): Promise<void> {
+    const path = join(this.#dataDir, `${name}.wav`);
+    writeFileSync(path, encodeWav(recording, SAMPLE_RATE_HZ));
+    await this.#engine.enrolVoice({ name, recordings: [{ path }], transcript: null, language, replace: true });
+  }
+
+  /** A text by a voice of `enrol`, or by the served voice of a language. */
+  async speakAs(text: string, language: Language, voice: string | null): Promise<Float32Array> {
+    const pieces: Float32Array[] = [];
+    const request = { text, voice: voice ?? voiceName(language, 'promptFree'), language, speed: 1, seed: SEED };
+    for await (const chunk of this.#engine.synthesize(request)) pieces.push(chunk.samples);
+    return this.#at16k(concatenate(pieces));
   }
 
   /** A recording's own tokens through SoVITS in the voice of its language: what the chain could be at best. */

@@ -15,6 +15,7 @@ import { findRecordings, type Recording, readHeldOut } from './recordings.js';
 import { endingTexts, HELD_OUT_PROMPTS, MANDARIN, OWN_ENGLISH } from './texts.js';
 import { type TokenFigures, tokenFigures } from './token-statistics.js';
 import { likeliestTone, registerOf, toneFeatures, toneShape } from './tones.js';
+import { type ZeroShotFigures, zeroShot } from './zero-shot.js';
 
 /** The human recordings, their own tokens through SoVITS, and the whole chain in its two modes. */
 export const COLUMNS = ['human', 'copy', 'prompted', 'promptFree'] as const;
@@ -62,6 +63,8 @@ export interface Evaluation {
   readonly quick: boolean;
   readonly columns: Readonly<Partial<Record<Column, ColumnFigures>>>;
   readonly english: readonly Heard[];
+  /** How far references of new speakers carry the voice; empty without recordings. */
+  readonly zeroShot: readonly ZeroShotFigures[];
   /** What could not be measured and why. */
   readonly missing: readonly string[];
 }
@@ -71,6 +74,8 @@ export interface EvaluationOptions {
   readonly dataDir: string | null;
   readonly qualityDir: string;
   readonly quick: boolean;
+  /** Figures of the human recordings that need not be measured again; null measures them. */
+  readonly human: ColumnFigures | null;
   /** Keep what was heard as WAV files here. */
   readonly wavesDir: string | null;
   readonly onProgress: (message: string) => void;
@@ -146,7 +151,7 @@ export async function evaluate(options: EvaluationOptions): Promise<Evaluation> 
     if (options.dataDir) {
       onProgress('reading recordings');
       const human = await humanMaterial(options.dataDir, texts, model);
-      columns.human = await measureMaterial('human', human);
+      columns.human = options.human ?? (await measureMaterial('human', human));
       onProgress('copy: through SoVITS');
       columns.copy = await measureMaterial('copy', await copied(human, model));
     }
@@ -158,8 +163,10 @@ export async function evaluate(options: EvaluationOptions): Promise<Evaluation> 
       const tokens = tokenFigures(await model.tokens(texts.endings, mode));
       columns[mode] = { ...figures, ...speed, tokens };
     }
+    if (options.dataDir) onProgress('references of new speakers');
+    const newVoices = options.dataDir ? await zeroShot(model, options.dataDir, quick) : [];
     const { digest, sizeBytes, served } = model;
-    return { digest, sizeBytes, served, quick, columns, english, missing };
+    return { digest, sizeBytes, served, quick, columns, english, zeroShot: newVoices, missing };
   } finally {
     dnsmos?.close();
     await model.close();

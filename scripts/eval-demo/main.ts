@@ -8,8 +8,8 @@ import { printReport } from './report.js';
 import { passes, scorecard, totalScore } from './scorecard.js';
 
 /**
- * `npm run eval:demo -- [--model-dir DIR] [--data DIR] [--quality DIR] [--quick] [--json] [--card] [--waves DIR]`
- * measures the demo voice through our engine beside human recordings and copy-synthesis.
+ * `npm run eval:demo -- [--model-dir DIR] [--data DIR] [--quality DIR] [--quick] [--json] [--card] [--waves DIR]
+ * [--kept-human | --keep-human]` measures the demo voice through our engine beside human recordings and copy-synthesis.
  */
 const { values } = parseArgs({
   options: {
@@ -19,6 +19,7 @@ const { values } = parseArgs({
     quick: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     card: { type: 'boolean', default: false },
+    'kept-human': { type: 'boolean', default: false },
     'keep-human': { type: 'boolean', default: false },
     waves: { type: 'string' },
   },
@@ -30,6 +31,7 @@ const evaluation = await evaluate({
   dataDir: values.data ?? null,
   qualityDir: values.quality,
   quick: values.quick,
+  human: values['kept-human'] ? keptHumanFigures() : null,
   wavesDir: values.waves ?? null,
   onProgress: (message) => process.stderr.write(`${Math.round((performance.now() - started) / 1000)} s  ${message}\n`),
 });

@@ -15,6 +15,22 @@ export interface Recording {
   load(): Promise<Float32Array>;
 }
 
+/** Single syllables by a speaker whose voice the demo model never learnt to speak with (audio-cmn, Chen Wang). */
+export function findSyllables(folder: string): (() => Promise<Float32Array>)[] {
+  const items = join(folder, 'items.jsonl');
+  if (existsSync(items)) {
+    const audio = join(folder, 'audio.npy');
+    const offset = int16Offset(audio);
+    return readItems(items)
+      .filter((item) => item.id.startsWith('syllable/'))
+      .map((item) => async () => readInt16(audio, offset + 2 * item.start, item.length));
+  }
+  return placesIn(folder).flatMap((place) => {
+    const syllables = join(place, '64k/syllabs');
+    return filesOf(syllables, /^cmn-[a-zü]+[1-5]\.mp3$/).map((name) => () => loadRaw(join(syllables, name)));
+  });
+}
+
 /** What the recipe holds out (training/timbre_training/held_out.json). */
 export interface HeldOut {
   readonly arcticPrompts: ReadonlySet<string>;
@@ -33,15 +49,7 @@ export function readHeldOut(): HeldOut {
  */
 export function findRecordings(folder: string): Recording[] {
   if (existsSync(join(folder, 'items.jsonl'))) return preparedRecordings(folder);
-  const places = existsSync(folder)
-    ? [
-        folder,
-        ...readdirSync(folder, { withFileTypes: true })
-          .filter((e) => e.isDirectory())
-          .map((e) => join(folder, e.name)),
-      ]
-    : [];
-  const found = places.flatMap((place) => [
+  const found = placesIn(folder).flatMap((place) => [
     ...kathleenRecordings(join(place, 'data')),
     ...wordRecordings(join(place, '64k/hsk')),
   ]);
@@ -49,6 +57,13 @@ export function findRecordings(folder: string): Recording[] {
   throw new Error(
     `no recordings in "${folder}"; expected a folder prepared for training (items.jsonl, audio.npy), or checkouts of rhasspy/dataset-voice-kathleen and hugolpz/audio-cmn side by side`,
   );
+}
+
+/** A folder and those in it. */
+function placesIn(folder: string): string[] {
+  if (!existsSync(folder)) return [];
+  const inside = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  return [folder, ...inside.map((entry) => join(folder, entry.name))];
 }
 
 interface PreparedItem {
@@ -63,10 +78,7 @@ interface PreparedItem {
 function preparedRecordings(folder: string): Recording[] {
   const audio = join(folder, 'audio.npy');
   const offset = int16Offset(audio);
-  return readFileSync(join(folder, 'items.jsonl'), 'utf8')
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as PreparedItem)
+  return readItems(join(folder, 'items.jsonl'))
     .filter((item) => item.id.startsWith('kathleen/') || item.id.startsWith('hsk/'))
     .map((item) => ({
       language: item.language,
@@ -74,6 +86,11 @@ function preparedRecordings(folder: string): Recording[] {
       key: item.language === 'en' ? arcticPrompt(item.id) : item.id.slice('hsk/'.length),
       load: async () => readInt16(audio, offset + 2 * item.start, item.length),
     }));
+}
+
+function readItems(path: string): PreparedItem[] {
+  const lines = readFileSync(path, 'utf8').trim().split('\n');
+  return lines.map((line) => JSON.parse(line) as PreparedItem);
 }
 
 /** Where the samples of a one-dimensional int16 .npy file begin. */

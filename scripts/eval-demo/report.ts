@@ -78,6 +78,22 @@ export function figureTable({ columns }: Evaluation, human: ColumnFigures | null
   ];
 }
 
+/** Rows of what references of new speakers do to the voice's colour. */
+export function zeroShotTable({ zeroShot }: Pick<Evaluation, 'zeroShot'>): string[][] {
+  const percent = (value: number | null) => (value === null ? 'no difference asked' : `${(100 * value).toFixed(0)} %`);
+  const rows = zeroShot.map(({ speaker, language, envelopeShare, direction, pitchShare, nearer }) => [
+    `${speaker} (${language === 'zh' ? 'Mandarin' : 'English'})`,
+    percent(envelopeShare),
+    direction.toFixed(2),
+    percent(pitchShare),
+    `${nearer.right} of ${nearer.total}`,
+  ]);
+  return [
+    ['new speaker', 'way to their spectrum', 'direction', 'way to their pitch', 'sentences nearer to them'],
+    ...rows,
+  ];
+}
+
 /** The scorecard for a terminal. */
 export function printReport(evaluation: Evaluation, lines: readonly ScoreLine[], human: ColumnFigures | null): string {
   const passed = lines.filter((line) => passes(line)).length;
@@ -85,6 +101,7 @@ export function printReport(evaluation: Evaluation, lines: readonly ScoreLine[],
   const parts = [
     columns(barTable(lines)),
     columns(figureTable(evaluation, human)),
+    ...(evaluation.zeroShot.length > 0 ? [columns(zeroShotTable(evaluation))] : []),
     ...evaluation.missing.map((one) => `not measured: ${one}`),
     `${evaluation.quick ? 'quick run on a part of the sets; ' : ''}score ${totalScore(lines).toFixed(1)} of 100; ${passed} lines pass, ${failed} fail`,
   ];

@@ -58,6 +58,7 @@ function evaluation(wordError: number): Evaluation {
     quick: false,
     columns: { human: figures(0.3), copy: figures(0.4), prompted: figures(0.9), promptFree: figures(wordError) },
     english: [{ column: 'promptFree', said: 'Hello.', heard: 'hello' }],
+    zeroShot: [],
     missing: [],
   };
 }

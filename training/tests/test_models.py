@@ -76,8 +76,8 @@ def test_exported_files_hold_the_weights_in_official_shape(tmp_path: Path) -> No
     encoder = TokenEncoder(TokenEncoderSizes()).eval()
     write_sovits(tmp_path / "s2.pth", sovits, 7)
     write_text2semantic(tmp_path / "s1.ckpt", text2semantic, 7)
-    write_half_encoder(tmp_path / "ssl", encoder)
-    files = ("s1.ckpt", "s2.pth", "ssl/model.safetensors")
+    write_half_encoder(tmp_path / "token-encoder", encoder)
+    files = ("s1.ckpt", "s2.pth", "token-encoder/model.safetensors")
     assert sum((tmp_path / name).stat().st_size for name in files) < 20_000_000
     stored = torch.load(tmp_path / "s2.pth", weights_only=True)
     expected = {name for name in sovits.state_dict() if not name.startswith("enc_q.")}
@@ -87,7 +87,7 @@ def test_exported_files_hold_the_weights_in_official_shape(tmp_path: Path) -> No
     stored = torch.load(tmp_path / "s1.ckpt", weights_only=True)
     assert stored["weight"]["model.bert_proj.weight"].shape == (192, 1024)
     assert set(stored["weight"]) == {f"model.{name}" for name in text2semantic.state_dict()}
-    again = read_token_encoder(tmp_path / "ssl").eval()
+    again = read_token_encoder(tmp_path / "token-encoder").eval()
     samples = torch.randn(1, 16_000)
     with torch.no_grad():
         torch.testing.assert_close(again(samples), encoder(samples), atol=0.05, rtol=0.05)

@@ -1,6 +1,7 @@
 """The three trainings on tiny data: they learn, and stopping and resuming changes nothing."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from timbre_training.run import Run
 from timbre_training.sovits import SovitsSizes
 from timbre_training.text2semantic import Text2SemanticSizes
 from timbre_training.token_encoder import TokenEncoderSizes
-from timbre_training.train_sovits import SovitsBatches, SovitsOptions, SovitsTraining
+from timbre_training.train_sovits import SovitsBatches, SovitsOptions, SovitsTraining, coloured
 from timbre_training.train_text2semantic import Text2SemanticBatches, Text2SemanticOptions, Text2SemanticTraining
 from timbre_training.train_token_encoder import (
     FrameExamples,
@@ -38,7 +39,7 @@ Stage = tuple[object, Callable[[int], dict[str, float]]]
 
 
 def sovits(prepared: Path) -> Stage:
-    options = SovitsOptions(batch=1, peak_rate=3e-3, warm_up=1)
+    options = SovitsOptions(batch=2, peak_rate=3e-3, warm_up=1)
     training = SovitsTraining(SMALL_SOVITS, options, CPU)
     training.use_quantiser(torch.load(prepared / "quantiser.pt", weights_only=True))
     make = SovitsBatches(read_corpus(prepared), SMALL_SOVITS, options)
@@ -116,3 +117,26 @@ def test_a_deadline_saves_and_ends_the_run(prepared: Path, tmp_path: Path) -> No
         step_of(step)
     assert run.step < 1000
     assert torch.load(run.checkpoint, weights_only=True)["step"] == run.step
+
+
+def test_a_larger_speaker_says_the_same_tokens_more_slowly() -> None:
+    time = np.arange(6400) / 16_000
+    rng = np.random.default_rng(0)
+    for _ in range(8):
+        speech, places = coloured(np.sin(2 * np.pi * 300 * time).astype(np.float32), 10, rng)
+        ratio = len(speech) / 6400
+        assert abs(len(places) - 10 * ratio) < 1
+        assert places[0] == 0
+        assert places[-1] >= 8
+        peak = np.abs(np.fft.rfft(speech * np.hanning(len(speech)))).argmax() * 16_000 / len(speech)
+        assert peak == pytest.approx(300 / ratio, rel=0.02)
+
+
+def test_the_new_speaker_of_the_evaluation_is_not_learnt_from(prepared: Path) -> None:
+    dataset = read_dataset(prepared)
+    items = [replace(item, speaker="chen-wang") if item.language == "zh" else item for item in dataset.items]
+    examples = FrameExamples(replace(dataset, items=items), phoneme_classes(items), TokenEncoderOptions(batch=2))
+    assert {item.language for group in examples.groups for item in group} == {"en"}
+    samples, labels = examples(0)
+    assert samples.shape == (2, 51_200)
+    assert labels.shape == (2, 160)

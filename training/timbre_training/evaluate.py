@@ -39,7 +39,7 @@ class Voice:
 
 
 def read_voice(folder: Path, sovits_run: Path | None) -> Voice:
-    """Reads s1.ckpt, s2.pth and ssl/ of a folder; sizes come from the files."""
+    """Reads s1.ckpt, s2.pth and token-encoder/ of a folder; sizes come from the files."""
     stored = torch.load(folder / "s1.ckpt", map_location="cpu", weights_only=True)
     sizes = {name: stored["config"]["model"][name] for name in ("linear_units", "n_layer", "head", "hidden_dim")}
     text2semantic = Text2Semantic(Text2SemanticSizes(embedding_dim=sizes["hidden_dim"], **sizes)).eval()
@@ -53,7 +53,7 @@ def read_voice(folder: Path, sovits_run: Path | None) -> Voice:
         run = torch.load(sovits_run / "checkpoint.pt", map_location="cpu", weights_only=True)["average"]
         weights |= {name: value for name, value in run.items() if name.startswith("enc_q.")}
     sovits.load_state_dict(weights, strict=False)
-    return Voice(text2semantic, sovits, read_token_encoder(folder / "ssl").eval(), sovits_run is not None)
+    return Voice(text2semantic, sovits, read_token_encoder(folder / "token-encoder").eval(), sovits_run is not None)
 
 
 @torch.no_grad()
@@ -131,7 +131,7 @@ class Listener:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", type=Path, required=True, help="folder of s1.ckpt, s2.pth and ssl/")
+    parser.add_argument("--models", type=Path, required=True, help="folder of s1.ckpt, s2.pth and token-encoder/")
     parser.add_argument("--data", type=Path, required=True, help="prepared folder with tokens")
     parser.add_argument("--runs", type=Path, help="folder of the runs: posterior encoder and frame classifier")
     parser.add_argument("--waves", type=Path, help="where to write the waveforms")

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .continuation import continuation_of
 from .quantiser import CODEBOOK, codebook_state, nearest_centroid
 from .run import choose_device
 from .token_encoder import TokenEncoder, read_token_encoder
@@ -75,25 +76,21 @@ def make_quantiser(
 
 
 def tokens_of_voice(
-    folder: Path, utterances: list[Utterance], audio: np.ndarray, device: torch.device
-) -> tuple[np.ndarray, np.ndarray]:
-    """An exported voice's tokens, held to the aligned phonemes, and the phoneme of each of its token numbers."""
-    encoder = read_token_encoder(folder / "ssl").eval().to(device)
+    folder: Path, token_classes: np.ndarray, utterances: list[Utterance], features: list[np.ndarray]
+) -> np.ndarray:
+    """An exported voice's tokens, held to the aligned phonemes; `features` are its own encoder's."""
     weights = torch.load(folder / "s2.pth", map_location="cpu", weights_only=True)["weight"]
-    classes = torch.load(folder / "continue.pt", map_location="cpu", weights_only=True)["token_classes"].numpy()
-    pairs = np.concatenate(pair_features(encoder, utterances, audio, device))
     phonemes = np.concatenate([token_phonemes(one) for one in utterances])
     projection = weights["ssl_proj.weight"].float().transpose(1, 2).flatten(1).T
     projected = torch.cat(
         [
             torch.from_numpy(part.astype(np.float32)) @ projection + weights["ssl_proj.bias"].float()
-            for part in _parts(pairs)
+            for part in _parts(np.concatenate(features))
         ]
     )
-    tokens, _ = cluster(
-        projected, phonemes, classes, np.random.default_rng(0), None, weights[CODEBOOK + "embed"].float(), rounds=0
-    )
-    return tokens, classes
+    centroids = weights[CODEBOOK + "embed"].float()
+    tokens, _ = cluster(projected, phonemes, token_classes, np.random.default_rng(0), None, centroids, rounds=0)
+    return tokens
 
 
 def principal_axes(pairs: np.ndarray, width: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -197,8 +194,9 @@ def _parts(rows: np.ndarray) -> list[np.ndarray]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="prepared folder with utterances")
-    parser.add_argument("--encoder", type=Path, required=True, help="folder of config.json and model.safetensors")
-    parser.add_argument("--like", type=Path, help="exported folder whose token numbers are to keep their meaning")
+    parser.add_argument("--encoder", type=Path, help="folder of config.json and model.safetensors; else the start's")
+    parser.add_argument("--start", type=Path, help="exported folder whose token numbers are to keep their meaning")
+    parser.add_argument("--continuation", type=Path, help="its continue.safetensors, where that lies elsewhere")
     parser.add_argument("--tuning-steps", type=int, default=600)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
@@ -206,12 +204,20 @@ def main() -> None:
     device = choose_device(arguments.device, arguments.threads)
     utterances = read_utterances(arguments.data)
     audio = np.load(arguments.data / "audio.npy", mmap_mode="r")
-    encoder = read_token_encoder(arguments.encoder).eval().to(device)
+    if arguments.encoder is None and arguments.start is None:
+        parser.error("needs --encoder or --start")
+    encoder = read_token_encoder(arguments.encoder or arguments.start / "token-encoder").eval().to(device)
     features = pair_features(encoder, utterances, audio, device)
     phonemes = np.concatenate([token_phonemes(one) for one in utterances])
     initial = None
-    if arguments.like is not None:
-        initial = tokens_of_voice(arguments.like, utterances, audio, device)
+    if arguments.start is not None:
+        token_classes = continuation_of(arguments.start, arguments.continuation).token_classes.numpy()
+        own = features
+        if arguments.encoder is not None:
+            own = pair_features(
+                read_token_encoder(arguments.start / "token-encoder").eval().to(device), utterances, audio, device
+            )
+        initial = tokens_of_voice(arguments.start, token_classes, utterances, own), token_classes
     made = make_quantiser(
         np.concatenate(features), phonemes, seed=5, tuning_steps=arguments.tuning_steps, device=device, initial=initial
     )

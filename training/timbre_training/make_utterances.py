@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from .audio import SAMPLE_RATE_HZ, tight_span
+from .corpora import NOT_LEARNT
 from .dataset import PHONEME_FRAME, Dataset, Item, read_dataset
 from .phonemes import PUNCTUATION
 from .utterances import Utterance, write_utterances
@@ -18,13 +19,12 @@ from .utterances import Utterance, write_utterances
 TOKEN = 2 * PHONEME_FRAME  # samples per semantic token, 40 ms
 _SENTENCE_WORDS = (2, 3, 3, 4, 4, 5, 5, 6, 7, 8)
 _COMMA_SHARE = 0.15
-_LEARNT = ("kathleen", "yue-tan")
 
 
 def make_utterances(dataset: Dataset, seed: int, passes: float, single_words: int) -> list[Utterance]:
     """All utterances; every Mandarin word occurs `passes` times in sentences, `single_words` of them also alone."""
     rng = np.random.default_rng(seed)
-    items = [item for item in dataset.items if item.id in dataset.alignment and item.speaker in _LEARNT]
+    items = [item for item in dataset.items if item.id in dataset.alignment and item.speaker not in NOT_LEARNT]
     symbol_ids = {symbol: number for item in items for symbol, number in zip(item.phonemes, item.ids, strict=True)}
     words = [item for item in items if item.language == "zh" and not item.held_out]
     alone = [item for item in items if item.language == "en" or item.held_out]

@@ -31,6 +31,7 @@ class Plan:
     steps: int
     tuning_steps: int = 600
     start: Path | None = None
+    continuation: Path | None = None
 
 
 def run_recipe(plan: Plan, minutes: float) -> dict[str, object]:
@@ -47,9 +48,9 @@ def run_recipe(plan: Plan, minutes: float) -> dict[str, object]:
             return _progress(plan)
         _run("export", "--runs", plan.runs, "--data", plan.data, "--output", plan.runs / "encoder", "--only", "encoder")
         _run(
-            "make_tokens", "--data", plan.data, "--encoder", plan.runs / "encoder" / "ssl",
+            "make_tokens", "--data", plan.data, "--encoder", plan.runs / "encoder" / "token-encoder",
             "--device", plan.device, "--threads", plan.threads, "--tuning-steps", plan.tuning_steps,
-            *(() if plan.start is None else ("--like", plan.start)),
+            *_start(plan),
         )  # fmt: skip
         done.touch()
     together = [
@@ -71,9 +72,14 @@ def _stage(plan: Plan, module: str, run: str, steps: int, minutes: float) -> sub
     command = [
         "--data", plan.data, "--run", plan.runs / run, "--steps", steps, "--minutes", max(0.0, minutes),
         "--device", plan.device, "--threads", plan.threads, "--scale", plan.scale,
-        *(() if plan.start is None else ("--start", plan.start)),
+        *(_start(plan) if run != "text2semantic" else _start(plan)[:2]),
     ]  # fmt: skip
     return subprocess.Popen(_python(module, command))
+
+
+def _start(plan: Plan) -> list[object]:
+    options: list[object] = [] if plan.start is None else ["--start", plan.start]
+    return options if plan.continuation is None else [*options, "--continuation", plan.continuation]
 
 
 def _run(module: str, *options: object) -> None:
@@ -107,6 +113,7 @@ def main() -> None:
     parser.add_argument(
         "--start", type=Path, help="exported folder to go on from; its token numbers keep their meaning"
     )
+    parser.add_argument("--continuation", type=Path, help="the start's continue.safetensors, where that lies elsewhere")
     parser.add_argument("--tuning-steps", type=int, default=600, help="of the quantiser")
     arguments = vars(parser.parse_args())
     minutes = arguments.pop("minutes")

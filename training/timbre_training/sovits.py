@@ -22,7 +22,7 @@ class SovitsSizes:
     hop_length: int = 320
     inter_channels: int = 96
     hidden_channels: int = 96
-    filter_channels: int = 160
+    filter_channels: int = 144
     n_heads: int = 2
     n_layers: int = 6
     kernel_size: int = 3

@@ -17,7 +17,7 @@ class Text2SemanticSizes:
     embedding_dim: int = 192
     hidden_dim: int = 192
     head: int = 4
-    linear_units: int = 384
+    linear_units: int = 320
     n_layer: int = 6
     dropout: float = 0
     EOS: int = 1024

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .run import Run, batches, choose_device, generator, learning_rate, update_average
+from .run import Run, autocast, batches, choose_device, generator, learning_rate, update_average
 from .text2semantic import Text2Semantic, Text2SemanticSizes
 from .utterances import Corpus, Utterance, read_corpus
 
@@ -217,7 +217,7 @@ class Text2SemanticTraining:
         return report
 
     def _scores(self, model: Text2Semantic, batch: Text2SemanticBatch, dropout: float) -> tuple[Tensor, Tensor, Tensor]:
-        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+        with autocast(self.device):
             scores, look = model(
                 batch.phonemes, batch.phoneme_lengths, batch.given, batch.token_lengths,
                 dropout=dropout, guide=batch.guide, guided=_GUIDED_LAYERS,

@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .audio import SAMPLE_RATE_HZ
+from .continuation import continuation_of
+from .corpora import NOT_LEARNT
 from .dataset import PHONEME_FRAME, Dataset, Item, read_dataset
 from .phonemes import PUNCTUATION
-from .run import Run, batches, choose_device, generator, learning_rate, update_average
+from .run import Run, autocast, batches, choose_device, generator, learning_rate, update_average
 from .spectrogram import log_mel
 from .token_encoder import TokenEncoder, TokenEncoderSizes, read_token_encoder
 
@@ -66,7 +68,7 @@ def frame_labels(item: Item, alignment: np.ndarray, index: dict[str, int]) -> np
 
 
 class FrameExamples:
-    """Batches of 3.2 s by step: English, Mandarin words set beside each other, and now and then syllables."""
+    """Batches of 3.2 s by step: English, and Mandarin words set beside each other."""
 
     def __init__(self, dataset: Dataset, classes: list[str], options: TokenEncoderOptions) -> None:
         self.dataset, self.options = dataset, options
@@ -77,7 +79,7 @@ class FrameExamples:
             if item.id in dataset.alignment
         }
         self.groups: list[list[Item]] = []
-        for speaker in dict.fromkeys(item.speaker for item in dataset.items):
+        for speaker in dict.fromkeys(item.speaker for item in dataset.items if item.speaker not in NOT_LEARNT):
             self.groups.append(
                 [i for i in dataset.items if i.speaker == speaker and not i.held_out and i.id in self.labels]
             )
@@ -155,9 +157,12 @@ class TokenEncoderTraining:
         for name in ("model", "average", "optimiser"):
             getattr(self, name).load_state_dict(state[name])
 
-    def start_from(self, encoder: TokenEncoder) -> None:
-        """Takes over an earlier encoder; the heads start anew."""
+    def start_from(self, encoder: TokenEncoder, heads: dict[str, Tensor]) -> None:
+        """Takes over an earlier encoder, and its heads where they know the same phonemes."""
         self.model["encoder"].load_state_dict(encoder.state_dict())
+        own = self.model["heads"].state_dict()
+        if {name: value.shape for name, value in heads.items()} == {name: value.shape for name, value in own.items()}:
+            self.model["heads"].load_state_dict(heads)
         self.average.load_state_dict(self.model.state_dict())
 
     def step(self, samples: Tensor, labels: Tensor, step: int) -> dict[str, float]:
@@ -169,7 +174,7 @@ class TokenEncoderTraining:
         encoder, heads = self.model["encoder"], self.model["heads"]
         with torch.no_grad():
             mel = (log_mel(samples, 1024, PHONEME_FRAME, 80, SAMPLE_RATE_HZ, 1e-4) - _MEL_CENTRE) / _MEL_SCALE
-        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+        with autocast(self.device):
             local = encoder.local(samples)
             features = encoder.encoder(local, None)
             scores, mel_guess, local_guess = heads.phoneme(features), heads.mel(features), heads.local_mel(local)
@@ -212,6 +217,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="prepared folder with alignment")
     parser.add_argument("--run", type=Path, required=True, help="folder of checkpoint.pt and metrics.jsonl")
     parser.add_argument("--start", type=Path, help="exported folder to begin a new run with")
+    parser.add_argument("--continuation", type=Path, help="its continue.safetensors, where that lies elsewhere")
     parser.add_argument("--steps", type=int, default=20_000)
     parser.add_argument("--minutes", type=float, default=1e9)
     parser.add_argument("--device", default="cpu")
@@ -229,7 +235,8 @@ def main() -> None:
     if state is not None:
         training.restore(state)
     elif arguments.start is not None:
-        training.start_from(read_token_encoder(arguments.start / "ssl"))
+        heads = continuation_of(arguments.start, arguments.continuation).heads
+        training.start_from(read_token_encoder(arguments.start / "token-encoder"), heads)
     take = batches(FrameExamples(dataset, classes, options), run, ahead=8 if device.type == "cuda" else 0)
     for step in run.steps(training.state):
         samples, labels = take(step)
