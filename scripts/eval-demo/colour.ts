@@ -3,7 +3,6 @@ import { median, trackPitch } from './pitch.js';
 
 /** The colour of a voice, of much speech: its mean spectral envelope and its pitch. */
 export interface Colour {
-  /** Mean mel cepstra of the loud frames without the first, which is the level. */
   readonly envelope: Float64Array;
   readonly medianHz: number;
 }
@@ -13,8 +12,13 @@ const COEFFICIENTS = 12;
 const QUIET = 25;
 
 export function colourOf(utterances: readonly Float32Array[]): Colour {
+  const pitches = utterances.flatMap((samples) => [...trackPitch(samples).hz].filter((hz) => hz > 0));
+  return { envelope: envelopeOf(utterances), medianHz: median(pitches) };
+}
+
+/** Mean mel cepstra of the loud frames without the first, which is the level. */
+export function envelopeOf(utterances: readonly Float32Array[]): Float64Array {
   const envelope = new Float64Array(COEFFICIENTS);
-  const pitches: number[] = [];
   let frames = 0;
   for (const samples of utterances) {
     const { data, frames: count } = cepstra(samples);
@@ -25,9 +29,8 @@ export function colourOf(utterances: readonly Float32Array[]): Colour {
       for (let c = 0; c < COEFFICIENTS; c++) envelope[c]! += data[f * CEPSTRA_WIDTH + 1 + c]!;
       frames++;
     }
-    for (const hz of trackPitch(samples).hz) if (hz > 0) pitches.push(hz);
   }
-  return { envelope: envelope.map((sum) => sum / Math.max(1, frames)), medianHz: median(pitches) };
+  return envelope.map((sum) => sum / Math.max(1, frames));
 }
 
 /** How far a voice went when it was asked to sound like another. */
@@ -53,8 +56,8 @@ export function colourShift(usual: Colour, wanted: Colour, madeUsual: Colour, ma
   };
 }
 
-export function distance(a: Colour, b: Colour): number {
-  const apart = difference(a.envelope, b.envelope);
+export function distance(a: Float64Array, b: Float64Array): number {
+  const apart = difference(a, b);
   return Math.sqrt(dot(apart, apart));
 }
 

@@ -76,6 +76,8 @@ export interface EvaluationOptions {
   readonly quick: boolean;
   /** Figures of the human recordings that need not be measured again; null measures them. */
   readonly human: ColumnFigures | null;
+  /** Which columns to measure, besides people's. */
+  readonly measured: readonly Column[];
   /** Keep what was heard as WAV files here. */
   readonly wavesDir: string | null;
   readonly onProgress: (message: string) => void;
@@ -152,10 +154,12 @@ export async function evaluate(options: EvaluationOptions): Promise<Evaluation> 
       onProgress('reading recordings');
       const human = await humanMaterial(options.dataDir, texts, model);
       columns.human = options.human ?? (await measureMaterial('human', human));
-      onProgress('copy: through SoVITS');
-      columns.copy = await measureMaterial('copy', await copied(human, model));
+      if (options.measured.includes('copy')) {
+        onProgress('copy: through SoVITS');
+        columns.copy = await measureMaterial('copy', await copied(human, model));
+      }
     }
-    for (const mode of MODES) {
+    for (const mode of MODES.filter((one) => options.measured.includes(one))) {
       onProgress(`${mode}: speaking`);
       const { material, ...speed } = await spoken(texts, model, mode);
       const figures = await measureMaterial(mode, material);

@@ -2,14 +2,14 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { writeCard } from './card.js';
 import { defaultQualityFolder } from './dnsmos.js';
-import { evaluate } from './evaluate.js';
+import { COLUMNS, evaluate } from './evaluate.js';
 import { keepHumanFigures, keptHumanFigures } from './human-figures.js';
 import { printReport } from './report.js';
 import { passes, scorecard, totalScore } from './scorecard.js';
 
 /**
  * `npm run eval:demo -- [--model-dir DIR] [--data DIR] [--quality DIR] [--quick] [--json] [--card] [--waves DIR]
- * [--kept-human | --keep-human]` measures the demo voice through our engine beside human recordings and copy-synthesis.
+ * [--kept-human | --keep-human] [--columns copy,prompted,promptFree]` measures the demo voice through our engine beside human recordings and copy-synthesis.
  */
 const { values } = parseArgs({
   options: {
@@ -21,6 +21,7 @@ const { values } = parseArgs({
     card: { type: 'boolean', default: false },
     'kept-human': { type: 'boolean', default: false },
     'keep-human': { type: 'boolean', default: false },
+    columns: { type: 'string', default: COLUMNS.join() },
     waves: { type: 'string' },
   },
 });
@@ -32,6 +33,7 @@ const evaluation = await evaluate({
   qualityDir: values.quality,
   quick: values.quick,
   human: values['kept-human'] ? keptHumanFigures() : null,
+  measured: COLUMNS.filter((column) => values.columns.split(',').includes(column)),
   wavesDir: values.waves ?? null,
   onProgress: (message) => process.stderr.write(`${Math.round((performance.now() - started) / 1000)} s  ${message}\n`),
 });

@@ -4,15 +4,16 @@ import { parseArgs } from 'node:util';
 import { writeCard } from './card.js';
 import { DemoModel, modelFiles } from './demo-model.js';
 import { defaultQualityFolder } from './dnsmos.js';
-import { type ColumnFigures, type Evaluation, evaluate } from './evaluate.js';
+import { COLUMNS, type ColumnFigures, type Evaluation, evaluate } from './evaluate.js';
 import { keptHumanFigures } from './human-figures.js';
 import { printReport } from './report.js';
 import { compareModels, scorecard } from './scorecard.js';
 
 /**
- * `npm run demo:update -- CANDIDATE_DIR [--present DIR] [--present-figures FILE] [--kept-human] [--data DIR] [--quality DIR] [--quick] [--dry-run]`:
+ * `npm run demo:update -- CANDIDATE_DIR [--present DIR] [--data DIR] [--quality DIR] [--quick] [--dry-run]`:
  * evaluates the candidate and the present demo model, and puts the candidate in its place (with a new model card) only
- * where its scorecard is better. `--present-figures` is what `npm run eval:demo -- --json` printed of the present model.
+ * where its scorecard is better. `--present-figures FILE` and `--candidate-figures FILE` are what `npm run eval:demo -- --json`
+ * printed of these models, for not measuring them again; `--kept-human` takes the figures of people from an earlier run.
  */
 const DEMO_VOICE = resolve(import.meta.dirname, '../../demo-voice');
 const { values, positionals } = parseArgs({
@@ -20,6 +21,7 @@ const { values, positionals } = parseArgs({
   options: {
     present: { type: 'string', default: DEMO_VOICE },
     'present-figures': { type: 'string' },
+    'candidate-figures': { type: 'string' },
     'kept-human': { type: 'boolean', default: false },
     data: { type: 'string' },
     quality: { type: 'string', default: defaultQualityFolder() },
@@ -40,6 +42,7 @@ const measure = (name: string, modelDir: string, people: ColumnFigures | null): 
     qualityDir: values.quality,
     quick: values.quick,
     human: people,
+    measured: COLUMNS,
     wavesDir: null,
     onProgress: (message) => process.stderr.write(`${name}: ${message}\n`),
   });
@@ -50,10 +53,12 @@ const judge = (name: string, modelDir: string, evaluation: Evaluation) => {
 };
 
 const ofPresent = values['present-figures']
-  ? await readEvaluation(values['present-figures'])
+  ? await readEvaluation(values['present-figures'], presentDir)
   : await measure('present', presentDir, measuredHuman);
 const present = judge('present', presentDir, ofPresent);
-const ofCandidate = await measure('candidate', resolve(candidateDir), ofPresent.columns.human ?? measuredHuman);
+const ofCandidate = values['candidate-figures']
+  ? await readEvaluation(values['candidate-figures'], resolve(candidateDir))
+  : await measure('candidate', resolve(candidateDir), ofPresent.columns.human ?? measuredHuman);
 const candidate = judge('candidate', resolve(candidateDir), ofCandidate);
 const verdict = compareModels(present, candidate);
 for (const reason of verdict.reasons) console.log(`note: ${reason}`);
@@ -73,15 +78,13 @@ if (!verdict.replace) {
 }
 
 /** An earlier evaluation; throws where it is of another model or of other sets than this run's. */
-async function readEvaluation(path: string): Promise<Evaluation> {
+async function readEvaluation(path: string, modelDir: string): Promise<Evaluation> {
   const evaluation = JSON.parse(readFileSync(path, 'utf8')) as Evaluation;
-  const model = await DemoModel.open(presentDir);
+  const model = await DemoModel.open(modelDir);
   const { digest } = model;
   await model.close();
   if (evaluation.digest !== digest) {
-    throw new Error(
-      `"${path}" is of model ${evaluation.digest}, not of ${digest} in "${presentDir}"; measure that one`,
-    );
+    throw new Error(`"${path}" is of model ${evaluation.digest}, not of ${digest} in "${modelDir}"; measure that one`);
   }
   if (evaluation.quick !== values.quick) throw new Error(`"${path}" is of other sets: only one of the two is --quick`);
   return evaluation;

@@ -1,7 +1,7 @@
 import { concatenate } from '../../src/audio/crossfade.js';
 import { resampleHighQuality } from '../../src/audio/resample.js';
 import { SAMPLE_RATE_HZ } from './cepstra.js';
-import { type ColourShift, colourOf, colourShift, distance } from './colour.js';
+import { type ColourShift, colourOf, colourShift, distance, envelopeOf } from './colour.js';
 import type { DemoModel } from './demo-model.js';
 import { findRecordings, findSyllables } from './recordings.js';
 import { HELD_OUT_PROMPTS, MANDARIN } from './texts.js';
@@ -23,7 +23,7 @@ interface NewSpeaker {
 }
 
 const REFERENCE_SECONDS = 5;
-const RECORDINGS = 60;
+const RECORDINGS = 30;
 const SENTENCES = 10;
 const PAUSE = new Float32Array(0.05 * SAMPLE_RATE_HZ);
 
@@ -48,9 +48,8 @@ export async function zeroShot(model: DemoModel, folder: string, quick: boolean)
       madeUsual.push(await model.speakAs(text, language, null));
     }
     const wanted = colourOf(speaker.recordings);
-    const right = made.filter(
-      (samples, at) => distance(colourOf([samples]), wanted) < distance(colourOf([madeUsual[at]!]), wanted),
-    ).length;
+    const far = (samples: Float32Array) => distance(envelopeOf([samples]), wanted.envelope);
+    const right = made.filter((samples, at) => far(samples) < far(madeUsual[at]!)).length;
     const shift = colourShift(colourOf(speaker.usual), wanted, colourOf(madeUsual), colourOf(made));
     figures.push({ speaker: speaker.name, language, ...shift, nearer: { right, total: texts.length } });
   }
