@@ -9,6 +9,7 @@ const BENCHMARKS: Readonly<Record<string, readonly [file: string, what: string]>
   race: ['./race/race.js', 'ours against a naive ONNX port and the reference, full size, side by side'],
   t2s: ['./t2s.js', 'text-to-semantic alone: load, prefill, tokens a second by rows'],
   waveform: ['./waveform.js', 'SoVITS alone: load and time of each graph'],
+  encoders: ['./encoders.js', 'RoBERTa and HuBERT in float32 and int8: time, load, cosine of the features'],
   'full-size': ['./full-size.js', 'a full-size model as a server uses it: import, start, memory'],
   healthz: ['./healthz.js', 'latency of /healthz while the server synthesises'],
   text: ['./text.js', 'the text front end: cold load, a warm sentence, a long document'],

@@ -189,7 +189,7 @@ function sovitsConfig(version: FullSizeVersion): Readonly<Record<string, TorchVa
   };
 }
 
-const HUBERT_CONFIG = {
+export const HUBERT_CONFIG = {
   architectures: ['HubertModel'],
   model_type: 'hubert',
   hidden_size: 768,
@@ -222,7 +222,7 @@ const HUBERT_PREPROCESSOR_CONFIG = {
   sampling_rate: 16_000,
 };
 
-const ROBERTA_CONFIG = {
+export const ROBERTA_CONFIG = {
   architectures: ['BertForMaskedLM'],
   model_type: 'bert',
   hidden_size: 1024,

@@ -1,7 +1,10 @@
 import type { Checkpoint, CheckpointTensor } from '../src/checkpoint/checkpoint.js';
 import { widenHalf } from '../src/checkpoint/float-conversion.js';
+import { HUBERT_CONFIG, ROBERTA_CONFIG } from './full-size-checkpoints.js';
 import {
   type FullSizeVersion,
+  hubertWeights,
+  robertaWeights,
   sovitsSizes,
   sovitsWeights,
   t2sWeights,
@@ -32,6 +35,19 @@ export function randomSovits(version: FullSizeVersion): Checkpoint {
     },
   };
   return inMemory(`random ${version}`, sovitsWeights(new RandomWeights(1), version), config);
+}
+
+/** The vocabulary of chinese-roberta-wwm-ext-large. */
+const ROBERTA_VOCABULARY = 21_128;
+
+/** Encoders in the official sizes with random weights, each with its `config.json`. */
+export function randomRoberta(): { checkpoint: Checkpoint; config: unknown } {
+  const weights = robertaWeights(new RandomWeights(1), ROBERTA_VOCABULARY);
+  return { checkpoint: inMemory('random RoBERTa', weights, {}), config: ROBERTA_CONFIG };
+}
+
+export function randomHubert(): { checkpoint: Checkpoint; config: unknown } {
+  return { checkpoint: inMemory('random HuBERT', hubertWeights(new RandomWeights(1)), {}), config: HUBERT_CONFIG };
 }
 
 /** Float16 weights, widened whenever they are read: they are made from their names, and kept nowhere. */

@@ -5,6 +5,7 @@ import {
   countLayers,
   EncoderConfig,
   type EncoderContext,
+  type EncoderPrecision,
   exposed,
   findPrefix,
   layerNorm,
@@ -75,7 +76,7 @@ export function readBertSpec(checkpoint: Checkpoint, config: unknown): BertSpec 
 export function buildBert(
   checkpoint: Checkpoint,
   spec: BertSpec,
-  options: { readonly expose?: readonly string[] } = {},
+  options: { readonly expose?: readonly string[]; readonly precision?: EncoderPrecision } = {},
 ): GraphModel {
   const graph = new GraphBuilder('bert');
   const context: EncoderContext = {
@@ -83,6 +84,7 @@ export function buildBert(
     checkpoint,
     prefix: findPrefix(checkpoint, 'embeddings.word_embeddings.weight'),
     layerNormEpsilon: spec.layerNormEpsilon,
+    precision: options.precision ?? 'fp32',
     expose: new Set(options.expose),
   };
   const ids = graph.input('input_ids', 'int64', ['tokens']);

@@ -5,6 +5,7 @@ import {
   countLayers,
   EncoderConfig,
   type EncoderContext,
+  type EncoderPrecision,
   exposed,
   findPrefix,
   layerNorm,
@@ -102,7 +103,7 @@ export function readHubertSpec(checkpoint: Checkpoint, config: unknown): HubertS
 export function buildHubert(
   checkpoint: Checkpoint,
   spec: HubertSpec,
-  options: { readonly expose?: readonly string[] } = {},
+  options: { readonly expose?: readonly string[]; readonly precision?: EncoderPrecision } = {},
 ): GraphModel {
   const graph = new GraphBuilder('hubert');
   const context: EncoderContext = {
@@ -110,6 +111,7 @@ export function buildHubert(
     checkpoint,
     prefix: findPrefix(checkpoint, 'feature_extractor.conv_layers.0.conv.weight'),
     layerNormEpsilon: spec.layerNormEpsilon,
+    precision: options.precision ?? 'fp32',
     expose: new Set(options.expose),
   };
   const wave = graph.input('wave16k', 'float32', [1, 'samples']);
