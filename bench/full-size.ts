@@ -264,7 +264,7 @@ async function speak(child: EngineChild, request: SynthesisRequest): Promise<Spe
   const start = performance.now();
   let firstAudioMs = 0;
   let audioSeconds = 0;
-  for await (const { samples, sampleRateHz } of child.synthesize(request, undefined).chunks) {
+  for await (const { samples, sampleRateHz } of child.synthesize(request, {}).chunks) {
     if (audioSeconds === 0) firstAudioMs = performance.now() - start;
     audioSeconds += samples.length / sampleRateHz;
   }

@@ -125,6 +125,18 @@ export const SETTINGS = {
     '64',
     'Syntheses that may wait for a place; more get ENGINE_OVERLOADED.',
   ),
+  maxDelayMs: setting(
+    'TIMBRE_MAX_DELAY_MS',
+    milliseconds,
+    '30000',
+    'Longest predicted wait for a place; a request that would wait longer gets ENGINE_OVERLOADED and Retry-After.',
+  ),
+  minListeners: setting(
+    'TIMBRE_MIN_LISTENERS',
+    Type.Integer({ minimum: 1, maximum: 100_000 }),
+    '1',
+    'Streams that are taken at once even where the prediction says that they would be late.',
+  ),
   voiceCacheBytes: setting(
     'TIMBRE_VOICE_CACHE_BYTES',
     cacheBytes,

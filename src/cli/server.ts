@@ -7,6 +7,7 @@ import { buildGateway } from '../gateway/app.js';
 import { AudioStore } from '../gateway/audio-store.js';
 import type { EngineCatalog } from '../jobs/engine-catalog.js';
 import { InProcessSpeechQueue } from '../jobs/in-process-speech-queue.js';
+import { LoadPredictor } from '../jobs/load-predictor.js';
 import type { Logger } from '../log.js';
 import { createTimbreMetrics, publishEngineStatistics } from '../metrics.js';
 import { createShutdown, type Shutdown } from '../shutdown.js';
@@ -101,7 +102,14 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       const commands = await options.commands(platform);
       shutdown.add({ phase: 'close', name: 'commands', run: () => commands.close() });
     }
-    const queue = new InProcessSpeechQueue({ maxWaiting: config.maxWaiting });
+    const queue = new InProcessSpeechQueue({
+      maxWaiting: config.maxWaiting,
+      predictor: new LoadPredictor({
+        maxRunning: config.maxRunning,
+        maxDelayMs: config.maxDelayMs,
+        minListeners: config.minListeners,
+      }),
+    });
     const worker = runSpeechWorker({
       source: queue,
       engine: pool,

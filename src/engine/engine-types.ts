@@ -26,6 +26,8 @@ export interface SynthesisRequest {
   readonly inputType?: 'text' | 'ssml';
   /** Whose request it is; caches answer nobody else. Absent: one tenant for all who name none. */
   readonly tenant?: string;
+  /** `stream`, the default: somebody listens while it is made; `batch`: it is wanted when it is whole. */
+  readonly urgency?: 'stream' | 'batch';
   /** Name of an enrolled voice; the voice names its model. */
   readonly voice: string;
   readonly language: LanguageMode;

@@ -162,9 +162,11 @@ class LocalEngine implements Engine {
       faults += 1;
       this.#faults[`${fault} ${outcome}`] = (this.#faults[`${fault} ${outcome}`] ?? 0) + 1;
     };
+    const { tenant = '', urgency = 'stream' } = request;
+    const place = { tenant, urgency };
     const watched: SpeechModel = {
       ...model,
-      semanticTokens: (input, abort) => model.semanticTokens({ ...input, onFault }, abort),
+      semanticTokens: (input, abort) => model.semanticTokens({ ...input, ...place, onFault }, abort),
     };
     for await (const chunk of synthesize(request, voice, watched, options)) {
       yield faults === 0 ? chunk : { ...chunk, faults };

@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { InProcessSpeechQueue } from './in-process-speech-queue.js';
+import { LoadPredictor } from './load-predictor.js';
 import type { SpeechEvent, SpeechJob } from './speech-queue.js';
 
 function job(id: string): SpeechJob {
   return { id, request: { text: id, voice: 'demo', language: 'auto', speed: 1, seed: 0 } };
 }
 
-function audio(sentenceIndex: number): SpeechEvent {
+function audio(sentenceIndex: number): SpeechEvent & { type: 'audio' } {
   return { type: 'audio', samples: new Float32Array(1), sampleRateHz: 16_000, sentenceIndex, sentenceCount: 9 };
 }
 
@@ -68,6 +69,27 @@ describe('the in-process speech queue', () => {
     }
     expect(order).toEqual(['f1', 'o1', 'f2', 'f3']);
     await Promise.all([...flood.slice(0, 3), other]);
+  });
+
+  it('tells the predictor what happens, and refuses whom it refuses until the job before is done', async () => {
+    let nowMs = 0;
+    const predictor = new LoadPredictor({ maxRunning: 1, maxDelayMs: 1000, now: () => nowMs });
+    const queue = new InProcessSpeechQueue({ maxWaiting: 9, predictor });
+    const long: SpeechJob = { ...job('a'), request: { ...job('a').request, text: 'a'.repeat(100) } };
+    const first = collect(queue.submit(long));
+    const claimed = await queue.claim({ signal: never });
+    nowMs += 1000;
+    await claimed.publish({ ...audio(0), samples: new Float32Array(16_000) });
+    expect(predictor.capacity).toBe(1);
+    await expect(collect(queue.submit(job('b')))).rejects.toMatchObject({
+      code: 'ENGINE_OVERLOADED',
+      retryAfterSeconds: 18,
+    });
+    claimed.finish();
+    await first;
+    const second = collect(queue.submit(job('b')));
+    (await queue.claim({ signal: never })).finish();
+    expect(await second).toEqual([]);
   });
 
   it('accepts a job when a worker is free even if none may wait', async () => {

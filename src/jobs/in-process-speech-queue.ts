@@ -1,5 +1,6 @@
 import { AppError } from '../errors.js';
 import { FairOrder, type FairShare } from './fair-order.js';
+import type { LoadPredictor } from './load-predictor.js';
 import type {
   ClaimedSpeechJob,
   QueueDepth,
@@ -14,6 +15,8 @@ export interface InProcessQueueOptions {
   readonly maxWaiting: number;
   /** Events that may lie between worker and caller; a worker that has so many out waits. */
   readonly maxBufferedEvents?: number;
+  /** Refuses jobs that would be late or make others late; absent: only `maxWaiting` refuses. */
+  readonly predictor?: LoadPredictor;
 }
 
 interface Entry {
@@ -33,7 +36,8 @@ interface Claimer {
 
 /** The queue of a single server: both sides in one process, bounded in jobs and in audio under way. */
 export class InProcessSpeechQueue implements SpeechQueue, SpeechJobSource {
-  readonly #options: Required<InProcessQueueOptions>;
+  readonly #options: Required<Omit<InProcessQueueOptions, 'predictor'>>;
+  readonly #predictor: LoadPredictor | undefined;
   readonly #waiting = new FairOrder<Entry>();
   readonly #running = new Set<Entry>();
   readonly #claimers: Claimer[] = [];
@@ -42,6 +46,7 @@ export class InProcessSpeechQueue implements SpeechQueue, SpeechJobSource {
 
   constructor(options: InProcessQueueOptions) {
     this.#options = { maxWaiting: options.maxWaiting, maxBufferedEvents: options.maxBufferedEvents ?? 4 };
+    this.#predictor = options.predictor;
   }
 
   get depth(): QueueDepth {
@@ -113,6 +118,7 @@ export class InProcessSpeechQueue implements SpeechQueue, SpeechJobSource {
       wakeCaller: null,
       wakeWorker: null,
     };
+    this.#predictor?.arrive(entry, job.request);
     const claimer = this.#claimers.shift();
     if (claimer !== undefined) {
       this.#markRunning(entry);
@@ -123,7 +129,10 @@ export class InProcessSpeechQueue implements SpeechQueue, SpeechJobSource {
     if (this.#waiting.length >= this.#options.maxWaiting) {
       // Whoever takes the most of the room gives way to who takes less.
       const excess = this.#waiting.excessOver(share.tenant);
-      if (excess === undefined) throw this.#overloaded();
+      if (excess === undefined) {
+        this.#predictor?.end(entry, false);
+        throw this.#overloaded();
+      }
       this.#end(excess, { error: this.#overloaded() });
     }
     this.#waiting.push(entry, share);
@@ -164,14 +173,18 @@ export class InProcessSpeechQueue implements SpeechQueue, SpeechJobSource {
     const { signal } = entry.cancel;
     const publish = async (event: SpeechEvent) => {
       signal.throwIfAborted();
+      if (event.type === 'audio') this.#predictor?.audio(entry, event.samples.length / event.sampleRateHz);
       entry.events.push(event);
       entry.wakeCaller?.();
+      const full = entry.events.length >= this.#options.maxBufferedEvents;
+      if (full) this.#predictor?.holdBack(entry, true);
       while (entry.events.length >= this.#options.maxBufferedEvents && !signal.aborted) {
         await new Promise<void>((resolve) => {
           entry.wakeWorker = resolve;
         });
         entry.wakeWorker = null;
       }
+      if (full) this.#predictor?.holdBack(entry, false);
       signal.throwIfAborted();
     };
     return {
@@ -186,6 +199,7 @@ export class InProcessSpeechQueue implements SpeechQueue, SpeechJobSource {
   #markRunning(entry: Entry): void {
     if (entry.state !== 'waiting') return;
     entry.state = 'running';
+    this.#predictor?.start(entry);
     this.#running.add(entry);
   }
 
@@ -206,6 +220,7 @@ export class InProcessSpeechQueue implements SpeechQueue, SpeechJobSource {
     const { state } = entry;
     entry.state = 'ended';
     entry.failure = failure;
+    this.#predictor?.end(entry, state === 'running' && failure === null && !entry.cancel.signal.aborted);
     if (state === 'waiting') this.#waiting.remove(entry);
     this.#running.delete(entry);
     if (failure !== null) this.#abort(entry);

@@ -9,6 +9,8 @@ export interface SpeechRequest {
   readonly inputType?: 'text' | 'ssml';
   /** Whose request it is; absent: one tenant for all who name none. */
   readonly tenant?: string;
+  /** `stream`, the default: somebody listens while it is made; `batch`: it is wanted when it is whole. */
+  readonly urgency?: 'stream' | 'batch';
   readonly voice: string;
   readonly language:
     | 'auto'
