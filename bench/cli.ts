@@ -7,6 +7,15 @@
  */
 const BENCHMARKS: Readonly<Record<string, readonly [file: string, what: string]>> = {
   race: ['./race/race.js', 'ours against a naive ONNX port and the reference, full size, side by side'],
+  limits: ['./limits.js', "the machine's own limits: memory bandwidth, float32 and int8 peak"],
+  concurrency: [
+    './concurrency.js',
+    'listeners in real time against their number: first packets, throughput, who ran dry',
+  ],
+  caches: ['./caches.js', 'what each cache brings to a call centre'],
+  start: ['./start.js', 'from the start of a process to its first audio byte'],
+  soak: ['./soak.js', 'whether memory stays where it is'],
+  seams: ['./seams.js', 'seams of streamed audio against its interior'],
   t2s: ['./t2s.js', 'text-to-semantic alone: load, prefill, tokens a second by rows'],
   waveform: ['./waveform.js', 'SoVITS alone: load and time of each graph'],
   encoders: ['./encoders.js', 'RoBERTa and HuBERT in float32 and int8: time, load, cosine of the features'],

@@ -1,0 +1,74 @@
+/**
+ * From the start of a process to its first audio byte: `timbre say` to a pipe, from a build of the sources, page cache warm.
+ *
+ *     npm run bench -- start [--starts N] [--data DIR --voice NAME] [--text TEXT] [--language en] [--json]
+ *
+ * On the demo model unless --data names a folder with another. Prints the median and the best of the starts, and the
+ * processor time of a whole run.
+ */
+import { execFileSync, spawn } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { environment, median, REPOSITORY, round } from './figures.js';
+
+const { values: flags } = parseArgs({
+  options: {
+    starts: { type: 'string', default: '7' },
+    data: { type: 'string' },
+    voice: { type: 'string', default: 'demo' },
+    text: { type: 'string', default: '您好。' },
+    language: { type: 'string', default: 'zh' },
+    json: { type: 'boolean', default: false },
+  },
+});
+
+const WAV_HEADER_BYTES = 44;
+mkdirSync(join(REPOSITORY, '.timbre'), { recursive: true });
+// Inside the repository, so that packages resolve; apart from dist/, which may be running.
+const build = mkdtempSync(join(REPOSITORY, '.timbre/bench-build-'));
+const dataDir = flags.data ?? mkdtempSync(join(tmpdir(), 'timbre-start-'));
+try {
+  execFileSync(join(REPOSITORY, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.build.json', '--outDir', build], {
+    cwd: REPOSITORY,
+    stdio: 'inherit',
+  });
+  cpSync(join(REPOSITORY, 'src'), build, {
+    recursive: true,
+    filter: (path) => statSync(path).isDirectory() || path.includes('/data/'),
+  });
+  // The demo model lies beside the build's parent, as beside dist/.
+  cpSync(join(REPOSITORY, 'demo-voice'), join(build, '../demo-voice'), { recursive: true });
+  await firstByte(); // imports, and warms the page cache
+  const times: number[] = [];
+  for (let start = 0; start < Number(flags.starts); start++) times.push(await firstByte());
+  const result = {
+    ...environment(),
+    voice: flags.voice,
+    first_audio_byte_median_ms: round(median(times)),
+    first_audio_byte_best_ms: round(Math.min(...times)),
+  };
+  process.stdout.write(`${flags.json ? JSON.stringify(result) : JSON.stringify(result, null, 2)}\n`);
+} finally {
+  rmSync(build, { recursive: true, force: true });
+  rmSync(join(build, '../demo-voice'), { recursive: true, force: true });
+  if (flags.data === undefined) rmSync(dataDir, { recursive: true, force: true });
+}
+
+/** Milliseconds until the first byte behind the header. */
+async function firstByte(): Promise<number> {
+  const start = performance.now();
+  const args = ['say', flags.text, '--voice', flags.voice, '--lang', flags.language, '--seed', '1', '-o', '-'];
+  const child = spawn(process.execPath, [join(build, 'cli.js'), ...args, '--data', dataDir], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let bytes = 0;
+  let firstMs = Number.NaN;
+  for await (const piece of child.stdout) {
+    bytes += (piece as Buffer).length;
+    if (bytes > WAV_HEADER_BYTES && Number.isNaN(firstMs)) firstMs = performance.now() - start;
+  }
+  if (Number.isNaN(firstMs)) throw new Error('the process made no audio');
+  return firstMs;
+}
