@@ -10,7 +10,7 @@ const FILES: Readonly<Record<MediaType, string>> = {
 };
 
 /** A compiled module, or the bytes until the first encoder has compiled them. */
-const sources = new Map<MediaType, Uint8Array | WebAssembly.Module>();
+const sources = new Map<MediaType, Parameters<typeof createEncoder>[1]>();
 
 /** An encoder with a memory of its own, for one stream; the code is read and compiled once. */
 export async function createWasmEncoder<T extends MediaType>(type: T): Promise<WasmMediaEncoder<T>> {
