@@ -11,6 +11,7 @@ import { type ModelSpec, readModelSpec } from '../models/model-spec.js';
 import { buildSovits } from '../models/sovits/sovits.js';
 import { buildSpeakerEncoder, readSpeakerEncoderSpec, type SpeakerEncoderSpec } from '../models/speaker-encoder.js';
 import { buildText2Semantic, readText2SemanticSettings, type Text2SemanticSettings } from '../models/text2semantic.js';
+import type { EncoderPrecision } from '../models/transformer-layers.js';
 import {
   type CompiledNetwork,
   type ComponentKind,
@@ -23,6 +24,7 @@ import type { ImportModelRequest, ImportProgress, ModelVersion } from './engine-
 import { checkName, type ModelRecord, type ModelStore } from './model-store.js';
 import type { Runtime } from './onnxruntime.js';
 import type { Precision } from './quality-report.js';
+import { bertCalibration, compileEncoder, hubertCalibration } from './quantise-encoder.js';
 import { quantiseText2Semantic } from './quantise-text2semantic.js';
 
 const COMPONENT_KINDS: Partial<Record<CheckpointKind, ComponentKind>> = {
@@ -178,11 +180,27 @@ function describeNetwork(
     }
     case 'hubert': {
       const settings = readHubertSpec(checkpoint, configBeside(checkpoint));
-      return fp32(settings, () => ({ hubert: buildHubert(checkpoint, settings) }));
+      const wanted = precision ?? (parametersOf(checkpoint) < SMALL_NETWORK ? 'fp32' : 'int8');
+      const build = (form: EncoderPrecision) => buildHubert(checkpoint, settings, { precision: form });
+      return {
+        settings,
+        precision: wanted,
+        compile: (runtime, folder) =>
+          compileEncoder(kind, { build, inputs: hubertCalibration, precision: wanted, runtime, folder }),
+        version: null,
+      };
     }
     case 'bert': {
       const settings = readBertSpec(checkpoint, configBeside(checkpoint));
-      return fp32(settings, () => ({ bert: buildBert(checkpoint, settings) }));
+      const wanted = precision ?? (parametersOf(checkpoint) < SMALL_NETWORK ? 'fp32' : 'int8');
+      const build = (form: EncoderPrecision) => buildBert(checkpoint, settings, { precision: form });
+      const inputs = () => bertCalibration(dirname(checkpoint.path), settings);
+      return {
+        settings,
+        precision: wanted,
+        compile: (runtime, folder) => compileEncoder(kind, { build, inputs, precision: wanted, runtime, folder }),
+        version: null,
+      };
     }
     case 'speaker-encoder': {
       const settings = readSpeakerEncoderSpec(checkpoint);
