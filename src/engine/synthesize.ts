@@ -4,6 +4,7 @@ import type { PhonemeSentence } from '../text/language.js';
 import type { CompiledLexicon } from '../text/lexicon.js';
 import type { Delivery } from '../text/ssml.js';
 import type { SemanticPiece } from './decode-tasks.js';
+import { deliveryEffects } from './delivery-effects.js';
 import type { AudioChunk, AudioMark, SynthesisRequest } from './engine-types.js';
 import { PaceControl } from './pace-control.js';
 import { type Line, Script } from './script.js';
@@ -94,16 +95,19 @@ export async function* synthesize(
         else marks.push({ name: item.name, timeMs: heard.lengthMs });
       }
       if (!utterance || line.text === null) continue;
-      const { rate, volumeDb } = line.text.delivery;
-      const ownPace = rate === 1 ? pace : pace.scaled(rate);
+      const effects = deliveryEffects(line.text.delivery);
+      const ownPace = effects.paceFactor === 1 ? pace : pace.scaled(effects.paceFactor);
       const waveform = model.waveform(
         { ...utterance, pace: ownPace, seed, sentenceIndex, playedOutMs: heard.playedOutMs },
         signal,
       );
       for await (const samples of waveform) {
         utterances.startThrough(sentenceIndex + SENTENCES_AHEAD);
-        yield chunk(volumeDb === 0 ? samples : louder(samples, volumeDb), sentenceIndex);
+        const delivered = effects.apply(samples);
+        if (delivered.length > 0) yield chunk(delivered, sentenceIndex);
       }
+      const held = effects.finish();
+      if (held.length > 0) yield chunk(held, sentenceIndex);
       if (ownPace !== pace) ownPace.release();
       previous = line.text;
       previousIndex = sentenceIndex;
@@ -159,12 +163,6 @@ function pauseAfter(sentence: SpokenText, request: SynthesisRequest, sampleRateH
 
 function silence(durationMs: number, sampleRateHz: number): Float32Array {
   return new Float32Array(Math.round((durationMs / 1000) * sampleRateHz));
-}
-
-/** Samples at another volume, within full scale. */
-function louder(samples: Float32Array, volumeDb: number): Float32Array {
-  const gain = 10 ** (volumeDb / 20);
-  return samples.map((sample) => Math.max(-1, Math.min(1, sample * gain)));
 }
 
 /** A sentence of nothing but symbols is passed over where others can be spoken. */

@@ -148,6 +148,36 @@ async function wordsOf(language: Language): Promise<Words> {
     };
   }
   const zh = await import('./zh/numbers.js');
+  if (language === 'ja') {
+    return {
+      // Figures in characters, which the Japanese front end reads by what stands around them.
+      digits: (digits) => [...digits].map((digit) => zh.digitByDigit(digit)).join('、'),
+      telephoneDigits: (digits) => zh.digitByDigit(digits),
+      cardinal: zh.cardinal,
+      decimal: (whole, part) => `${whole}.${part}`,
+      ordinal: (digits) => `${digits}番目`,
+      fraction: (above, below) => `${below}分の${above}`,
+      date: (year, month, day) => joined([year, '年'], [month, '月'], [day, '日'], ''),
+      clock: (hour, minute, second) =>
+        joined([hour, '時'], [minute === '00' ? undefined : minute, '分'], [second, '秒'], ''),
+      signs: {
+        '.': 'ドット',
+        '-': 'ハイフン',
+        '@': 'アットマーク',
+        '/': 'スラッシュ',
+        _: 'アンダーバー',
+        '+': 'プラス',
+        '#': 'シャープ',
+        '&': 'アンド',
+        '*': '米印',
+      },
+      pause: '、',
+      minus: 'マイナス',
+      plus: 'プラス',
+      and: 'と',
+      bleep: 'ピー',
+    };
+  }
   return {
     digits: (digits) => zh.digitByDigit(digits),
     telephoneDigits: (digits) => zh.digitByDigit(digits, { yao: language === 'zh' }),

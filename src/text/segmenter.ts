@@ -104,6 +104,8 @@ export class Segmenter {
   #takeCertain(): TextChunk[] {
     // White space in front opens nothing.
     if (this.#first) this.#consume(this.#buffer.length - this.#buffer.trimStart().length, false);
+    // Nothing ends, nothing to look at more closely: most pieces of a language model are one word.
+    if (this.#buffer.length < LONGEST_UNENDED && !ENDS_SOMETHING.test(this.#buffer)) return [];
     const sentences = this.#sentences(this.#atoms(this.#buffer));
     if (sentences.length < 2) return [];
     // How far the sentences are certain: behind each must stand a word, which tells that it has ended.
@@ -179,6 +181,9 @@ export class Segmenter {
 /** The opening clause has a third of this in Chinese characters, else this in letters. */
 const FIRST_LENGTH = 18;
 const MAX_HELD = 4000;
+const ENDS_SOMETHING = /[。！？!?.…\n，,；;：:、—]/;
+/** Shorter than any sentence that is cut for its length alone. */
+const LONGEST_UNENDED = 400;
 const PORTION = 200;
 
 /** The longest beginning that ends at a clause mark, else between words; behind it stays what may go on. */

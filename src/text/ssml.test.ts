@@ -228,7 +228,7 @@ describe('sayAs', () => {
         })
         .map((p) => p.join('')),
     );
-    const language = fc.constantFrom('zh', 'en', 'ko', 'yue');
+    const language = fc.constantFrom('zh', 'en', 'ja', 'ko', 'yue');
     const format = fc.constantFrom('', 'ymd', 'dmy', 'my', 'hms12', 'xyz', 'yyy');
     await fc.assert(
       fc.asyncProperty(
@@ -253,6 +253,8 @@ describe('sayAs', () => {
     ['-1,234.5', 'cardinal', 'zh', '负一千二百三十四点五'],
     ['3', 'ordinal', 'ko', '세 번째'],
     ['2024-05-20', 'date', 'ko', '2024년 5월 20일'],
+    ['14:30', 'time', 'ja', '14時30分'],
+    ['3/4', 'fraction', 'ja', '4分の3'],
     ['99/13/2024', 'date', 'zh', '99/13/2024'],
   ] as const)('%s as %s in %s: %s', async (text, how, language, expected) => {
     expect(await sayAs(text, how, '', language)).toBe(expected);
