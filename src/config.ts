@@ -83,6 +83,24 @@ export const SETTINGS = {
     '9880',
     'Port to listen on; 0 takes a free one.',
   ),
+  tlsCert: setting(
+    'TIMBRE_TLS_CERT',
+    Type.Union([Type.Null(), Type.String({ minLength: 1 })]),
+    null,
+    'PEM file of the certificate; with it and its key, only TLS 1.3 is spoken. A new one is served within seconds.',
+  ),
+  tlsKey: setting(
+    'TIMBRE_TLS_KEY',
+    Type.Union([Type.Null(), Type.String({ minLength: 1 })]),
+    null,
+    "PEM file of the certificate's private key.",
+  ),
+  allowPlainHttp: setting(
+    'TIMBRE_ALLOW_PLAIN_HTTP',
+    Type.Boolean(),
+    'false',
+    'Listen beyond the loopback address without TLS; only behind something that ends TLS.',
+  ),
   publicUrl: setting(
     'TIMBRE_PUBLIC_URL',
     Type.Union([Type.Null(), Type.String({ pattern: '^https?://[^/]+' })]),

@@ -1,3 +1,4 @@
+import type { Server as HttpsServer } from 'node:https';
 import { join } from 'node:path';
 import type { Config } from '../config.js';
 import type { ImportProgress } from '../engine/engine-types.js';
@@ -5,6 +6,8 @@ import { EnginePool } from '../engine/pool.js';
 import { AppError } from '../errors.js';
 import { buildGateway } from '../gateway/app.js';
 import { AudioStore } from '../gateway/audio-store.js';
+import { isLoopback } from '../gateway/authentication.js';
+import { loadTls, reloadTls, type TlsFiles } from '../gateway/tls.js';
 import type { EngineCatalog } from '../jobs/engine-catalog.js';
 import { InProcessSpeechQueue } from '../jobs/in-process-speech-queue.js';
 import { LoadPredictor } from '../jobs/load-predictor.js';
@@ -51,6 +54,8 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   shutdown.add({ phase: 'refuse', name: 'gateway', run: () => draining.abort() });
 
   try {
+    const tlsFiles = tlsFilesOf(config);
+    const tls = tlsFiles === null ? null : await loadTls(tlsFiles);
     const audioStore = await AudioStore.open({
       folder: join(config.dataDir, 'audio'),
       ttlMs: config.audioTtlMs,
@@ -142,6 +147,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       audioStore,
       authenticator: platform.authenticator,
       calls: platform.calls,
+      ...(tls === null ? {} : { tls }),
       metrics,
       log,
       draining: draining.signal,
@@ -149,6 +155,11 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       ...(config.referenceControl ? { control: () => void shutdown.run('/control') } : {}),
     });
     shutdown.add({ phase: 'close', name: 'gateway', run: () => closeGateway(app) });
+    if (tlsFiles !== null) {
+      // With `tls` the gateway's server is one of TLS.
+      const reloading = reloadTls(app.server as HttpsServer, tlsFiles, { log });
+      shutdown.add({ phase: 'refuse', name: 'certificates', run: () => reloading.stop() });
+    }
     const url = await listen(app, config);
     return { url, shutdown, pool };
   } catch (error) {
@@ -178,6 +189,22 @@ async function closeGateway(app: ReturnType<typeof buildGateway>): Promise<void>
 }
 
 const FLUSH_MS = 2000;
+
+/** Throws `CONFIG_INVALID` for half of a pair, and for plain HTTP beyond this machine unless that is allowed. */
+function tlsFilesOf({ tlsCert, tlsKey, host, allowPlainHttp }: Config): TlsFiles | null {
+  if (tlsCert !== null && tlsKey !== null) return { certFile: tlsCert, keyFile: tlsKey };
+  if (tlsCert !== null || tlsKey !== null) {
+    throw new AppError('CONFIG_INVALID', 'TIMBRE_TLS_CERT and TIMBRE_TLS_KEY go together; one of them is missing');
+  }
+  if (!allowPlainHttp && host !== 'localhost' && !isLoopback(host)) {
+    throw new AppError(
+      'CONFIG_INVALID',
+      `plain HTTP on ${host} would carry keys and texts in the clear; give TIMBRE_TLS_CERT and TIMBRE_TLS_KEY, or, ` +
+        'behind something that ends TLS, TIMBRE_ALLOW_PLAIN_HTTP=true',
+    );
+  }
+  return null;
+}
 
 async function listen(app: ReturnType<typeof buildGateway>, { host, port }: Config): Promise<string> {
   try {

@@ -30,6 +30,7 @@ import { registerStreamRoute } from './routes/stream.js';
 import { registerSynthesizeRoutes } from './routes/synthesize.js';
 import { WEBSOCKET_OPTIONS } from './socket.js';
 import type { TextSegmenter } from './speech-context.js';
+import type { TlsOptions } from './tls.js';
 
 export interface GatewayOptions {
   readonly config: Pick<
@@ -54,6 +55,8 @@ export interface GatewayOptions {
   readonly calls: CallLedger;
   readonly metrics: TimbreMetrics;
   readonly log: Logger;
+  /** Absent: plain HTTP. */
+  readonly tls?: TlsOptions;
   /** Aborted when the server refuses new work: `/readyz` says so, syntheses get `SHUTTING_DOWN`. */
   readonly draining: AbortSignal;
   /** For text that comes in pieces over a WebSocket. */
@@ -87,7 +90,9 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
     genReqId: requestId,
     return503OnClosing: false,
     forceCloseConnections: 'idle',
-    http: { maxHeaderSize: MAX_HEADER_BYTES },
+    ...(options.tls === undefined
+      ? { http: { maxHeaderSize: MAX_HEADER_BYTES } }
+      : { https: { ...options.tls, maxHeaderSize: MAX_HEADER_BYTES } }),
     clientErrorHandler: answerClientError,
     frameworkErrors: (error, request, reply) => void handleError(error, request, reply),
     ajv: { customOptions: { coerceTypes: false } },
@@ -107,6 +112,7 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
     reply.header('x-content-type-options', 'nosniff');
+    if (options.tls !== undefined) reply.header('strict-transport-security', 'max-age=31536000');
     if (options.draining.aborted) reply.header('connection', 'close');
   });
   const finishRequest = (request: FastifyRequest, reply: FastifyReply, status: number) => {
