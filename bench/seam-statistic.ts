@@ -1,4 +1,4 @@
-import { melSpectrogram } from '../src/audio/spectrogram.js';
+import { logMel, melDistance } from '../src/audio/mel-distance.js';
 import { fillNormal, RANDOM_STREAM } from '../src/engine/random.js';
 import type { NoiseSource, WaveformDecoder } from '../src/engine/waveform-decoder.js';
 import { WaveformStream } from '../src/engine/waveform-stream.js';
@@ -21,22 +21,30 @@ export interface SeamFigures {
   readonly melDistanceOfSeeds: { readonly mean: number; readonly least: number };
 }
 
-/** Renders every sentence as a stream and whole, with the same tokens and noise, and compares. */
-export function measureSeams(decoder: WaveformDecoder, sentences: Iterable<DemoSentence>): SeamFigures {
+/**
+ * Renders every sentence as a stream, one in `wholeEvery` also whole with the same tokens and noise, and one in four of
+ * those with other noise too; compares.
+ */
+export function measureSeams(
+  decoder: WaveformDecoder,
+  sentences: readonly DemoSentence[],
+  { wholeEvery = 1 }: { readonly wholeEvery?: number } = {},
+): SeamFigures {
   const { sampleRateHz } = decoder.spec;
   const interior: Record<Measure, number[]> = { energy: [], flux: [] };
   const seams: Record<Measure, number[]> = { energy: [], flux: [] };
   const distances: number[] = [];
   const ofSeeds: number[] = [];
-  for (const { phonemeIds, tokens, globalEmbedding, seed } of sentences) {
+  for (const [index, { phonemeIds, tokens, globalEmbedding, seed }] of sentences.entries()) {
     const sentence = { phonemeIds, globalEmbedding, noise: noiseOf(seed) };
     const { samples, seamsAt } = renderStream(decoder, sentence, tokens);
-    const whole = joined([...decoder.decodeSentence({ ...sentence, semanticTokens: tokens })]);
-    distances.push(melDistance(logMel(samples, sampleRateHz), logMel(whole, sampleRateHz)));
-    if (distances.length % SEEDS_EVERY === 1) {
-      const other = { ...sentence, semanticTokens: tokens, noise: noiseOf(seed + 1000) };
-      const otherSamples = joined([...decoder.decodeSentence(other)]);
-      ofSeeds.push(melDistance(logMel(otherSamples, sampleRateHz), logMel(whole, sampleRateHz)));
+    if (index % wholeEvery === 0) {
+      const whole = logMel(joined([...decoder.decodeSentence({ ...sentence, semanticTokens: tokens })]), sampleRateHz);
+      distances.push(melDistance(logMel(samples, sampleRateHz), whole));
+      if (distances.length % SEEDS_EVERY === 1) {
+        const other = { ...sentence, semanticTokens: tokens, noise: noiseOf(seed + 1000) };
+        ofSeeds.push(melDistance(logMel(joined([...decoder.decodeSentence(other)]), sampleRateHz), whole));
+      }
     }
     const curves = changeCurves(samples, sampleRateHz);
     const at = seamsAt.map((sample) => Math.round(sample / curves.hopSamples));
@@ -60,7 +68,7 @@ export function measureSeams(decoder: WaveformDecoder, sentences: Iterable<DemoS
     };
   };
   return {
-    streams: distances.length,
+    streams: sentences.length,
     seams: seams.flux.length,
     change: { energy: changeOf('energy'), flux: changeOf('flux') },
     melDistance: { mean: mean(distances), worst: percentile(distances, 1) },
@@ -93,49 +101,22 @@ function renderStream(
   return { samples: joined(parts), seamsAt };
 }
 
-/** Of so many sentences, one is rendered with other noise too. */
+/** Of so many sentences rendered whole, one is rendered with other noise too. */
 const SEEDS_EVERY = 4;
 
-const BANDS = 40;
-/** Below so much under the loudest nothing is heard; keeps the logarithm of silence from deciding. */
-const RANGE_DB = 60;
-const DECIBELS = 20 / Math.LN10;
 /** Frames (of 4 ms) on either side of a place that count as being there. */
 const MARGIN = 2;
-
-interface LogMel {
-  /** (bands, frames) in decibels; a frame is 16 ms around sample (frame + ½) · hop. */
-  readonly data: Float32Array;
-  readonly frames: number;
-  readonly hopSamples: number;
-}
-
-function logMel(samples: Float32Array, sampleRateHz: number): LogMel {
-  const hopSamples = Math.round(sampleRateHz / 250);
-  const length = 4 * hopSamples;
-  const options = { fftSize: length, hopSamples, windowSamples: length, sampleRateHz, bands: BANDS };
-  const { data, frames } = melSpectrogram(samples, options);
-  const loudest = data.reduce((most, value) => Math.max(most, value), Number.NEGATIVE_INFINITY);
-  const floor = loudest * DECIBELS - RANGE_DB;
-  return { data: data.map((value) => Math.max(value * DECIBELS, floor)), frames, hopSamples };
-}
-
-function melDistance(a: LogMel, b: LogMel): number {
-  let sum = 0;
-  for (let index = 0; index < a.data.length; index++) sum += Math.abs(a.data[index]! - b.data[index]!);
-  return sum / a.data.length;
-}
 
 /** How much level (8 ms against the 8 ms before) and spectrum (root mean square over bands) change at each frame. */
 function changeCurves(
   samples: Float32Array,
   sampleRateHz: number,
 ): Record<Measure, Float32Array> & { hopSamples: number } {
-  const { data, frames, hopSamples } = logMel(samples, sampleRateHz);
+  const { data, bands, frames, hopSamples } = logMel(samples, sampleRateHz);
   const energy = new Float32Array(frames);
   const flux = new Float32Array(frames);
   const peak = samples.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  const floor = peak ** 2 * 10 ** (-RANGE_DB / 10);
+  const floor = peak ** 2 * 1e-6;
   const level = (frame: number): number => {
     let sum = 0;
     for (let index = frame * hopSamples; index < (frame + 2) * hopSamples; index++) sum += (samples[index] ?? 0) ** 2;
@@ -145,7 +126,7 @@ function changeCurves(
     energy[frame] = Math.abs(level(frame) - level(frame - 2));
     let sum = 0;
     for (let at = frame; at < data.length; at += frames) sum += (data[at]! - data[at - 1]!) ** 2;
-    flux[frame] = Math.sqrt(sum / BANDS);
+    flux[frame] = Math.sqrt(sum / bands);
   }
   return { energy, flux, hopSamples };
 }

@@ -26,6 +26,7 @@ import type { Runtime } from './onnxruntime.js';
 import type { Precision } from './quality-report.js';
 import { bertCalibration, compileEncoder, hubertCalibration } from './quantise-encoder.js';
 import { quantiseText2Semantic } from './quantise-text2semantic.js';
+import { quantiseWaveform } from './quantise-waveform.js';
 
 const COMPONENT_KINDS: Partial<Record<CheckpointKind, ComponentKind>> = {
   t2s: 'text2semantic',
@@ -176,7 +177,19 @@ function describeNetwork(
     }
     case 'sovits': {
       const settings = readModelSpec(checkpoint, override ? { version: override } : {});
-      return fp32(settings, () => ({ ...buildSovits(checkpoint, settings) }), settings.version);
+      // Its generator knows 8 bits as the fewest.
+      const wanted = precision ?? (parametersOf(checkpoint) < SMALL_NETWORK ? 'fp32' : 'int8');
+      if (wanted === 'fp32') return fp32(settings, () => ({ ...buildSovits(checkpoint, settings) }), settings.version);
+      return {
+        settings,
+        precision: 'int8',
+        compile: (runtime) => {
+          const { quantization, report } = quantiseWaveform(checkpoint, settings, runtime);
+          const graphs = buildSovits(checkpoint, settings, quantization ? { quantization } : {});
+          return { graphs: { ...graphs }, quality: report };
+        },
+        version: settings.version,
+      };
     }
     case 'hubert': {
       const settings = readHubertSpec(checkpoint, configBeside(checkpoint));

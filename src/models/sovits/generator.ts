@@ -1,5 +1,5 @@
 import type { Checkpoint } from '../../checkpoint/checkpoint.js';
-import { GraphBuilder, type GraphModel, type Value } from '../../onnx/graph.js';
+import { float, GraphBuilder, type GraphModel, type Value } from '../../onnx/graph.js';
 import type { GeneratorSpec, ModelSpec, ResblockSpec } from '../model-spec.js';
 import { derived, parameter, readNormed, type SovitsBuildOptions, type SovitsContext, tensorOf } from './layers.js';
 
@@ -12,6 +12,24 @@ const LAST_SLOPE = 0.01;
  * (10 of the 11 frames of halo of the official models) and a fifth of the work, so windows over the rest need only two
  * frames of halo: windows of 50 frames cost 4 % more than the whole sentence at once (7 % in two rows) instead of 44 %.
  */
+export interface ActivationRange {
+  readonly min: number;
+  readonly max: number;
+}
+
+export interface ConvolutionRange {
+  readonly input: ActivationRange;
+  readonly output: ActivationRange;
+}
+
+/** Which convolutions are computed in int8, and over which ranges their activations are spread. */
+export interface GeneratorQuantization {
+  /** By the convolution's name in the checkpoint; both of a pair, or the pair stays in fp32. */
+  readonly ranges: ReadonlyMap<string, ConvolutionRange>;
+  /** 7 on processors whose 8-bit products overflow (AVX2 and AVX-512 without VNNI), else 8. */
+  readonly weightBits: 7 | 8;
+}
+
 export type GeneratorPart = 'head' | 'tail' | 'whole';
 
 export interface GeneratorBuildOptions extends SovitsBuildOptions {
@@ -20,6 +38,10 @@ export interface GeneratorBuildOptions extends SovitsBuildOptions {
    * kernels want. Measured at full size on one thread: v2 475 ms against 655 ms for 2 s, v2ProPlus 658 against 871 for 1.2 s.
    */
   readonly convolution?: '1d' | '2d';
+  /** Convolutions of the residual blocks to compute in int8; absent: none. Only with `2d`. */
+  readonly quantization?: GeneratorQuantization;
+  /** Adds, for every convolution of the residual blocks, outputs `PREFIX.input` and `PREFIX.output`: [smallest, largest]. */
+  readonly observe?: boolean;
 }
 
 /**
@@ -43,6 +65,8 @@ export function buildGenerator(
     spec,
     expose: new Set(options.expose),
     flat: options.convolution === '1d',
+    quantization: options.quantization ?? null,
+    observe: options.observe ?? false,
   };
   const { generator } = spec;
   const first = part === 'tail' ? 1 : 0;
@@ -92,8 +116,24 @@ export function inputRange(
   return { start, end };
 }
 
+/** Names of the convolutions that int8 knows: those of residual blocks of two, of all stages or of one. */
+export function quantizableConvolutions({ generator }: ModelSpec, stage?: number): string[] {
+  if (generator.resblockType !== '1') return [];
+  const blocks = generator.resblocks.length;
+  const stages = stage === undefined ? generator.upsamples.map((_, index) => index) : [stage];
+  return stages.flatMap((at) =>
+    generator.resblocks.flatMap(({ dilations }, block) =>
+      dilations.flatMap((_, index) =>
+        ['convs1', 'convs2'].map((list) => `dec.resblocks.${at * blocks + block}.${list}.${index}`),
+      ),
+    ),
+  );
+}
+
 interface GeneratorContext extends SovitsContext {
   readonly flat: boolean;
+  readonly quantization: GeneratorQuantization | null;
+  readonly observe: boolean;
 }
 
 function openHead(context: GeneratorContext): Value {
@@ -145,16 +185,149 @@ function doubleBlock(
   let x = input;
   block.dilations.forEach((dilation, index) => {
     const open = index === 0 ? activated : graph.leakyRelu(x, INNER_SLOPE);
-    const inner = convolution(context, open, `${prefix}.convs1.${index}`, {
-      dilation,
-      padding: samePadding(block.kernel, dilation),
-    });
-    const outer = convolution(context, graph.leakyRelu(inner, INNER_SLOPE), `${prefix}.convs2.${index}`, {
-      padding: samePadding(block.kernel, 1),
-    });
+    const first = { prefix: `${prefix}.convs1.${index}`, dilation, padding: samePadding(block.kernel, dilation) };
+    const second = { prefix: `${prefix}.convs2.${index}`, dilation: 1, padding: samePadding(block.kernel, 1) };
+    const ranges = [first, second].map((layer) => context.quantization?.ranges.get(layer.prefix));
+    const outer =
+      ranges[0] && ranges[1]
+        ? quantizedPair(context, open, [
+            { ...first, range: ranges[0] },
+            { ...second, range: ranges[1] },
+          ])
+        : watched(context, second, graph.leakyRelu(watched(context, first, open), INNER_SLOPE));
     x = graph.add(outer, x);
   });
   return x;
+}
+
+interface Layer {
+  readonly prefix: string;
+  readonly dilation: number;
+  readonly padding: number;
+}
+
+/** A convolution in fp32, whose input and output can be looked at for calibration. */
+function watched(context: GeneratorContext, layer: Layer, x: Value): Value {
+  const { graph, observe } = context;
+  const y = convolution(context, x, layer.prefix, layer);
+  if (observe) {
+    for (const [name, value] of [
+      ['input', x],
+      ['output', y],
+    ] as const) {
+      const flat = graph.reshape(value, [-1]);
+      const range = graph.concat([reduce(graph, 'ReduceMin', flat), reduce(graph, 'ReduceMax', flat)], 0);
+      graph.output(`${layer.prefix}.${name}`, range, 'float32', [2]);
+    }
+  }
+  return y;
+}
+
+function reduce(graph: GraphBuilder, opType: string, x: Value): Value {
+  return graph.op(opType, [x, graph.ints([0])], { keepdims: 1 });
+}
+
+/**
+ * Two convolutions and the leaky ReLU between them in int8: activations in 8 bits without sign, at fixed scales (so that
+ * a row does not depend on its neighbours), weights with a scale for each output channel.
+ */
+function quantizedPair(
+  context: GeneratorContext,
+  x: Value,
+  [first, second]: readonly [QuantizedLayer, QuantizedLayer],
+): Value {
+  const { graph } = context;
+  const opened = affineOf(graph, first.range.input);
+  const inner = affineOf(graph, first.range.output);
+  const between = affineOf(graph, second.range.input);
+  const closed = affineOf(graph, second.range.output);
+  const q = graph.op('QuantizeLinear', [x, opened.scale, opened.zero]);
+  const a = quantizedConvolution(context, q, opened, inner, first);
+  const b = graph.op(
+    'QLinearLeakyRelu',
+    [a, inner.scale, inner.zero, between.scale, between.zero],
+    { alpha: float(INNER_SLOPE) },
+    'com.microsoft',
+  );
+  const c = quantizedConvolution(context, b, between, closed, second);
+  return graph.op('DequantizeLinear', [c, closed.scale, closed.zero]);
+}
+
+interface QuantizedLayer extends Layer {
+  readonly range: ConvolutionRange;
+}
+
+/** The scale and zero of 8 bits without sign over a range, as constants. */
+interface Affine {
+  readonly size: number;
+  readonly scale: Value;
+  readonly zero: Value;
+}
+
+function affineOf(graph: GraphBuilder, range: ActivationRange): Affine {
+  const [low, high] = [Math.min(0, range.min), Math.max(0, range.max)];
+  const size = Math.fround(Math.max(high - low, 1e-6) / 255);
+  const zero = Math.round(-low / size);
+  return { size, scale: graph.scalar(size), zero: graph.constant(zero, 'uint8') };
+}
+
+function quantizedConvolution(
+  context: GeneratorContext,
+  x: Value,
+  input: Affine,
+  result: Affine,
+  layer: QuantizedLayer,
+): Value {
+  const { graph, checkpoint } = context;
+  const { prefix } = layer;
+  const { shape, load } = foldedWeight(context, prefix, 1);
+  const bits = context.quantization?.weightBits ?? 8;
+  let made: QuantizedWeight | null = null;
+  const weightOf = (): QuantizedWeight => {
+    made ??= quantizeRows(load(), shape[0] ?? 1, bits);
+    return made;
+  };
+  const weight = graph.weight(`${prefix}.q${bits}`, shape, () => weightOf().values, 'int8');
+  const scales = derived(context, `${prefix}.q${bits}.scale`, [shape[0] ?? 1], () => weightOf().scales);
+  const zeros = graph.constant(new Int8Array(shape[0] ?? 1), 'int8', [shape[0] ?? 1]);
+  const bias = graph.weight(
+    `${prefix}.q${bits}.bias`,
+    [shape[0] ?? 1],
+    () => {
+      const values = tensorOf(checkpoint, `${prefix}.bias`).readFloat32();
+      const { scales: steps } = weightOf();
+      return Int32Array.from(values, (value, row) => Math.round(value / (input.size * steps[row]!)));
+    },
+    'int32',
+  );
+  return graph.op(
+    'QLinearConv',
+    [x, input.scale, input.zero, weight, scales, zeros, result.scale, result.zero, bias],
+    spatial(context, 1, layer.dilation, layer.padding),
+  );
+}
+
+interface QuantizedWeight {
+  readonly values: Int8Array;
+  readonly scales: Float32Array;
+}
+
+/** Symmetric, one scale a row; 7 bits where products of 8 would overflow the kernel's 16-bit sums. */
+function quantizeRows(weights: Float32Array, rows: number, bits: 7 | 8): QuantizedWeight {
+  const largest = 2 ** (bits - 1) - 1;
+  const values = new Int8Array(weights.length);
+  const scales = new Float32Array(rows);
+  const length = weights.length / rows;
+  for (let row = 0; row < rows; row++) {
+    const part = weights.subarray(row * length, (row + 1) * length);
+    const most = part.reduce((peak, value) => Math.max(peak, Math.abs(value)), 0);
+    const scale = Math.fround(most > 0 ? most / largest : 1);
+    scales[row] = scale;
+    part.forEach((value, index) => {
+      values[row * length + index] = Math.round(value / scale);
+    });
+  }
+  return { values, scales };
 }
 
 function singleBlock(

@@ -2,8 +2,7 @@ import type { Checkpoint } from '../../checkpoint/checkpoint.js';
 import type { GraphModel } from '../../onnx/graph.js';
 import type { ModelSpec } from '../model-spec.js';
 import { buildFlow } from './flow.js';
-import { buildGenerator } from './generator.js';
-import type { SovitsBuildOptions } from './layers.js';
+import { buildGenerator, type GeneratorBuildOptions } from './generator.js';
 import { buildQuantizer } from './quantizer.js';
 import { buildStyleEncoder } from './style-encoder.js';
 import { buildTextEncoder, buildTokenEncoder } from './text-encoder.js';
@@ -24,7 +23,7 @@ export type SovitsGraphName = (typeof SPEAKING_GRAPHS)[number] | (typeof ENROLME
 export function buildSovits(
   checkpoint: Checkpoint,
   spec: ModelSpec,
-  options: SovitsBuildOptions = {},
+  options: GeneratorBuildOptions = {},
 ): Record<SovitsGraphName, GraphModel> {
   return {
     text: buildTextEncoder(checkpoint, spec, options),
