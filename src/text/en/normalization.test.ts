@@ -17,6 +17,12 @@ const READINGS: Readonly<Record<string, readonly (readonly [written: string, rea
     ['3-5 days', 'three to five days'],
     ['won 3-1', 'won three one'],
     ['a ratio of 3:2', 'a ratio of three to two'],
+    ['60%–70%, 5% - 6%', 'sixty percent to seventy percent, five percent to six percent'],
+    ['√2 is no fraction', 'the square root of two is no fraction'],
+    ['call 911, or 911', 'call nine one one, or nine one one'],
+    ['911 people', 'nine hundred eleven people'],
+    ['order A-10023', 'order A-one zero zero two three'],
+    ['on 10.0.0.1:8080', 'on ten point zero point zero point one port eight zero eight zero'],
   ],
   'ordinals and fractions': [
     ['the 22nd and 101st', 'the twenty-second and one hundred and first'],

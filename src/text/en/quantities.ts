@@ -38,6 +38,11 @@ const CODE =
 /** Emergency and service numbers: "Dial 911." but "call 300 customers". */
 const DIALLED =
   /\b(dial(?:led|ing)?|call(?:ed|ing)?)( )(\d{3,8})(?=[.,!?]|$| (?:now|for|to|if|in|and|or|immediately|at once|today)\b)/gi;
+const EMERGENCY =
+  /(?<![\w.,$€£¥#/-])(911|999|112)(?=[.,!?]?$|[.,!?]\s| (?:or|and|if|now|for|immediately|right away)\b)/g;
+/** Identifiers of letters and digits: "A-10023". */
+const LETTERED_CODE = /(?<=(?<![A-Za-z\d-])[A-Z]{1,4}-)\d{4,12}(?![\d,.-]*\d)/g;
+const PERCENT_RANGE = /(?<=\d)\s?%\s?[-~–]\s?(?=\d)/g;
 const HASH_CODE = /#\s?(\d{4,20})(?![\d,]|\.\d)/g;
 const BARE_DIGITS = /(?<![\d.,])\d{11,}(?![\d,]|\.\d)/g;
 
@@ -79,6 +84,9 @@ export function expandNumbers(text: SourceText): SourceText {
     .replace(PHONE, (number) => (isPhone(number) ? readPhone(number) : number))
     .replace(CODE, (_, words: string, digits: string) => `${words}${digitByDigit(digits)}`)
     .replace(DIALLED, (_, verb: string, space: string, digits: string) => `${verb}${space}${digitByDigit(digits)}`)
+    .replace(EMERGENCY, (_, digits: string) => digitByDigit(digits))
+    .replace(LETTERED_CODE, (digits) => digitByDigit(digits))
+    .replace(PERCENT_RANGE, ' percent to ')
     .replace(HASH_CODE, (_, digits: string) => ` number ${digitByDigit(digits)}`)
     .replace(BARE_DIGITS, (digits) => digitByDigit(digits))
     .replace(LIST_NUMBER, (_, before: string, digits: string) => `${before}${ordinal(digits)}, `)

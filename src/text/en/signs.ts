@@ -52,6 +52,8 @@ const SIGNS: readonly (readonly [RegExp, string])[] = [
   [/ ?= ?/g, ' equals '],
   [/ ?× ?/g, ' times '],
   [/ ?÷ ?/g, ' divided by '],
+  [/√ ?(?=[\w(])/g, ' the square root of '],
+  [/∞/g, ' infinity '],
   [/(?<=[a-z\d²³]) ?\+ ?(?=[a-z\d])/gi, ' plus '],
   [/(?<=[A-Za-z])\+\+/g, ' plus plus'],
   [/(?<=[A-Za-z])\+/g, ' plus'],

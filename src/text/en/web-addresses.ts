@@ -15,6 +15,7 @@ const BARE_DOMAIN = new RegExp(
 );
 const FILE_NAME = new RegExp(`(?<![A-Za-z0-9.])([A-Za-z][A-Za-z0-9_-]{0,62})\\.(${FILES})(?![A-Za-z0-9])`, 'g');
 const FILE_ENDING = /(?<![\w.])\.([a-z][a-z0-9]{1,4})\b/g;
+const HOST_AND_PORT = /(?<![\d.,])(\d{1,3}(?:\.\d{1,3}){3}):(\d{2,5})(?![\d:])/g;
 const NUMERIC_CHAIN = /(?<![\d.,])(?:v(?=\d))?\d{1,4}(?:\.\d{1,4}){2,5}(?![\d.]*\d)/gi;
 
 /**
@@ -34,6 +35,7 @@ export function expandAddresses(text: SourceText): SourceText {
     })
     .replace(FILE_NAME, (_, name: string, ending: string) => `${name} dot ${letters(ending)}`)
     .replace(FILE_ENDING, ' dot $1')
+    .replace(HOST_AND_PORT, (_, host: string, port: string) => `${host} port ${digitByDigit(port)}`)
     .replace(NUMERIC_CHAIN, (chain) => (isDate(chain) ? chain : chain.replace(/^v/i, 'v ').replaceAll('.', ' point ')));
 }
 

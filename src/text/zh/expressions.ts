@@ -50,6 +50,9 @@ function apply(rule: Rule, source: SourceText): SourceText {
 function narrowBetweenDigits(text: SourceText): SourceText {
   return text
     .replace(/[０-９]/g, (digit) => String.fromCharCode(digit.charCodeAt(0) - 0xfee0))
+    .replace(/[\u2160-\u216b\u2170-\u217b]/g, (numeral) =>
+      cardinal(String(((numeral.charCodeAt(0) - 0x2160) % 16) + 1)),
+    )
     .replace(/[㎀-㏟℉]/g, (sign) => sign.normalize('NFKC').replace('⁄', '/'))
     .replace(/(?<!\d)(\d*)([¼-¾⅐-⅞])/g, (_, whole: string, fraction: string) => {
       const [numerator, denominator] = fraction.normalize('NFKC').split('⁄');
@@ -85,6 +88,11 @@ const DATES: Rule[] = [
     pattern:
       /(?<!\d)(?<year>(?:19|20)\d{2})(?<separator>[-/.])(?<month>1[0-2]|0?[1-9])\k<separator>(?<day>3[01]|[12]\d|0?[1-9])(?![\d.-])/g,
     spell: ({ year, month, day }) => `${digitByDigit(year!)}年${cardinal(month!)}月${cardinal(day!)}日`,
+  },
+  {
+    // a month with its zero is no numerator
+    pattern: /(?<![\d/.-])0(?<month>[1-9])\/(?<day>3[01]|[12]\d|0?[1-9])(?![\d/.%-])/g,
+    spell: ({ month, day }) => `${cardinal(month!)}月${cardinal(day!)}日`,
   },
   {
     pattern: /(?<![\d/.-])(?<year>(?:19|20)\d{2})(?<separator>[-/])(?<month>1[0-2]|0[1-9])(?![\d/.=-])/g,
@@ -211,10 +219,12 @@ const COMPARISONS: Readonly<Record<string, string>> = {
   '<': '小于',
   '＜': '小于',
   '≈': '约等于',
+  '≠': '不等于',
+  '√': '根号',
   '±': '正负',
 };
 
-const COMPARED: Rule = { pattern: /[≥≧≤≦><＞＜≈±](?=\s?-?\d)/g, spell: (_, { match }) => COMPARISONS[match] };
+const COMPARED: Rule = { pattern: /[≥≧≤≦><＞＜≈≠√±](?=\s?-?\d)/g, spell: (_, { match }) => COMPARISONS[match] };
 
 const ORDINALS: Rule[] = [{ pattern: /第(?<number>0?2)(?![\d.:~-])/g, spell: () => '第二' }];
 

@@ -118,9 +118,10 @@ function telephone(number: string): string {
 
 function time(hour: string, minute: string, second: string | undefined, half = '半'): string {
   let read = `${cardinal(hour)}点`;
-  if (minute === '30') read += half;
+  const toTheSecond = second !== undefined && second !== '00';
+  if (minute === '30' && !toTheSecond) read += half;
   else if (minute !== '00') read += `${clockNumber(minute)}分`;
-  if (second && second !== '00') read += `${clockNumber(second)}秒`;
+  if (toTheSecond) read += `${clockNumber(second)}秒`;
   return read;
 }
 
