@@ -1,6 +1,8 @@
 import assert from 'node:assert';
 import { AppError } from '../errors.js';
 import type { CacheSteps, Text2SemanticSettings } from '../models/text2semantic.js';
+import type { Text2SemanticAdapter } from '../models/text2semantic-adapter.js';
+import { AdapterBatch } from './adapter-batch.js';
 import { type CacheStepsByName, KeyValueCache } from './key-value-cache.js';
 import { type BoundRun, type Session, type Tensor, tensor, zeros } from './onnxruntime.js';
 import { exponentialAt, RANDOM_STREAM, type RandomKey } from './random.js';
@@ -24,6 +26,8 @@ export interface Text2SemanticSessions {
   readonly step: Session;
   /** What one step of the int8 cache that `step` reads stands for, by layer; absent where the cache is fp32. */
   readonly cacheSteps?: readonly CacheSteps[];
+  /** Opens the graphs that take adapters, when the first row has one; absent: no row may have one. */
+  readonly adapted?: () => { readonly prefill: Session; readonly step: Session };
 }
 
 export interface RowRequest {
@@ -39,6 +43,8 @@ export interface RowRequest {
   readonly sentenceKey: number;
   /** Most tokens of the sentence; the model's own limit by default. */
   readonly maxNewTokens?: number;
+  /** Changes the network for this row alone. */
+  readonly adapterWeights?: Text2SemanticAdapter | null;
   /** Tokens to take instead of drawing: shows what a network would say after each of them. */
   readonly forcedTokens?: ArrayLike<number>;
 }
@@ -95,6 +101,13 @@ export class SemanticDecoder {
    * nobody asked for costs 10 % of a lone row's step.
    */
   readonly #fewestRows: 1 | 2;
+  #adapted: { readonly prefill: Session; readonly step: Session } | null = null;
+  /** The adapters of the rows, and runs with them; they outlive the rows until another adapter joins. */
+  #adapters: {
+    readonly batch: AdapterBatch;
+    readonly masks: Float32Array;
+    readonly runs: Map<number, BoundRun>;
+  } | null = null;
   /** Occupied slots 0 … size − 1. */
   readonly #rows: Row[] = [];
   #prefilling: Prefill | null = null;
@@ -124,10 +137,10 @@ export class SemanticDecoder {
     const { step, cacheSteps } = this.#sessions;
     this.#cacheSteps = cacheSteps ? byName(cacheSteps) : null;
     this.#fewestRows = cacheSteps ? 2 : 1;
-    const slots = Math.max(this.#fewestRows, Math.min(this.capacity, ROWS_AT_A_TIME));
+    const slots = Math.max(this.#sessions.adapted ? 2 : this.#fewestRows, Math.min(this.capacity, ROWS_AT_A_TIME));
     this.#cache = new KeyValueCache(settings, cacheSteps ? 'int8' : 'float32', slots, this.maxLength);
     this.#scratch = cacheSteps ? new KeyValueCache(settings, 'float32', 1, this.maxLength) : null;
-    const most = Math.max(this.capacity, this.#fewestRows);
+    const most = Math.max(this.capacity, 2);
     this.#tokens = new Int32Array(most);
     this.#positions = new Int32Array(most);
     this.#seqlens = new Int32Array(most);
@@ -213,10 +226,12 @@ export class SemanticDecoder {
       row.length += 1;
       longest = Math.max(longest, row.length);
     }
-    const run = Math.max(count, this.#fewestRows);
+    // Products with an adapter's matrices, which are not packed, have another kernel for a lone row as well.
+    const adapted = this.#rows.some((row) => row.adapter !== null);
+    const run = Math.max(count, adapted ? 2 : this.#fewestRows);
     if (run > count) this.#seqlens[count] = 0; // a row that sees only itself, and that nobody reads
     this.#total[0] = longest;
-    this.#stepRun(run).run();
+    (adapted ? this.#adaptedRun(run) : this.#stepRun(run)).run();
     const events = this.#rows.map((row, slot) => this.#draw(row, slot));
     for (const event of events) if (event.finished) this.removeRow(event.row);
     return events;
@@ -249,6 +264,9 @@ export class SemanticDecoder {
     this.#rows.length = 0;
     this.#sessions.step.close();
     if (this.#sessions.prefill !== this.#sessions.step) this.#sessions.prefill.close();
+    if (!this.#adapted) return;
+    this.#adapted.step.close();
+    if (this.#adapted.prefill !== this.#adapted.step) this.#adapted.prefill.close();
   }
 
   #checkRequest(request: RowRequest): void {
@@ -279,6 +297,7 @@ export class SemanticDecoder {
   #grow(): void {
     for (const run of this.#steps.values()) run.close();
     this.#steps.clear();
+    this.#dropAdapters();
     const slots = Math.min(this.capacity, this.#cache.slots + ROWS_AT_A_TIME);
     this.#cache.grow(
       slots,
@@ -314,7 +333,12 @@ export class SemanticDecoder {
     };
     const outputs = this.#scratch ? this.#scratch.bind(inputs, 0, 1) : this.#cache.bind(inputs, prefill.slot, 1);
     Object.assign(outputs, this.#headOutputs(prefill.slot, 1));
-    this.#sessions.prefill.run(inputs, outputs, []);
+    const adapter = request.adapterWeights ?? null;
+    if (adapter) {
+      const batch = new AdapterBatch([adapter], this.settings);
+      const ranks = tensor('float32', [1, adapter.rank], new Float32Array(adapter.rank).fill(1));
+      this.#openAdapted().prefill.run({ ...inputs, ...batch.inputs, adapter_ranks: ranks }, outputs, []);
+    } else this.#sessions.prefill.run(inputs, outputs, []);
     prefill.done = end;
   }
 
@@ -332,6 +356,7 @@ export class SemanticDecoder {
       key: { seed: request.seed, sentence: request.sentenceKey },
       sampling: request.sampling,
       forced: request.forcedTokens ?? null,
+      adapter: request.adapterWeights ?? null,
       history,
       maxNewTokens: Math.min(
         request.maxNewTokens ?? this.settings.earlyStopTokens,
@@ -353,22 +378,60 @@ export class SemanticDecoder {
   #stepRun(count: number): BoundRun {
     const known = this.#steps.get(count);
     if (known) return known;
+    const run = this.#prepareStep(this.#sessions.step, count, {});
+    this.#steps.set(count, run);
+    return run;
+  }
+
+  /** The run of a step in which rows have adapters, with their masks written. */
+  #adaptedRun(count: number): BoundRun {
+    const rows = this.#rows;
+    const wanted = new Set(rows.flatMap((row) => row.adapter ?? []));
+    if (!this.#adapters || [...wanted].some((adapter) => !this.#adapters?.batch.holds(adapter))) {
+      this.#dropAdapters();
+      const batch = new AdapterBatch([...wanted], this.settings);
+      const masks = new Float32Array(Math.max(this.capacity, 2) * batch.ranks);
+      this.#adapters = { batch, masks, runs: new Map() };
+    }
+    const { batch, masks, runs } = this.#adapters;
+    for (let slot = 0; slot < count; slot++) {
+      batch.mask(rows[slot]?.adapter ?? null, masks.subarray(slot * batch.ranks, (slot + 1) * batch.ranks));
+    }
+    const known = runs.get(count);
+    if (known) return known;
+    const ranks = tensor('float32', [count, batch.ranks], masks.subarray(0, count * batch.ranks));
+    const run = this.#prepareStep(this.#openAdapted().step, count, { ...batch.inputs, adapter_ranks: ranks });
+    runs.set(count, run);
+    return run;
+  }
+
+  #openAdapted(): { readonly prefill: Session; readonly step: Session } {
+    this.#adapted ??= this.#sessions.adapted?.() ?? null;
+    if (this.#adapted) return this.#adapted;
+    throw new AppError('MODEL_INVALID', 'this model was compiled without adapters; import it again');
+  }
+
+  #dropAdapters(): void {
+    for (const run of this.#adapters?.runs.values() ?? []) run.close();
+    this.#adapters = null;
+  }
+
+  #prepareStep(session: Session, count: number, more: Readonly<Record<string, Tensor>>): BoundRun {
     const inputs: Record<string, Tensor> = {
       tokens: tensor('int32', [count, 1], this.#tokens.subarray(0, count)),
       token_positions: tensor('int32', [count, 1], this.#positions.subarray(0, count)),
       seqlens: tensor('int32', [count], this.#seqlens.subarray(0, count)),
       total: tensor('int32', [1], this.#total),
     };
-    if (this.#sessions.step.inputs.some((info) => info.name === 'phonemes')) {
+    Object.assign(inputs, more);
+    if (session.inputs.some((info) => info.name === 'phonemes')) {
       inputs['phonemes'] = zeros('int32', [count, 0]);
       inputs['bert'] = zeros('float32', [count, 0, this.settings.bertWidth]);
       inputs['visible'] = tensor('int32', [1], this.#total);
     }
     const outputs = this.#cache.bind(inputs, 0, count);
     Object.assign(outputs, this.#headOutputs(0, count));
-    const run = this.#sessions.step.prepare({ inputs, outputs });
-    this.#steps.set(count, run);
-    return run;
+    return session.prepare({ inputs, outputs });
   }
 
   #headOutputs(slot: number, count: number): Record<string, Tensor> {
@@ -445,6 +508,7 @@ interface Row {
   readonly key: RandomKey;
   readonly sampling: SamplingParameters;
   readonly forced: ArrayLike<number> | null;
+  readonly adapter: Text2SemanticAdapter | null;
   readonly history: TokenHistory;
   readonly maxNewTokens: number;
   readonly promptLength: number;

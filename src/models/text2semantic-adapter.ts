@@ -1,0 +1,142 @@
+import type { Checkpoint, CheckpointTensor } from '../checkpoint/checkpoint.js';
+import { AppError } from '../errors.js';
+import { ADAPTED_PRODUCTS, type Text2SemanticSettings } from './text2semantic.js';
+
+export type AdaptedProduct = (typeof ADAPTED_PRODUCTS)[number];
+
+/** Ranks above this cost more than they bring. */
+export const MAX_ADAPTER_RANK = 16;
+
+/** A low-rank change of a text-to-semantic network: each named product adds (x · a) · b. */
+export interface Text2SemanticAdapter {
+  readonly rank: number;
+  /** By `layer.product`: a (in, rank) and b (rank, out) in the compiled network's widths, the scale of alpha within b. */
+  readonly changes: ReadonlyMap<string, { readonly a: Float32Array; readonly b: Float32Array }>;
+  readonly sizeBytes: number;
+}
+
+/** Names of the changed modules in an adapter file. */
+const MODULES: Record<AdaptedProduct, string> = {
+  qkv: 'self_attn.in_proj',
+  out: 'self_attn.out_proj',
+  inner: 'linear1',
+  outer: 'linear2',
+};
+
+const TENSOR_NAME =
+  /(?:^|\.)h\.layers\.(\d+)\.(self_attn\.in_proj|self_attn\.out_proj|linear1|linear2)(?:_weight)?\.lora_([AB])(?:\.[a-z]+)?\.weight$/;
+
+/**
+ * Reads an adapter in the layout of the PEFT library: `…h.layers.N.MODULE.lora_A.weight` (rank, in) and `lora_B.weight`
+ * (out, rank), MODULE one of `self_attn.in_proj`, `self_attn.out_proj`, `linear1`, `linear2`; any prefix, and an adapter
+ * name before `weight`. A module that is absent is not changed. `lora_alpha` in the metadata scales by alpha / rank.
+ *
+ * @throws `CHECKPOINT_UNSUPPORTED` where a tensor has another name or shape, the rank exceeds {@link MAX_ADAPTER_RANK}, or
+ * a module has only one of its two.
+ */
+export function readText2SemanticAdapter(
+  checkpoint: Checkpoint,
+  settings: Text2SemanticSettings,
+): Text2SemanticAdapter {
+  const found = new Map<string, { A?: CheckpointTensor; B?: CheckpointTensor }>();
+  for (const [name, tensor] of checkpoint.tensors) {
+    const [, layer, module, part] = TENSOR_NAME.exec(name) ?? [];
+    const product = ADAPTED_PRODUCTS.find((known) => MODULES[known] === module);
+    if (!product || Number(layer) >= settings.layers) {
+      throw unfit(checkpoint, `has a tensor "${name}" that names no layer of a network with ${settings.layers}`);
+    }
+    const key = `${layer}.${product}`;
+    found.set(key, { ...found.get(key), [part as 'A' | 'B']: tensor });
+  }
+  const rank = [...found.values()][0]?.A?.shape[0] ?? 0;
+  if (rank < 1 || rank > MAX_ADAPTER_RANK) {
+    throw unfit(checkpoint, `has rank ${rank}, expected 1 to ${MAX_ADAPTER_RANK}`);
+  }
+  const scale = alphaOf(checkpoint, rank) / rank;
+  const changes = new Map<string, { a: Float32Array; b: Float32Array }>();
+  let sizeBytes = 0;
+  for (const [key, { A, B }] of found) {
+    const product = key.slice(key.indexOf('.') + 1) as AdaptedProduct; // made of one above
+    const [inputs, outputs] = sizesOf(product, settings);
+    if (A?.shape.join() !== `${rank},${inputs}` || B?.shape.join() !== `${outputs},${rank}`) {
+      const shapes = `[${A?.shape.join(', ') ?? 'absent'}] and [${B?.shape.join(', ') ?? 'absent'}]`;
+      throw unfit(
+        checkpoint,
+        `has shapes ${shapes} in ${key}, expected [${rank}, ${inputs}] and [${outputs}, ${rank}]`,
+      );
+    }
+    const change = compiled(product, A.readFloat32(), B.readFloat32(), rank, scale, settings);
+    sizeBytes += 4 * (change.a.length + change.b.length);
+    changes.set(key, change);
+  }
+  return { rank, changes, sizeBytes };
+}
+
+/** Widths of a product in the compiled network, whose heads may be wider than the checkpoint's. */
+export function adaptedWidths(
+  product: AdaptedProduct,
+  settings: Text2SemanticSettings,
+): { readonly inputs: number; readonly outputs: number } {
+  const [inputs, outputs] = sizesOf(product, settings);
+  const own = settings.width / settings.heads;
+  return {
+    inputs: product === 'out' ? (inputs / own) * settings.headWidth : inputs,
+    outputs: product === 'qkv' ? (outputs / own) * settings.headWidth : outputs,
+  };
+}
+
+function sizesOf(product: AdaptedProduct, { width, feedForwardWidth }: Text2SemanticSettings): [number, number] {
+  switch (product) {
+    case 'qkv':
+      return [width, 3 * width];
+    case 'out':
+      return [width, width];
+    case 'inner':
+      return [width, feedForwardWidth];
+    case 'outer':
+      return [feedForwardWidth, width];
+  }
+}
+
+/** A (rank, in) and B (out, rank) turned to a (in, rank) and b (rank, out), at the compiled network's places. */
+function compiled(
+  product: AdaptedProduct,
+  A: Float32Array,
+  B: Float32Array,
+  rank: number,
+  scale: number,
+  settings: Text2SemanticSettings,
+): { a: Float32Array; b: Float32Array } {
+  const { inputs, outputs } = adaptedWidths(product, settings);
+  const own = settings.width / settings.heads;
+  const place = (index: number, widened: boolean) =>
+    widened ? Math.floor(index / own) * settings.headWidth + (index % own) : index;
+  const a = new Float32Array(inputs * rank);
+  const b = new Float32Array(rank * outputs);
+  const [storedInputs, storedOutputs] = [A.length / rank, B.length / rank];
+  for (let r = 0; r < rank; r++) {
+    for (let index = 0; index < storedInputs; index++) {
+      a[place(index, product === 'out') * rank + r] = A[r * storedInputs + index]!;
+    }
+    for (let index = 0; index < storedOutputs; index++) {
+      b[r * outputs + place(index, product === 'qkv')] = scale * B[index * rank + r]!;
+    }
+  }
+  return { a, b };
+}
+
+function alphaOf(checkpoint: Checkpoint, rank: number): number {
+  const metadata = checkpoint.data['__metadata__'];
+  const stored =
+    typeof metadata === 'object' && metadata !== null && !Array.isArray(metadata)
+      ? (metadata as Readonly<Record<string, unknown>>)['lora_alpha']
+      : undefined;
+  if (stored === undefined) return rank;
+  const alpha = Number(stored);
+  if (!Number.isFinite(alpha)) throw unfit(checkpoint, `has lora_alpha ${JSON.stringify(stored)}, expected a number`);
+  return alpha;
+}
+
+function unfit(checkpoint: Checkpoint, what: string): AppError {
+  return new AppError('CHECKPOINT_UNSUPPORTED', `adapter "${checkpoint.path}" ${what}`);
+}
