@@ -17,6 +17,7 @@ const BENCHMARKS: Readonly<Record<string, readonly [file: string, what: string]>
   soak: ['./soak.js', 'whether memory stays where it is'],
   seams: ['./seams.js', 'seams of streamed audio against its interior'],
   t2s: ['./t2s.js', 'text-to-semantic alone: load, prefill, tokens a second by rows'],
+  adapters: ['./adapters.js', 'what adapters cost a step, different ones in one batch'],
   waveform: ['./waveform.js', 'SoVITS alone: load and time of each graph'],
   encoders: ['./encoders.js', 'RoBERTa and HuBERT in float32 and int8: time, load, cosine of the features'],
   'full-size': ['./full-size.js', 'a full-size model as a server uses it: import, start, memory'],

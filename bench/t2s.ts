@@ -1,11 +1,12 @@
 /**
  * Measures text-to-semantic decoding at full size, with random weights or a checkpoint of one's own:
  *
- *     npx tsx bench/t2s.ts [CHECKPOINT] [--threads N] [--rows 1,2,4,8] [--steps N] [--json]
+ *     npm run bench -- t2s [CHECKPOINT] [--threads N] [--rows 1,2,4,8] [--precisions fp32,int8,int4] [--json]
+ *     npm run bench -- t2s --invariance 1000 [--precisions int8]   the same request alone and among 7 strangers
  *
- * A sentence has 60 phonemes and a prompt of 100 tokens, so steps run at cache lengths from 160 up. Prints load time,
- * prefill, tokens a second for each number of rows, and memory against the weights. The figures are medians of rounds
- * that take turns, since the machine is seldom alone.
+ * Prints prefill and tokens a second by precision and rows, each the median of steps that take turns with those of the
+ * other precisions, since the machine is seldom alone; beside it the fastest tenth, which neighbours disturb least. Then
+ * the longest time between two steps of seven rows while sentences are prefilled in between.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,99 +14,141 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { openCheckpoint } from '../src/checkpoint/open-checkpoint.js';
 import { openRuntime } from '../src/engine/onnxruntime.js';
-import { type RowRequest, SemanticDecoder } from '../src/engine/semantic-decoder.js';
-import { buildText2Semantic, readText2SemanticSettings } from '../src/models/text2semantic.js';
-import { writeModelFile } from '../src/onnx/model-file.js';
-import { writeWeightsFile } from '../src/onnx/weights-file.js';
-import { median, residentBytes, round } from './figures.js';
+import { PRECISIONS } from '../src/engine/quality-report.js';
+import type { RowRequest, SemanticDecoder } from '../src/engine/semantic-decoder.js';
+import { readText2SemanticSettings } from '../src/models/text2semantic.js';
+import { environment, median, quantile, residentBytes, round } from './figures.js';
 import { randomText2Semantic } from './random-checkpoint.js';
+import { benchRequest, buildDecoder } from './text2semantic-decoder.js';
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     threads: { type: 'string', default: '2' },
     rows: { type: 'string', default: '1,2,4,8' },
-    steps: { type: 'string', default: '20' },
-    rounds: { type: 'string', default: '5' },
+    precisions: { type: 'string', default: 'fp32,int8,int4' },
+    steps: { type: 'string', default: '10' },
+    rounds: { type: 'string', default: '3' },
+    invariance: { type: 'string', default: '0' },
     json: { type: 'boolean', default: false },
   },
 });
 
 const folder = mkdtempSync(join(tmpdir(), 'timbre-bench-t2s-'));
 try {
-  const figures = measure(folder, Number(flags.threads), flags.rows.split(',').map(Number), Number(flags.steps));
+  const figures = { ...environment(), ...measure(folder) };
   if (flags.json) process.stdout.write(`${JSON.stringify(figures)}\n`);
-  else for (const [name, value] of Object.entries(figures)) process.stdout.write(`${name.padEnd(24)} ${value}\n`);
+  else for (const [name, value] of Object.entries(figures)) process.stdout.write(`${name.padEnd(34)} ${value}\n`);
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
 
-function measure(
-  folder: string,
-  threads: number,
-  rowCounts: readonly number[],
-  steps: number,
-): Record<string, number | string> {
+function measure(folder: string): Record<string, number | string> {
   const checkpoint = positionals[0] === undefined ? randomText2Semantic() : openCheckpoint(positionals[0]);
   const settings = readText2SemanticSettings(checkpoint);
-  let start = performance.now();
-  const graph = buildText2Semantic(checkpoint, settings);
-  const weights = writeWeightsFile(join(folder, 'weights.safetensors'), [graph]);
-  writeModelFile(join(folder, 't2s.onnx'), graph, weights);
-  checkpoint.close();
-  const compileMs = performance.now() - start;
-
-  const runtime = openRuntime({ threads });
-  runtime.selfCheck();
-  globalThis.gc?.();
-  const before = residentBytes();
-  start = performance.now();
-  const session = runtime.createSession(join(folder, 't2s.onnx'));
-  const loadMs = performance.now() - start;
-  const decoder = new SemanticDecoder(session, settings, { rows: Math.max(...rowCounts) });
-  const loaded = residentBytes();
-
-  const prefills: number[] = [];
-  const stepMs = new Map<number, number[]>(rowCounts.map((rows) => [rows, []]));
-  const request: RowRequest = {
-    phonemeIds: Array.from({ length: 60 }, (_, index) => (index * 11) % settings.phonemeCount),
-    bertFeatures: new Float32Array(60 * settings.bertWidth).fill(0.1),
-    promptSemantic: Array.from({ length: 100 }, (_, index) => (index * 37) % settings.endToken),
-    sampling: { topK: 15, topP: 1, temperature: 1, repetitionPenalty: 1.35 },
-    seed: 1,
-    sentenceKey: 0,
-    maxNewTokens: 1000,
-  };
-  let peak = loaded;
-  for (let round = 0; round < Number(flags.rounds); round++) {
-    for (const [rows, times] of stepMs) {
-      const ids: number[] = [];
-      for (let row = 0; row < rows; row++) {
-        start = performance.now();
-        ids.push(decoder.addRow({ ...request, seed: row }).row);
-        prefills.push(performance.now() - start);
+  const runtime = openRuntime({ threads: Number(flags.threads) });
+  const rowCounts = flags.rows.split(',').map(Number);
+  const figures: Record<string, number | string> = {};
+  const decoders = PRECISIONS.filter((known) => flags.precisions.split(',').includes(known)).map((precision) => {
+    const before = residentBytes();
+    const start = performance.now();
+    const rows = Math.max(8, ...rowCounts);
+    const { decoder, weightsBytes } = buildDecoder(checkpoint, settings, { precision, runtime, folder, rows });
+    figures[`${precision}: build and load s`] = round((performance.now() - start) / 1000, 1);
+    figures[`${precision}: weights MB`] = round(weightsBytes / 1e6, 1);
+    figures[`${precision}: resident MB`] = round((residentBytes() - before) / 1e6);
+    return { precision, decoder, prefills: [] as number[], steps: new Map<number, number[]>(), gaps: [] as number[] };
+  });
+  const count = Number(flags.invariance);
+  if (count > 0) {
+    for (const { precision, decoder } of decoders) {
+      figures[`${precision}: same tokens alone and among 7`] = `${sameAmongStrangers(decoder, count)} of ${count}`;
+    }
+    return figures;
+  }
+  for (let turn = 0; turn < Number(flags.rounds); turn++) {
+    for (const rows of rowCounts) {
+      for (const { decoder, prefills, steps } of decoders) {
+        const times = steps.get(rows) ?? [];
+        steps.set(rows, times);
+        const ids = Array.from({ length: rows }, (_, seed) => {
+          const start = performance.now();
+          const { row } = decoder.addRow(benchRequest(settings, seed));
+          prefills.push(performance.now() - start);
+          return row;
+        });
+        decoder.step();
+        for (let step = 0; step < Number(flags.steps); step++) {
+          const start = performance.now();
+          decoder.step();
+          times.push(performance.now() - start);
+        }
+        for (const id of ids) decoder.removeRow(id);
       }
-      decoder.step();
-      start = performance.now();
-      for (let step = 0; step < steps && decoder.size === rows; step++) decoder.step();
-      times.push((performance.now() - start) / steps);
-      peak = Math.max(peak, residentBytes());
-      for (const id of ids) decoder.removeRow(id);
     }
   }
-  decoder.close();
-  const figures: Record<string, number | string> = {
-    'weights MB': round(weights.sizeBytes / 1e6, 1),
-    'compile ms': round(compileMs, 0),
-    'load ms': round(loadMs, 0),
-    'prefill 160 ms': round(median(prefills), 1),
-  };
-  for (const [rows, times] of stepMs) {
-    figures[`step b${rows} ms`] = round(median(times), 2);
-    figures[`tokens/s b${rows}`] = round((1000 * rows) / median(times), 0);
-    figures[`best tokens/s b${rows}`] = round((1000 * rows) / Math.min(...times), 0);
+  for (const { precision, decoder, prefills, steps, gaps } of decoders) {
+    measureGaps(decoder, gaps);
+    figures[`${precision}: prefill 160 ms`] = `${round(median(prefills), 1)}, fastest tenth ${round(quantile(prefills, 0.1), 1)}`;
+    for (const [rows, times] of steps) {
+      const [middle, fast] = [median(times), quantile(times, 0.1)];
+      figures[`${precision}: tokens/s, ${rows} rows`] =
+        `${round((1000 * rows) / middle)} (${round(middle, 2)} ms), fastest tenth ${round((1000 * rows) / fast)} (${round(fast, 2)} ms)`;
+    }
+    figures[`${precision}: step gap ms, prefill between`] = `median ${round(median(gaps), 1)}, worst ${round(Math.max(...gaps), 1)}`;
+    decoder.close();
   }
-  figures['resident / weights'] = round((loaded - before) / weights.sizeBytes, 2);
-  figures['peak / weights'] = round((peak - before) / weights.sizeBytes, 2);
+  checkpoint.close();
   return figures;
+}
+
+/** Times between two steps of seven rows, with a piece of another sentence's prefill in each. */
+function measureGaps(decoder: SemanticDecoder, gaps: number[]): void {
+  const ids = Array.from({ length: 7 }, (_, seed) => decoder.addRow(benchRequest(decoder.settings, seed)).row);
+  decoder.step();
+  for (let joining = 0; joining < 3; joining++) {
+    decoder.beginRow(benchRequest(decoder.settings, 100 + joining));
+    for (;;) {
+      const start = performance.now();
+      const event = decoder.prefill();
+      decoder.step();
+      gaps.push(performance.now() - start);
+      if (!event) continue;
+      decoder.removeRow(event.row);
+      break;
+    }
+  }
+  for (const id of ids) decoder.removeRow(id);
+}
+
+/** How many of so many random requests get the same 12 tokens alone and among seven that come and go. */
+function sameAmongStrangers(decoder: SemanticDecoder, count: number): number {
+  const { settings } = decoder;
+  const request = (index: number): RowRequest => ({
+    ...benchRequest(settings, index),
+    phonemeIds: Array.from({ length: 5 + (index % 17) }, (_, at) => (at * 13 + index * 7) % settings.phonemeCount),
+    bertFeatures: null,
+    promptSemantic: Array.from({ length: 3 + (index % 11) }, (_, at) => (at * 41 + index * 3) % settings.endToken),
+    maxNewTokens: 11,
+  });
+  const alone = Array.from({ length: count }, (_, index) => {
+    const tokens = [decoder.addRow(request(index)).token];
+    while (decoder.size > 0) for (const event of decoder.step()) tokens.push(event.token);
+    return tokens.join();
+  });
+  const together = new Map<number, { readonly index: number; readonly tokens: (number | null)[] }>();
+  let [next, same] = [0, 0];
+  while (next < count || decoder.size > 0) {
+    // One joins a step, so that every row meets others at other places and lengths.
+    if (next < count && decoder.size < 8) {
+      const event = decoder.addRow(request(next));
+      together.set(event.row, { index: next++, tokens: [event.token] });
+    }
+    for (const event of decoder.step()) {
+      const row = together.get(event.row);
+      row?.tokens.push(event.token);
+      if (row && event.finished && row.tokens.join() === alone[row.index]) same += 1;
+    }
+  }
+  return same;
 }

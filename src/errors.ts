@@ -21,6 +21,7 @@ export const ERROR_CODES = {
   LEXICON_INVALID: { status: 400, retryable: false },
   // Voices and recordings
   VOICE_NOT_FOUND: { status: 404, retryable: false },
+  ADAPTER_NOT_FOUND: { status: 404, retryable: false },
   VOICE_EXISTS: { status: 409, retryable: false },
   VOICE_INVALID: { status: 400, retryable: false },
   AUDIO_NOT_FOUND: { status: 404, retryable: false },

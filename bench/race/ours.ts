@@ -7,6 +7,7 @@ import { createEngine } from '../../src/engine/engine.js';
 import type { SynthesisRequest } from '../../src/engine/engine-types.js';
 import { ModelStore, type StoredModel } from '../../src/engine/model-store.js';
 import { openRuntime } from '../../src/engine/onnxruntime.js';
+import { openText2Semantic } from '../../src/engine/open-text2semantic.js';
 import { SemanticDecoder } from '../../src/engine/semantic-decoder.js';
 import type { VoiceProfile } from '../../src/engine/voice-profile.js';
 import { VoiceStore } from '../../src/engine/voice-store.js';
@@ -103,8 +104,8 @@ async function firstPacket(): Promise<HeatResult> {
 function openDecoder(stored: StoredModel): SemanticDecoder {
   const { text2semantic } = stored.manifests;
   if (!text2semantic) throw new Error('the model has no text-to-semantic');
-  const session = store.components.createSession(text2semantic, 'text2semantic', runtime);
-  return new SemanticDecoder(session, text2semantic.settings as Text2SemanticSettings, {
+  const sessions = openText2Semantic(store.components, text2semantic, runtime);
+  return new SemanticDecoder(sessions, text2semantic.settings as Text2SemanticSettings, {
     rows: MAX_ROWS,
     maxLength: 1024,
   });

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { AppError } from '../errors.js';
+import { addAdapterCommands } from './adapter.js';
 import { addAdminCommands } from './admin.js';
 import { addAuditCommands } from './audit.js';
 import type { CliContext } from './context.js';
@@ -55,6 +56,7 @@ function buildProgram(context: CliContext): Command {
   addSayCommand(program, context);
   addServeCommand(program, context, runCli);
   addModelCommands(program, context);
+  addAdapterCommands(program, context);
   addVoiceCommands(program, context);
   addAdminCommands(program, context);
   addKeysCommands(program, context);

@@ -1,9 +1,14 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { randomText2Semantic } from '../../test/fixtures/random-text2semantic.js';
 import type { Checkpoint, CheckpointTensor } from '../checkpoint/checkpoint.js';
+import { writeSafetensors } from '../checkpoint/safetensors-writer.js';
 import { ADAPTED_PRODUCTS, buildText2Semantic, readText2SemanticSettings } from '../models/text2semantic.js';
 import { readText2SemanticAdapter, type Text2SemanticAdapter } from '../models/text2semantic-adapter.js';
 import { encodeModel } from '../onnx/model-file.js';
+import { AdapterStore } from './adapter-store.js';
 import { openRuntime } from './onnxruntime.js';
 import { fillNormal, RANDOM_STREAM } from './random.js';
 import { type RowEvent, type RowRequest, SemanticDecoder } from './semantic-decoder.js';
@@ -192,5 +197,31 @@ describe('adapters by row', () => {
     ],
   ])('refuse %s', (_, file, message) => {
     expect(() => readText2SemanticAdapter(file(), settings)).toThrow(message);
+  });
+});
+
+describe('the store of adapters', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'timbre-adapters-'));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  it('keeps files by name, reads each once, and names those there are when one is missing', async () => {
+    const path = join(folder, 'trained.safetensors');
+    const entries = [...adapterFile(1, 8).tensors].map(([name, tensor]) => ({
+      name,
+      dtype: 'F32' as const,
+      shape: tensor.shape,
+      load: () => tensor.readFloat32(),
+    }));
+    await writeSafetensors(path, entries);
+    const store = new AdapterStore(folder);
+    expect(() => store.load('sad', settings)).toThrow(/none has been added yet/);
+    store.add('sad', path, settings);
+    expect(store.names()).toEqual(['sad']);
+    expect(store.load('sad', settings)).toMatchObject({ rank: 8 });
+    expect(store.load('sad', settings)).toBe(store.load('sad', settings));
+    expect(() => store.load('glad', settings)).toThrow(expect.objectContaining({ code: 'ADAPTER_NOT_FOUND' }));
+    expect(() => store.add('../x', path, settings)).toThrow(expect.objectContaining({ code: 'REQUEST_INVALID' }));
+    store.remove('sad');
+    expect(store.names()).toEqual([]);
   });
 });

@@ -1,4 +1,5 @@
 import type { Text2SemanticSettings } from '../models/text2semantic.js';
+import type { AdapterStore } from './adapter-store.js';
 import type { ComponentStore } from './component-store.js';
 import { DEFAULT_LIMITS, DecodeScheduler, type RowUrgency, type WaitingSentence } from './decode-scheduler.js';
 import { LoadedCache } from './loaded-cache.js';
@@ -73,6 +74,7 @@ interface Decoding {
 export function decodeTasks(
   store: ComponentStore,
   runtime: Runtime,
+  adapters: AdapterStore,
 ): { readonly methods: TaskMethods; readonly step: () => boolean } {
   const loaded = new LoadedCache<Decoding>(MAX_LOADED_MODELS, ({ decoder }) => decoder.close());
   const spent = { stepCount: 0, tokenCount: 0, stepSeconds: 0, prefillSeconds: 0 };
@@ -99,7 +101,9 @@ export function decodeTasks(
       if (!sentence) {
         sentence = scheduler.next();
         if (!sentence) return;
-        decoder.beginRow(sentence.call);
+        const { adapter } = sentence.call;
+        const adapterWeights = adapter === null ? null : adapters.load(adapter, decoder.settings);
+        decoder.beginRow({ ...sentence.call, adapterWeights });
         decoding.prefilling = sentence;
       }
       const event = decoder.prefill();

@@ -240,7 +240,11 @@ function compileText2Semantic(
   runtime: Runtime,
   folder: string,
 ): CompiledNetwork {
-  const whole = { text2semantic: buildText2Semantic(checkpoint, settings) };
+  // Graphs with adapters share the weights; their sessions are opened when the first row has an adapter.
+  const whole = {
+    text2semantic: buildText2Semantic(checkpoint, settings),
+    'text2semantic-adapters': buildText2Semantic(checkpoint, settings, { adapters: true }),
+  };
   if (precision === 'fp32') return { graphs: whole };
   const quantised = quantiseText2Semantic(checkpoint, settings, { precision, runtime, folder });
   if (quantised) return { graphs: quantised.graphs, quality: quantised.report };

@@ -1,4 +1,5 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { AdapterStore } from './adapter-store.js';
 import { analysisTasks } from './analysis-tasks.js';
 import { ComponentStore } from './component-store.js';
 import { decodeTasks } from './decode-tasks.js';
@@ -28,7 +29,7 @@ const runtime = openRuntime({ threads });
 
 switch (role) {
   case 'decode': {
-    const { methods, step } = decodeTasks(store, runtime);
+    const { methods, step } = decodeTasks(store, runtime, new AdapterStore(dataDir));
     await serveTasks(port, methods, step);
     break;
   }

@@ -27,7 +27,7 @@ export interface StoredModel extends ModelRecord {
 const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 /** Throws `REQUEST_INVALID` unless `name` may name a model or a voice: it becomes a file name. */
-export function checkName(what: 'model' | 'voice' | 'lexicon', name: string): void {
+export function checkName(what: 'model' | 'voice' | 'lexicon' | 'adapter', name: string): void {
   if (NAME_PATTERN.test(name)) return;
   throw new AppError(
     'REQUEST_INVALID',

@@ -13,7 +13,11 @@ export function openText2Semantic(
 ): Text2SemanticSessions {
   if (manifest.graphs['text2semantic']) {
     const whole = store.createSession(manifest, 'text2semantic', runtime);
-    return { prefill: whole, step: whole };
+    const adapted = () => {
+      const session = store.createSession(manifest, 'text2semantic-adapters', runtime);
+      return { prefill: session, step: session };
+    };
+    return { prefill: whole, step: whole, adapted };
   }
   return {
     prefill: store.createSession(manifest, 'prefill', runtime),
@@ -22,6 +26,10 @@ export function openText2Semantic(
       join(store.folderOf(manifest.digest), manifest.weightsFile),
       manifest.settings as Text2SemanticSettings,
     ),
+    adapted: () => ({
+      prefill: store.createSession(manifest, 'prefill-adapters', runtime),
+      step: store.createSession(manifest, 'step-adapters', runtime),
+    }),
   };
 }
 

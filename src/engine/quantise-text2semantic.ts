@@ -20,7 +20,7 @@ import { type RowRequest, SemanticDecoder, type Text2SemanticSessions } from './
 
 /** The graphs of a text-to-semantic network in a lower precision, and what that costs. */
 export interface QuantisedText2Semantic {
-  readonly graphs: { readonly prefill: GraphModel; readonly step: GraphModel };
+  readonly graphs: Readonly<Record<'prefill' | 'step' | 'prefill-adapters' | 'step-adapters', GraphModel>>;
   readonly report: QualityReport;
 }
 
@@ -155,6 +155,12 @@ function buildParts(
   return {
     prefill: buildText2Semantic(checkpoint, settings, { part: 'prefill', precision: prefill }),
     step: buildText2Semantic(checkpoint, settings, { part: 'step', precision: step }),
+    'prefill-adapters': buildText2Semantic(checkpoint, settings, {
+      part: 'prefill',
+      precision: prefill,
+      adapters: true,
+    }),
+    'step-adapters': buildText2Semantic(checkpoint, settings, { part: 'step', precision: step, adapters: true }),
   };
 }
 

@@ -71,9 +71,19 @@ export async function* synthesize(
     if (!phonemes) return null;
     const spokenBy = (await control.voiceFor?.(text.delivery)) ?? voice;
     const bertFeatures = await model.bertFeatures(phonemes, signal, request.tenant);
-    const { tenant = '' } = request;
+    const { tenant = '', adapter = null } = request;
     const { playedOutMs } = heard;
-    const input = { voice: spokenBy, phonemes, bertFeatures, sampling, seed, sentenceIndex, tenant, playedOutMs };
+    const input = {
+      voice: spokenBy,
+      phonemes,
+      bertFeatures,
+      sampling,
+      seed,
+      sentenceIndex,
+      tenant,
+      adapter,
+      playedOutMs,
+    };
     return { voice: spokenBy, phonemes, semanticTokens: startReading(model.semanticTokens(input, signal)) };
   };
   const utterances = new WorkAhead(script, prepare);

@@ -1,0 +1,79 @@
+import { join } from 'node:path';
+import type { Checkpoint } from '../src/checkpoint/checkpoint.js';
+import type { Runtime } from '../src/engine/onnxruntime.js';
+import type { Precision } from '../src/engine/quality-report.js';
+import { type RowRequest, SemanticDecoder, type Text2SemanticSessions } from '../src/engine/semantic-decoder.js';
+import type { SessionOptions } from '../src/engine/session.js';
+import {
+  buildText2Semantic,
+  type Text2SemanticOptions,
+  type Text2SemanticPrecision,
+  type Text2SemanticSettings,
+} from '../src/models/text2semantic.js';
+import { writeModelFile } from '../src/onnx/model-file.js';
+import { writeWeightsFile } from '../src/onnx/weights-file.js';
+
+/**
+ * A decoder over graphs written into `folder`, as an import would write them but without calibration: the cache's steps are
+ * the same everywhere, which changes results and no time.
+ */
+export function buildDecoder(
+  checkpoint: Checkpoint,
+  settings: Text2SemanticSettings,
+  options: {
+    readonly precision: Precision;
+    readonly runtime: Runtime;
+    readonly folder: string;
+    readonly rows: number;
+    readonly session?: SessionOptions;
+  },
+): { readonly decoder: SemanticDecoder; readonly weightsBytes: number } {
+  const { precision, runtime, folder } = options;
+  const flat = new Float32Array(settings.heads * settings.headWidth).fill(0.04);
+  const steps = { keys: flat, values: flat };
+  const formats = {
+    prefill: { format: () => 'column7', cacheSteps: null },
+    step: {
+      format: (layer: number) => (layer === settings.layers ? 'int8' : (precision as 'int8' | 'int4')),
+      cacheSteps: () => steps,
+    },
+  } satisfies Record<string, Text2SemanticPrecision>;
+  let weightsBytes = 0;
+  const open = (name: string, graph: Text2SemanticOptions) => {
+    const model = buildText2Semantic(checkpoint, settings, graph);
+    const weights = writeWeightsFile(join(folder, `${precision}-${name}.safetensors`), [model]);
+    weightsBytes += weights.sizeBytes;
+    writeModelFile(join(folder, `${precision}-${name}.onnx`), model, weights);
+    return runtime.createSession(join(folder, `${precision}-${name}.onnx`), options.session);
+  };
+  const parts = (adapters: boolean): Pick<Text2SemanticSessions, 'prefill' | 'step'> => {
+    const suffix = adapters ? '-adapters' : '';
+    if (precision === 'fp32') {
+      const whole = open(`whole${suffix}`, { adapters });
+      return { prefill: whole, step: whole };
+    }
+    return {
+      prefill: open(`prefill${suffix}`, { part: 'prefill', precision: formats.prefill, adapters }),
+      step: open(`step${suffix}`, { part: 'step', precision: formats.step, adapters }),
+    };
+  };
+  const sessions: Text2SemanticSessions = {
+    ...parts(false),
+    ...(precision !== 'fp32' && { cacheSteps: Array.from({ length: settings.layers }, () => steps) }),
+    adapted: () => parts(true),
+  };
+  return { decoder: new SemanticDecoder(sessions, settings, { rows: options.rows, maxLength: 1024 }), weightsBytes };
+}
+
+/** 60 phonemes after a prompt of 100 tokens, so that steps run at cache lengths from 160 up. */
+export function benchRequest(settings: Text2SemanticSettings, seed: number): RowRequest {
+  return {
+    phonemeIds: Array.from({ length: 60 }, (_, index) => (index * 11) % settings.phonemeCount),
+    bertFeatures: new Float32Array(60 * settings.bertWidth).fill(0.1),
+    promptSemantic: Array.from({ length: 100 }, (_, index) => (index * 37) % settings.endToken),
+    sampling: { topK: 15, topP: 1, temperature: 1, repetitionPenalty: 1.35 },
+    seed,
+    sentenceKey: 0,
+    maxNewTokens: 800,
+  };
+}

@@ -1,0 +1,45 @@
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { AdapterStore } from '../engine/adapter-store.js';
+import { DEMO_MODEL } from '../engine/demo-voice.js';
+import { ModelStore } from '../engine/model-store.js';
+import { AppError } from '../errors.js';
+import type { Text2SemanticSettings } from '../models/text2semantic.js';
+import type { CliContext } from './context.js';
+import { addEngineFlags, configFromFlags, type EngineFlags } from './with-engine.js';
+
+interface AddFlags extends EngineFlags {
+  readonly model: string;
+}
+
+/** `timbre adapter add|list|remove`. */
+export function addAdapterCommands(program: Command, context: CliContext): void {
+  const adapter = program.command('adapter').description('adapters (LoRA) that change how a voice reads, by request');
+  const storeOf = (flags: EngineFlags) => new AdapterStore(configFromFlags(context, flags).dataDir);
+
+  addEngineFlags(
+    adapter
+      .command('add')
+      .description('keep a text-to-semantic adapter of rank 1 to 16')
+      .argument('<name>', 'what requests will call it')
+      .argument('<file>', 'safetensors in the layout of PEFT: …h.layers.N.MODULE.lora_A.weight and lora_B.weight')
+      .option('-m, --model <name>', 'model that it must fit', DEMO_MODEL),
+  ).action((name: string, file: string, flags: AddFlags) => {
+    const { manifests } = new ModelStore(configFromFlags(context, flags).dataDir).load(flags.model);
+    const settings = manifests.text2semantic?.settings as Text2SemanticSettings | undefined;
+    if (!settings) throw new AppError('MODEL_INVALID', `model "${flags.model}" has no text-to-semantic network`);
+    storeOf(flags).add(name, resolve(file), settings);
+    context.stdout.write(`added ${name}\n`);
+  });
+
+  addEngineFlags(adapter.command('list').description('list the adapters there are')).action((flags: EngineFlags) => {
+    for (const name of storeOf(flags).names()) context.stdout.write(`${name}\n`);
+  });
+
+  addEngineFlags(adapter.command('remove').description('forget an adapter').argument('<name>', 'its name')).action(
+    (name: string, flags: EngineFlags) => {
+      storeOf(flags).remove(name);
+      context.stdout.write(`removed ${name}\n`);
+    },
+  );
+}
