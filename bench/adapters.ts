@@ -9,7 +9,11 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { openRuntime } from '../src/engine/onnxruntime.js';
 import type { Precision } from '../src/engine/quality-report.js';
-import { ADAPTED_PRODUCTS, readText2SemanticSettings, type Text2SemanticSettings } from '../src/models/text2semantic.js';
+import {
+  ADAPTED_PRODUCTS,
+  readText2SemanticSettings,
+  type Text2SemanticSettings,
+} from '../src/models/text2semantic.js';
 import { adaptedWidths, type Text2SemanticAdapter } from '../src/models/text2semantic-adapter.js';
 import { environment, median, quantile, round } from './figures.js';
 import { randomText2Semantic } from './random-checkpoint.js';

@@ -89,13 +89,15 @@ function measure(folder: string): Record<string, number | string> {
   }
   for (const { precision, decoder, prefills, steps, gaps } of decoders) {
     measureGaps(decoder, gaps);
-    figures[`${precision}: prefill 160 ms`] = `${round(median(prefills), 1)}, fastest tenth ${round(quantile(prefills, 0.1), 1)}`;
+    figures[`${precision}: prefill 160 ms`] =
+      `${round(median(prefills), 1)}, fastest tenth ${round(quantile(prefills, 0.1), 1)}`;
     for (const [rows, times] of steps) {
       const [middle, fast] = [median(times), quantile(times, 0.1)];
       figures[`${precision}: tokens/s, ${rows} rows`] =
         `${round((1000 * rows) / middle)} (${round(middle, 2)} ms), fastest tenth ${round((1000 * rows) / fast)} (${round(fast, 2)} ms)`;
     }
-    figures[`${precision}: step gap ms, prefill between`] = `median ${round(median(gaps), 1)}, worst ${round(Math.max(...gaps), 1)}`;
+    figures[`${precision}: step gap ms, prefill between`] =
+      `median ${round(median(gaps), 1)}, worst ${round(Math.max(...gaps), 1)}`;
     decoder.close();
   }
   checkpoint.close();
