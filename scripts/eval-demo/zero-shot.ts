@@ -1,7 +1,7 @@
 import { concatenate } from '../../src/audio/crossfade.js';
 import { resampleHighQuality } from '../../src/audio/resample.js';
 import { SAMPLE_RATE_HZ } from './cepstra.js';
-import { type ColourShift, colourOf, colourShift, distance, envelopeOf } from './colour.js';
+import { type Colour, type ColourShift, colourOf, colourShift, distance, envelopeOf } from './colour.js';
 import type { DemoModel } from './demo-model.js';
 import { findRecordings, findSyllables } from './recordings.js';
 import { HELD_OUT_PROMPTS, MANDARIN } from './texts.js';
@@ -23,7 +23,7 @@ interface NewSpeaker {
 }
 
 const REFERENCE_SECONDS = 5;
-const RECORDINGS = 30;
+const RECORDINGS = 16;
 const SENTENCES = 10;
 const PAUSE = new Float32Array(0.05 * SAMPLE_RATE_HZ);
 
@@ -33,6 +33,7 @@ const PAUSE = new Float32Array(0.05 * SAMPLE_RATE_HZ);
  */
 export async function zeroShot(model: DemoModel, folder: string, quick: boolean): Promise<ZeroShotFigures[]> {
   const figures: ZeroShotFigures[] = [];
+  const usual = new Map<readonly Float32Array[], Colour>();
   for (const [index, speaker] of (await newSpeakers(folder)).entries()) {
     const { language } = speaker;
     const name = `new-${index}`;
@@ -50,7 +51,9 @@ export async function zeroShot(model: DemoModel, folder: string, quick: boolean)
     const wanted = colourOf(speaker.recordings);
     const far = (samples: Float32Array) => distance(envelopeOf([samples]), wanted.envelope);
     const right = made.filter((samples, at) => far(samples) < far(madeUsual[at]!)).length;
-    const shift = colourShift(colourOf(speaker.usual), wanted, colourOf(madeUsual), colourOf(made));
+    const from = usual.get(speaker.usual) ?? colourOf(speaker.usual);
+    usual.set(speaker.usual, from);
+    const shift = colourShift(from, wanted, colourOf(madeUsual), colourOf(made));
     figures.push({ speaker: speaker.name, language, ...shift, nearer: { right, total: texts.length } });
   }
   return figures;

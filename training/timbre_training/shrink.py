@@ -5,7 +5,6 @@ hears in real utterances), so that training can go on instead of starting again.
 """
 
 import argparse
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .continuation import continuation_of
+from .continuation import continuation_of, write_continuation
 from .dataset import Dataset, read_dataset
 from .evaluate import Voice, read_voice
 from .export import write_half_encoder, write_sovits, write_text2semantic
@@ -128,12 +127,13 @@ def shrink_voice(voice: Voice, chosen: list[Utterance], dataset: Dataset, tokens
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--voice", type=Path, required=True, help="exported folder with continue.safetensors")
+    parser.add_argument("--continuation", type=Path, help="its continue.safetensors, where that lies elsewhere")
     parser.add_argument("--data", type=Path, required=True, help="prepared folder with utterances")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
     torch.manual_seed(0)
     dataset, utterances = read_dataset(arguments.data), read_utterances(arguments.data)
-    more = continuation_of(arguments.voice, None)
+    more = continuation_of(arguments.voice, arguments.continuation)
     voice = read_voice(arguments.voice, None)
     chosen = chosen_utterances(utterances)
     features = pair_features(voice.encoder, chosen, dataset.audio, torch.device("cpu"))
@@ -145,7 +145,7 @@ def main() -> None:
     write_half_encoder(arguments.output / "token-encoder", narrow.encoder)
     write_sovits(arguments.output / "s2.pth", narrow.sovits, 0)
     write_text2semantic(arguments.output / "s1.ckpt", narrow.text2semantic, 0)
-    shutil.copy(arguments.voice / "continue.safetensors", arguments.output)
+    write_continuation(arguments.output / "continue.safetensors", more)
 
 
 if __name__ == "__main__":
