@@ -149,7 +149,7 @@ const UNITS =
   'km/h|km²|km|kg|kPa|kHz|kWh|kW|kB|KB|KG|cm²|cm|mm|ml|mL|mg|mAh|mA|ms|min|mph|mol|m/s|m²|m³|m|MB|MHz|Mbps|MPa|MW|g|GB|GHz|Gbps|TB|Hz|dB|db|s|h|V|W|A|L|°C|°F|℃|℉|bps|fps|rpm|nm|μm|Ω|kcal|cal|ft|lb|oz';
 /** In this order: a number with its sign and unit, Han, kana, hangul, Latin (letters with marks between them), any other character. */
 const RUN = new RegExp(
-  `(?<number>(?:(?<!\\p{Script=Latin})(?:HK|US|NT|AU|CA|[ACS])\\$|[$€£¥￥₩#]|(?<![\\p{L}\\p{N}])[+\\-−±~～])?[\\p{N}]+(?:[.,:/：][\\p{N}]+)*(?:\\s?(?:${UNITS})(?![\\p{Script=Latin}\\p{N}]))?)` +
+  `(?<number>(?:(?<!\\p{Script=Latin})(?:HK|US|NT|AU|CA|[ACS])\\$|[$€£¥￥₩#]|(?<![\\p{L}\\p{N}])[+\\-−±~～])?[\\p{N}]+(?:[.,:/：][\\p{N}]+)*(?:\\s?(?:${UNITS})(?![\\p{Script=Latin}\\p{N}])|(?<=[$€£¥￥]\\p{N}{1,12}(?:\\.\\p{N}{1,6})?)[KMB](?![\\p{Script=Latin}\\p{N}]))?)` +
     '|(?<han>[\\p{Script=Han}]+)' +
     '|(?<kana>[\\p{Script=Hiragana}\\p{Script=Katakana}ー゛゜ｰﾞﾟ]+)' +
     '|(?<hangul>[\\p{Script=Hangul}]+)' +

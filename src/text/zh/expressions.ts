@@ -188,6 +188,11 @@ const TELEPHONES: Rule[] = [
 
 const MONEY: Rule[] = [
   {
+    // $3.5M
+    pattern: /(?<=[$€£¥￥])(?<number>\d{1,12}(?:\.\d{1,6})?)(?<scale>[KMB])(?![A-Za-z\d])/g,
+    spell: ({ number, scale }) => String(Math.round(Number(number) * SCALES[scale!]!)),
+  },
+  {
     pattern: new RegExp(
       `(?<![A-Za-z])(?<currency>${CURRENCY_PATTERN})\\s?(?<sign>-?)(?<first>${NUMBER})\\s?(?<firstUnit>${MULTIPLIER})?(?:[-~](?:${CURRENCY_PATTERN})?(?<second>${NUMBER})\\s?(?<secondUnit>${MULTIPLIER})?)?(?!\\.?\\d)(?=(?<said>${MONEY_WORD})?)`,
       'g',
@@ -208,6 +213,8 @@ const MONEY: Rule[] = [
       `${two(price(number!))}${multiplier ?? ''}${CURRENCY_NAMES.get(currency!)}`,
   },
 ];
+
+const SCALES: Readonly<Record<string, number>> = { K: 1e3, M: 1e6, B: 1e9 };
 
 const COMPARISONS: Readonly<Record<string, string>> = {
   '≥': '大于等于',
