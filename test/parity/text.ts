@@ -62,7 +62,7 @@ const IDENTICAL_KOREAN = 0.93;
 const IDENTICAL_JAPANESE = 0.9;
 const PHONEMES_JAPANESE = 0.98;
 /** Share of polyphone targets that must be right. */
-const POLYPHONES_RIGHT = 0.9;
+const POLYPHONES_RIGHT = 0.95;
 
 /**
  * Compares the text front end with a folder of reference data (`text/` inside it, or the folder itself). Files that are

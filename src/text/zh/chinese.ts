@@ -2,6 +2,7 @@ import type { FixedReading, LanguagePhonemes, SpokenUnit, SymbolVersion } from '
 import { SourceText } from '../source-text.js';
 import { applyErhua } from './erhua.js';
 import { normalizeChinese, normalizeWithPauses } from './normalization.js';
+import { SentenceContext } from './polyphone-model.js';
 import { resolvePolyphones } from './polyphones.js';
 import { segmentWords } from './segmentation.js';
 import {
@@ -31,6 +32,7 @@ export function chinesePhonemes(
 ): LanguagePhonemes {
   const { normalizedText, pauseSymbol } = normalizeWithPauses(SourceText.of(text));
   const fixed = fixedReadings(normalizedText, options.readings ?? []);
+  const context = new SentenceContext(normalizedText.text);
   const phonemes: string[] = [];
   const word2ph: number[] = [];
   const units: SpokenUnit[] = [];
@@ -38,7 +40,7 @@ export function chinesePhonemes(
   for (const match of normalizedText.text.matchAll(/[^!?…,.-]*[!?…,.-]|[^!?…,.-]+$/g)) {
     const segment = match[0];
     const words = segmentWords(segment);
-    const decided = resolvePolyphones(segment, words);
+    const decided = resolvePolyphones(segment, words, (index) => context.readingAt(match.index + index));
     let begin = 0;
     for (const { word, tag } of mergeForSandhi(words)) {
       const offset = begin;

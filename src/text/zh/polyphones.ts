@@ -1,5 +1,6 @@
 import { correctedReadings } from './corrected-words.js';
 import { frequencyOf, getDictionary } from './dictionary.js';
+import { isPolyphone, type ModelReading, SentenceContext } from './polyphone-model.js';
 import {
   COMMON_WORD_SURNAMES,
   KNOWN_NAMES,
@@ -19,7 +20,11 @@ import type { TaggedWord } from './tagger.js';
  * `words` are the segment's words before they are merged for sandhi. Not from upstream, which without its neural model
  * reads 84 % of the reference's polyphone targets right.
  */
-export function resolvePolyphones(segment: string, words: readonly TaggedWord[]): ReadonlyMap<number, Syllable> {
+export function resolvePolyphones(
+  segment: string,
+  words: readonly TaggedWord[],
+  context: (index: number) => ModelReading | undefined = segmentContext(segment),
+): ReadonlyMap<number, Syllable> {
   const resolved = new Map<number, Syllable>();
   let begin = 0;
   words.forEach((current, i) => {
@@ -35,10 +40,58 @@ export function resolvePolyphones(segment: string, words: readonly TaggedWord[])
         contextReading(segment, at, trusted);
       if (reading !== undefined && !(corrections && resolved.has(at))) resolved.set(at, reading);
     }
+    if (corrections === undefined) {
+      for (const [index, reading] of modelReadings(word, (index) => context(begin + index))) {
+        if (!resolved.has(begin + index)) resolved.set(begin + index, reading);
+      }
+    }
     begin += word.length;
   });
   return resolved;
 }
+
+function segmentContext(segment: string): (index: number) => ModelReading | undefined {
+  const sentence = new SentenceContext(segment);
+  return (index) => sentence.readingAt(index);
+}
+
+/** Where the model is less sure than this, a character has its usual reading. */
+const SURE = 0.6;
+
+/** Readings of a word's characters where the context model has others than the tables: of no phrase, and of no rule. */
+function modelReadings(
+  word: string,
+  context: (index: number) => ModelReading | undefined,
+): (readonly [number, Syllable])[] {
+  const found: (readonly [number, Syllable])[] = [];
+  let usual: readonly Syllable[] | undefined;
+  for (let index = 0; index < word.length; index++) {
+    const character = word[index]!;
+    if (!isPolyphone(character) || LEFT_TO_RULES.has(character) || POLYPHONE_RULES.has(character)) continue;
+    if (isInPhrase(word, index)) continue;
+    const model = context(index);
+    if (model === undefined) continue;
+    usual ??= readWord(word);
+    if (model.confidence >= SURE && model.reading !== usual[index]) found.push([index, model.reading]);
+  }
+  return found;
+}
+
+/** Whether the phrase table knows the character's reading as part of this word: 发 in 理发店. */
+function isInPhrase(word: string, index: number): boolean {
+  for (let start = Math.max(0, index - 3); start <= index; start++) {
+    const last = Math.min(word.length, start + LONGEST_PHRASE);
+    for (let end = Math.max(index + 1, start + 2); end <= last; end++) {
+      if (isPhrase(word.slice(start, end))) return true;
+    }
+  }
+  return false;
+}
+
+const LONGEST_PHRASE = 8;
+
+/** Particles, affixes and 一 不, which grammar and tone sandhi decide. */
+const LEFT_TO_RULES: ReadonlySet<string> = new Set('一不的地得了着过儿子头们么吗呢吧啊上下里来去');
 
 /** How far rules may look to either side. */
 const CONTEXT_CHARACTERS = 10;

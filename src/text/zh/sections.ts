@@ -17,6 +17,8 @@ export interface Sections<Header> {
   readonly uint8: (key: string) => Uint8Array;
   readonly uint16: (key: string) => Uint16Array;
   readonly int16: (key: string) => Int16Array;
+  readonly int8: (key: string) => Int8Array;
+  readonly float32: (key: string) => Float32Array;
   readonly float64: (key: string) => Float64Array;
 }
 
@@ -38,6 +40,8 @@ export function readSections<Header>(file: URL): Sections<Header> {
     uint8: (key) => new Uint8Array(raw.buffer, start + place(key).offset, place(key).length),
     uint16: (key) => new Uint16Array(raw.buffer, start + place(key).offset, place(key).length),
     int16: (key) => new Int16Array(raw.buffer, start + place(key).offset, place(key).length),
+    int8: (key) => new Int8Array(raw.buffer, start + place(key).offset, place(key).length),
+    float32: (key) => new Float32Array(raw.buffer, start + place(key).offset, place(key).length),
     float64: (key) => new Float64Array(raw.buffer, start + place(key).offset, place(key).length),
   };
 }
