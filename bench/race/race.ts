@@ -2,9 +2,9 @@
  * The race: text-to-semantic, waveform and first packet of full-size models with random weights, ours against others on
  * the same machine in the same run, taking turns:
  *
- *     npm run bench -- race [--version v2,v2ProPlus] [--rounds 5] [--rows 1,8] [--precision int8] [--dir DIR] [--json]
+ *     npm run bench -- race [--version v2,v2ProPlus] [--rounds 5] [--rows 1,8] [--precision int8,fp32] [--dir DIR] [--json]
  *
- * - *ours*: the engine over a model imported with `--precision`, and over one in fp32;
+ * - *ours*: the engine over a model imported in each of the precisions, the first of which is raced against the others;
  * - *naive*: float32 graphs with a concatenated cache and a waveform graph in one piece, through the stock
  *   onnxruntime-node binding (`naive.ts`);
  * - *reference*: upstream's own modules in PyTorch, where TIMBRE_REFERENCE_PYTHON names a Python that has PyTorch and
@@ -21,6 +21,7 @@ import { parseArgs } from 'node:util';
 import { importModel } from '../../src/engine/import-model.js';
 import { ModelStore } from '../../src/engine/model-store.js';
 import { openRuntime } from '../../src/engine/onnxruntime.js';
+import type { Precision } from '../../src/engine/quality-report.js';
 import { environment, median, REPOSITORY, round } from '../figures.js';
 import { writeSpeakingCheckpoints } from '../full-size-checkpoints.js';
 import type { FullSizeVersion } from '../full-size-models.js';
@@ -32,6 +33,7 @@ const { values: flags } = parseArgs({
     rounds: { type: 'string', default: '5' },
     rows: { type: 'string', default: '1,8' },
     tokens: { type: 'string', default: String(RACE.tokens) },
+    precision: { type: 'string', default: 'int8,fp32' },
     threads: { type: 'string', default: String(Math.min(availableParallelism(), 8)) },
     dir: { type: 'string' },
     only: { type: 'string' },
@@ -127,10 +129,16 @@ function ratios(raw: Readonly<Record<string, Readonly<Record<string, number>>>>)
 
 async function startAll(version: FullSizeVersion): Promise<Contestant[]> {
   const dataDir = join(folder, `data-${version}`);
-  importInto(dataDir, version);
   const { threads } = flags;
+  const precisions = flags.precision.split(',') as Precision[];
+  for (const precision of precisions) importInto(dataDir, version, precision);
   const commands: Record<string, readonly string[]> = {
-    ours: [tsx, here('ours.ts'), dataDir, 'fp32', threads],
+    ...Object.fromEntries(
+      precisions.map((precision, index) => [
+        index === 0 ? 'ours' : `ours_${precision}`,
+        [tsx, here('ours.ts'), dataDir, precision, threads],
+      ]),
+    ),
     naive: [tsx, here('naive.ts'), join(folder, 'naive'), version, threads],
   };
   const wanted = flags.only?.split(',') ?? Object.keys(commands);
@@ -149,14 +157,14 @@ async function startAll(version: FullSizeVersion): Promise<Contestant[]> {
 }
 
 /** The model in the store, unless an earlier run put it there. */
-function importInto(dataDir: string, version: FullSizeVersion): void {
+function importInto(dataDir: string, version: FullSizeVersion, precision: Precision): void {
   const store = new ModelStore(dataDir);
-  if (store.has('fp32')) return;
-  progress(`${version}: importing`);
+  if (store.has(precision)) return;
+  progress(`${version}: importing in ${precision}`);
   const checkpoints = join(folder, `checkpoints-${version}`);
   mkdirSync(checkpoints, { recursive: true });
   const files = writeSpeakingCheckpoints(checkpoints, version, 1);
-  importModel({ name: 'fp32', paths: [files.t2s, files.sovits] }, store, openRuntime());
+  importModel({ name: precision, precision, paths: [files.t2s, files.sovits] }, store, openRuntime());
   if (existsSync(checkpoints)) rmSync(checkpoints, { recursive: true, force: true });
 }
 
