@@ -7,8 +7,8 @@
  * - *ours*: the engine over a model imported in each of the precisions, the first of which is raced against the others;
  * - *naive*: float32 graphs with a concatenated cache and a waveform graph in one piece, through the stock
  *   onnxruntime-node binding (`naive.ts`);
- * - *reference*: upstream's own modules in PyTorch, where TIMBRE_REFERENCE_PYTHON names a Python that has PyTorch and
- *   TIMBRE_REFERENCE_CHECKOUT a checkout of upstream.
+ * - *reference*: whatever TIMBRE_RACE_REFERENCE starts, such as a Python with upstream's own modules: a command that speaks
+ *   the protocol of `contestant.ts` (a JSON object a line, each answered with one).
  *
  * A sentence has 60 phonemes, a prompt of 100 tokens and 150 new tokens (6 s). Figures are medians of the rounds; ratios
  * are of medians of the same run. DIR keeps the models between runs (3 GB a version).
@@ -130,6 +130,7 @@ function ratios(raw: Readonly<Record<string, Readonly<Record<string, number>>>>)
 async function startAll(version: FullSizeVersion): Promise<Contestant[]> {
   const dataDir = join(folder, `data-${version}`);
   const { threads } = flags;
+  const reference = process.env['TIMBRE_RACE_REFERENCE'];
   const precisions = flags.precision.split(',') as Precision[];
   for (const precision of precisions) importInto(dataDir, version, precision);
   const commands: Record<string, readonly string[]> = {
@@ -139,6 +140,7 @@ async function startAll(version: FullSizeVersion): Promise<Contestant[]> {
         [tsx, here('ours.ts'), dataDir, precision, threads],
       ]),
     ),
+    ...(reference && { reference: reference.split(' ') }),
     naive: [tsx, here('naive.ts'), join(folder, 'naive'), version, threads],
   };
   const wanted = flags.only?.split(',') ?? Object.keys(commands);
