@@ -75,11 +75,18 @@ if (what === 'cold') {
   const { value } = await items.next();
   await textToPhonemes(value.text, { language: 'auto', symbols: 'v2' });
   const first = performance.now() - before;
+  const atFirst = resident();
   let sentences = 1;
   let most = resident();
   for await (const item of items) {
     await textToPhonemes(item.text, { language: 'auto', symbols: 'v2' });
     if (++sentences % 500 === 0) most = Math.max(most, resident());
   }
-  print({ first, sentences, resident: Math.max(most, resident()), 'whole document, ms': performance.now() - before });
+  print({
+    'resident at the first sentence, MB': atFirst,
+    first,
+    sentences,
+    resident: Math.max(most, resident()),
+    'whole document, ms': performance.now() - before,
+  });
 }
