@@ -31,19 +31,19 @@ def test_the_recipe_exports_models_and_a_second_call_goes_on(prepared: Path, tmp
     pack(prepared, tmp_path / "packed", 2**20)
     unpack(tmp_path / "packed", unpacked)
     plan = Plan(unpacked, tmp_path / "runs", tmp_path / "out", "cpu", 1, 1, encoder_steps=1, steps=1, tuning_steps=2)
-    assert run_recipe(plan, 10) == {"token_encoder": 1, "sovits": 1, "text2semantic": 1}
+    assert run_recipe(plan, 10_000) == {"token_encoder": 1, "sovits": 1, "text2semantic": 1}
     # The layout that `npm run demo:update` takes.
     parts = ("s1.ckpt", "s2.pth", "token-encoder/model.safetensors", "token-encoder/config.json", "demo-voice.json")
     for name in (*parts, "ref_zh.wav", "ref_en.wav"):
         assert (tmp_path / "out" / name).stat().st_size > 0
-    report = run_recipe(Plan(**{**plan.__dict__, "steps": 2}), 10)
+    report = run_recipe(Plan(**{**plan.__dict__, "steps": 2}), 10_000)
     assert report == {"token_encoder": 1, "sovits": 2, "text2semantic": 2}
     moved = (tmp_path / "out" / "continue.safetensors").rename(tmp_path / "continue.safetensors")
     begun = Plan(**{
         **plan.__dict__, "runs": tmp_path / "later", "output": tmp_path / "new",
-        "start": tmp_path / "out", "continuation": moved,
+        "start": tmp_path / "out", "continuation": moved, "fitting": 1,
     })  # fmt: skip
-    assert run_recipe(begun, 10) == {"token_encoder": 1, "sovits": 1, "text2semantic": 1}
+    assert run_recipe(begun, 10_000) == {"token_encoder": 1, "sovits": 1, "text2semantic": 1}
     lines = (tmp_path / "out" / "text2semantic-metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines][-1] == 2
 

@@ -32,6 +32,7 @@ class Plan:
     tuning_steps: int = 600
     start: Path | None = None
     continuation: Path | None = None
+    fitting: int = 60
 
 
 def run_recipe(plan: Plan, minutes: float) -> dict[str, object]:
@@ -73,6 +74,7 @@ def _stage(plan: Plan, module: str, run: str, steps: int, minutes: float) -> sub
         "--data", plan.data, "--run", plan.runs / run, "--steps", steps, "--minutes", max(0.0, minutes),
         "--device", plan.device, "--threads", plan.threads, "--scale", plan.scale,
         *(_start(plan) if run != "text2semantic" else _start(plan)[:2]),
+        *(("--fitting", plan.fitting) if run == "sovits" else ()),
     ]  # fmt: skip
     return subprocess.Popen(_python(module, command))
 
@@ -114,6 +116,7 @@ def main() -> None:
         "--start", type=Path, help="exported folder to go on from; its token numbers keep their meaning"
     )
     parser.add_argument("--continuation", type=Path, help="the start's continue.safetensors, where that lies elsewhere")
+    parser.add_argument("--fitting", type=int, default=60, help="batches that the prior is fitted on after a start")
     parser.add_argument("--tuning-steps", type=int, default=600, help="of the quantiser")
     arguments = vars(parser.parse_args())
     minutes = arguments.pop("minutes")
