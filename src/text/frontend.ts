@@ -70,7 +70,7 @@ export async function languagePhonemes(
     }
     case 'ja': {
       const { japanesePhonemes } = await import('./ja/japanese.js');
-      return japanesePhonemes(text, { readings });
+      return japanesePhonemes(text, { symbols, readings });
     }
     case 'ko': {
       const { koreanPhonemes } = await import('./ko/korean.js');

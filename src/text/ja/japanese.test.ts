@@ -3,9 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { isSymbol } from '../symbols.js';
 import { japanesePhonemes, normalizeJapanese } from './japanese.js';
 
-/** Phonemes with pitch marks, without spaces between them: `ha]shiga#a[ru`. */
+/** Phonemes with pitch marks, without spaces between them, and `#` for UNK: `ha]shiga#a[ru`. */
 function spoken(text: string): string {
-  return japanesePhonemes(text).phonemes.join('');
+  return japanesePhonemes(text).phonemes.join('').replaceAll('UNK', '#');
 }
 
 /** What the words of a text sound like: ゴ/1フン. */
@@ -105,8 +105,9 @@ describe('Japanese normalisation', () => {
 });
 
 describe('Japanese phonemes', () => {
-  it('keep marks as they are, and those of the tables by their own symbol', () => {
-    expect(japanesePhonemes('「はい」！').phonemes).toEqual(['「', 'h', 'a', ']', 'i', '」', '!']);
+  it('are UNK where the table has no symbol, as the models were trained', () => {
+    expect(japanesePhonemes('「はい」！').phonemes).toEqual(['UNK', 'h', 'a', ']', 'i', 'UNK', '!']);
+    expect(japanesePhonemes('はい！', { symbols: 'v1' }).phonemes).toEqual(['h', 'a', 'UNK', 'i', '!']);
   });
 
   it('know where in the text they came from', () => {
@@ -130,7 +131,7 @@ describe('Japanese phonemes', () => {
     const { phonemes, units, normalizedText } = japanesePhonemes('渋谷の東京店が1,000円。', {
       readings: [fixed(0, 2, 'シ↓ブヤ'), fixed(3, 6, 'とうきょうてん')],
     });
-    expect(phonemes.join('')).toBe('shi]buyano#to[okyooteNga#se[N]eN.');
+    expect(phonemes.join('')).toBe('shi]buyanoUNKto[okyooteNgaUNKse[N]eN.');
     expect(units[0]).toMatchObject({
       text: '渋谷',
       start: 0,
@@ -166,7 +167,7 @@ describe('Japanese phonemes', () => {
 
   it('are those of the v2 table wherever kana and Han characters are read', () => {
     for (const phoneme of japanesePhonemes('きゃりーぱみゅぱみゅとティラミスとフォークとツァーリとウェブ').phonemes) {
-      expect(isSymbol(phoneme, 'v2') || phoneme === '#', phoneme).toBe(true);
+      expect(phoneme === 'UNK' || isSymbol(phoneme, 'v2'), phoneme).toBe(true);
     }
   });
 

@@ -1,5 +1,6 @@
-import type { FixedReading, LanguagePhonemes, SpokenUnit } from '../language.js';
+import type { FixedReading, LanguagePhonemes, SpokenUnit, SymbolVersion } from '../language.js';
 import { SourceText } from '../source-text.js';
+import { isSymbol } from '../symbols.js';
 import { analyseJapanese } from './analysis.js';
 import { normalizeJapanese as normalize, SPELT } from './normalization.js';
 import { PLACED_CHARACTERS, type PlacedReadings, placeReadings } from './placed-readings.js';
@@ -12,19 +13,23 @@ export function normalizeJapanese(text: string): string {
 }
 
 /**
- * The phonemes of a Japanese text with pitch marks (see `prosody.ts`), which the v1 table has no symbols for; marks stay
- * what they are, and those that no table holds become UNK, as the models were trained. `word2ph` is null. Nothing is
- * thrown. upstream: text/japanese.py g2p
+ * The phonemes of a Japanese text with pitch marks (see `prosody.ts`). What the table has no symbol for is UNK, as the
+ * models were trained: borders of accent phrases, brackets and other marks, and with v1 rises and falls too. `word2ph` is
+ * null. Nothing is thrown. upstream: text/japanese.py g2p
  */
 export function japanesePhonemes(
   text: string | SourceText,
-  { readings = [] }: { readonly readings?: readonly FixedReading[] } = {},
+  {
+    symbols = 'v2',
+    readings = [],
+  }: { readonly symbols?: SymbolVersion; readonly readings?: readonly FixedReading[] } = {},
 ): LanguagePhonemes {
   const normalized = normalize(SourceText.of(text));
   const placed = placeReadings(normalized, readings);
   const source = placed.text;
   const phonemes: string[] = [];
   const units: SpokenUnit[] = [];
+  const known = (phoneme: string): string => (isSymbol(phoneme, symbols) ? phoneme : 'UNK');
   for (const match of source.text.matchAll(PIECE)) {
     const [piece, mark] = match;
     if (mark === undefined) readPiece(source.slice(match.index, match.index + piece.length), placed, phonemes, units);
@@ -34,7 +39,7 @@ export function japanesePhonemes(
       units.push({ text: mark, start, end, phonemeCount: 1, reading: '', rule: 'mark', startsWord: false });
     }
   }
-  return { normalizedText: normalized.replaceAll(SPELT, '').text, phonemes, word2ph: null, units };
+  return { normalizedText: normalized.replaceAll(SPELT, '').text, phonemes: phonemes.map(known), word2ph: null, units };
 }
 
 /** What the analyser reads, or one mark. */
