@@ -130,6 +130,13 @@ describe('a reading in brackets', () => {
     expect(await spoken(text, language)).toBe(reading);
   });
 
+  it('in kana is how a Japanese word is read', async () => {
+    const text = 'この橋[タワシ]を渡る';
+    expect(await spoken(text, 'ja')).toContain('タワシ');
+    expect(await spoken(text.replace('[タワシ]', ''), 'ja')).not.toContain('タワシ');
+    expect(await spoken('行[ハシ]く', 'auto')).toContain('ハシ');
+  });
+
   it('is only text where it is no reading', async () => {
     const items = await readAll('见图[a]和表[12]，数组[xyz3]', { language: 'zh', method: 'cut0' });
     expect(items.map((item) => item.type === 'text' && item.text.text)).toEqual(['见图[a]和表[12]，数组[xyz3]。']);
