@@ -205,7 +205,7 @@ function languageOf(kind: RunKind, mode: LanguageMode): Language {
   return kind === 'kana' ? 'ja' : HAN_LANGUAGE[mode];
 }
 
-const MARK_BEFORE = /[,.!?，。！？]$/u;
+const MARK_BEFORE = /[,.!?，。！？、；;]$/u;
 const HAS_UNIT = new RegExp(`[\\p{N}]\\s?(?:${UNITS})[^\\p{L}\\p{N}]*$`, 'u');
 
 /** Gives each number the language of the neighbour it belongs to. */
