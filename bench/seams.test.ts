@@ -22,4 +22,4 @@ it('streams the demo voices so that no seam can be told from the interior, and n
     sovits.close();
     rmSync(dataDir, { recursive: true, force: true });
   }
-}, 300_000);
+}, 900_000);
