@@ -26,8 +26,9 @@ const { values: flags } = parseArgs({
 
 const WAV_HEADER_BYTES = 44;
 mkdirSync(join(REPOSITORY, '.timbre'), { recursive: true });
-// Inside the repository, so that packages resolve; apart from dist/, which may be running.
-const build = mkdtempSync(join(REPOSITORY, '.timbre/bench-build-'));
+// An installation inside the repository, so that packages resolve; apart from dist/, which may be running.
+const installation = mkdtempSync(join(REPOSITORY, '.timbre/bench-start-'));
+const build = join(installation, 'dist');
 const dataDir = flags.data ?? mkdtempSync(join(tmpdir(), 'timbre-start-'));
 try {
   execFileSync(join(REPOSITORY, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.build.json', '--outDir', build], {
@@ -38,8 +39,9 @@ try {
     recursive: true,
     filter: (path) => statSync(path).isDirectory() || path.includes('/data/'),
   });
-  // The demo model lies beside the build's parent, as beside dist/.
-  cpSync(join(REPOSITORY, 'demo-voice'), join(build, '../demo-voice'), { recursive: true });
+  for (const beside of ['demo-voice', 'package.json']) {
+    cpSync(join(REPOSITORY, beside), join(installation, beside), { recursive: true });
+  }
   await firstByte(); // imports, and warms the page cache
   const times: number[] = [];
   for (let start = 0; start < Number(flags.starts); start++) times.push(await firstByte());
@@ -51,8 +53,7 @@ try {
   };
   process.stdout.write(`${flags.json ? JSON.stringify(result) : JSON.stringify(result, null, 2)}\n`);
 } finally {
-  rmSync(build, { recursive: true, force: true });
-  rmSync(join(build, '../demo-voice'), { recursive: true, force: true });
+  rmSync(installation, { recursive: true, force: true });
   if (flags.data === undefined) rmSync(dataDir, { recursive: true, force: true });
 }
 
