@@ -217,6 +217,12 @@ export const SETTINGS = {
     'off',
     'Say aloud that speech is made by AI: four soft beeps (short-long-short-short) before or after it.',
   ),
+  corsOrigins: setting(
+    'TIMBRE_CORS_ORIGINS',
+    Type.Union([Type.Null(), Type.String({ pattern: '^(\\*|https?://[^\\s,/]+)(,https?://[^\\s,/]+)*$' })]),
+    null,
+    'Web pages that may call this server: origins such as https://app.example.com, separated by commas; * is all.',
+  ),
   referenceFolder: setting(
     'TIMBRE_REFERENCE_FOLDER',
     Type.Union([Type.Null(), Type.String({ minLength: 1 })]),

@@ -49,3 +49,18 @@ export const ReadyAnswer = Type.Object({
   reason: Type.Union([Type.Null(), Type.String()]),
 });
 export type ReadyAnswer = Static<typeof ReadyAnswer>;
+
+export const VerifyAnswer = Type.Object({
+  made_by_ai: Type.Boolean({ description: 'A label or the watermark says so; their absence proves nothing.' }),
+  label: Type.Union([
+    Type.Null(),
+    Type.Record(Type.String(), Type.String(), { description: 'The AIGC metadata of the file (GB 45438-2025).' }),
+  ]),
+  watermark: Type.Object({
+    found: Type.Boolean(),
+    score: Type.Number({ description: 'Agreement with the pattern in standard deviations of unmarked sound.' }),
+    threshold: Type.Number(),
+  }),
+  duration_ms: Type.Integer(),
+});
+export type VerifyAnswer = Static<typeof VerifyAnswer>;

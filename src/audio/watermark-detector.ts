@@ -25,11 +25,25 @@ export const WATERMARK_THRESHOLD = 6;
 
 /** Looks for our mark in a sound of any rate and level, wherever it begins. */
 export function detectWatermark(samples: Float32Array, sampleRateHz: number): WatermarkFinding {
+  const search = searchWatermark(samples, sampleRateHz);
+  for (;;) {
+    const step = search.next();
+    if (step.done) return step.value;
+  }
+}
+
+/** {@link detectWatermark} that gives way after each position it has tried. */
+export function* searchWatermark(
+  samples: Float32Array,
+  sampleRateHz: number,
+): Generator<undefined, WatermarkFinding, undefined> {
   const resampler = createStreamResampler(sampleRateHz, RATE_HZ);
   const sound = concatenate([resampler.push(samples), resampler.finish()]);
+  yield;
   const energies = bandEnergies(sound);
+  yield;
   const stepCount = energies.length / BAND_COUNT;
-  const score = bestScore(whiten(energies, stepCount), stepCount);
+  const score = yield* bestScore(whiten(energies, stepCount), stepCount);
   return { found: score >= WATERMARK_THRESHOLD, score };
 }
 
@@ -94,13 +108,14 @@ function whiten(energies: Float64Array, stepCount: number): Float64Array {
 }
 
 /** The best agreement over all positions of the pattern, for the whole and for each window. */
-function bestScore(cells: Float64Array, stepCount: number): number {
+function* bestScore(cells: Float64Array, stepCount: number): Generator<undefined, number, undefined> {
   let best = 0;
   const maxCells = Math.ceil(stepCount / CELL_STEPS) + 1;
   // Sums up to each cell, so that any window costs two look-ups.
   const sums = new Float64Array(maxCells + 1);
   const squares = new Float64Array(maxCells + 1);
   for (let offset = 0; offset < PERIOD_STEPS; offset++) {
+    yield;
     let cell = Math.ceil(-offset / CELL_STEPS);
     let count = 0;
     for (let step = offset + cell * CELL_STEPS; step < stepCount; step += CELL_STEPS, cell++) {

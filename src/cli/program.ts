@@ -11,6 +11,7 @@ import { addModelCommands } from './model.js';
 import { addSayCommand } from './say.js';
 import { addServeCommand } from './serve.js';
 import { addTextCommands } from './text.js';
+import { addVerifyCommand } from './verify.js';
 import { addVoiceCommands } from './voice.js';
 import { RanOnServer } from './with-platform.js';
 
@@ -63,6 +64,7 @@ function buildProgram(context: CliContext): Command {
   addAuditCommands(program, context);
   addLexiconCommands(program, context);
   addTextCommands(program, context);
+  addVerifyCommand(program, context);
   addDoctorCommand(program, context);
   passOn(program);
   return program;

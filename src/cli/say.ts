@@ -1,10 +1,12 @@
-import { randomBytes, randomInt } from 'node:crypto';
+import { randomBytes, randomInt, randomUUID } from 'node:crypto';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { extname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { Value } from 'typebox/value';
 import { SPEECH_LANGUAGES, SynthesizeFields } from '../api/synthesis.js';
-import { pcm16, wavFileHeader, wavStreamHeader } from '../audio/wav.js';
+import { ENCODING_FACTS, ENCODINGS, type Encoding } from '../audio/encode/encoder.js';
+import { createAigcLabel } from '../audio/label.js';
+import { createLabelledEncoder, type LabelledEncoder } from '../audio/labelled-encoder.js';
 import type { Config } from '../config.js';
 import type { AudioChunk, SynthesisRequest } from '../engine/engine-types.js';
 import { AppError } from '../errors.js';
@@ -46,7 +48,11 @@ export function addSayCommand(program: Command, context: CliContext): void {
     .option('--ssml', 'the text is an SSML document')
     .option('--lexicon <name...>', 'lexicons to use, the most important last')
     .option('--seed <n>', 'same seed, same audio; by default drawn anew')
-    .option('-o, --output <file>', 'WAV file to write; "-" streams to standard output', 'out.wav')
+    .option(
+      '-o, --output <file>',
+      'file to write: .wav, .mp3, .opus, .flac, .ogg; "-" streams WAV to standard output',
+      'out.wav',
+    )
     .option('--json', 'print what was made as JSON');
   addEngineFlags(command).action((words: string[], flags: SayFlags) => say(context, words, flags));
 }
@@ -75,7 +81,7 @@ async function say(context: CliContext, words: readonly string[], flags: SayFlag
       ...(flags.ssml ? { inputType: 'ssml' } : {}),
       ...(flags.lexicon === undefined ? {} : { lexicons: flags.lexicon.map((name) => ({ name })) }),
     };
-    const output = flags.output === '-' ? streamOutput(context) : await fileOutput(flags.output);
+    const output = flags.output === '-' ? streamOutput(context, config) : await fileOutput(flags.output, config);
     const line = createProgressLine(context.stderr);
     const askedMs = performance.now();
     let firstAudioMs = 0;
@@ -131,7 +137,7 @@ export async function saveSpeech(
     if (voice === null)
       throw new AppError('VOICE_NOT_FOUND', 'there is no voice yet; enrol one with "timbre voice add"');
     for (const { request, output } of requests) {
-      const file = await fileOutput(output);
+      const file = await fileOutput(output, config);
       try {
         for await (const chunk of engine.synthesize({ ...request, voice }, { signal: context.signal })) {
           await file.append(chunk);
@@ -173,8 +179,22 @@ interface Output {
   discard(): Promise<void>;
 }
 
-/** A WAV file that appears under its name when it is whole. */
-async function fileOutput(output: string): Promise<Output> {
+type LabelSettings = Pick<Config, 'contentProducer' | 'watermark' | 'audibleCue'>;
+
+/** Speech that leaves this way is labelled like all other. */
+async function openEncoder(
+  { contentProducer, watermark, audibleCue }: LabelSettings,
+  inputHz: number,
+  encoding: Encoding,
+  layout: 'stream' | 'file',
+): Promise<LabelledEncoder> {
+  const label = createAigcLabel({ producer: contentProducer, produceId: randomUUID() });
+  return await createLabelledEncoder({ encoding, inputHz, layout, label, watermark, cue: audibleCue });
+}
+
+/** A file that appears under its name when it is whole; its ending says how it is encoded. */
+async function fileOutput(output: string, config: LabelSettings): Promise<Output> {
+  const encoding = encodingOf(output);
   const path = resolve(output);
   const partPath = `${path}.${randomBytes(4).toString('hex')}.part`;
   let file: FileHandle;
@@ -186,49 +206,52 @@ async function fileOutput(output: string): Promise<Output> {
       cause: error,
     });
   }
-  let sizeBytes = 0;
-  let sampleRateHz = 0;
+  let encoder: LabelledEncoder | null = null;
   return {
     path: output,
     async append(chunk) {
-      if (sampleRateHz === 0) {
-        sampleRateHz = chunk.sampleRateHz;
-        await file.appendFile(wavStreamHeader(sampleRateHz));
-      }
-      const bytes = pcm16(chunk.samples);
-      sizeBytes += bytes.length;
-      await file.appendFile(bytes);
+      encoder ??= await openEncoder(config, chunk.sampleRateHz, encoding, 'file');
+      await file.appendFile(encoder.push(chunk.samples));
     },
     async finish() {
-      await file.write(wavFileHeader(sampleRateHz, sizeBytes), 0, undefined, 0);
+      await file.appendFile(encoder?.finish() ?? new Uint8Array());
+      const header = encoder?.fileHeader() ?? null;
+      if (header !== null) await file.write(header, 0, undefined, 0);
       await file.close();
       await rename(partPath, path);
     },
     async discard() {
+      encoder?.discard();
       await file.close().catch(() => {});
       await rm(partPath, { force: true });
     },
   };
 }
 
+function encodingOf(output: string): Encoding {
+  const extension = extname(output).slice(1).toLowerCase();
+  return ENCODINGS.find((encoding) => ENCODING_FACTS[encoding].extension === extension) ?? 'wav';
+}
+
 /** A WAV stream on standard output, for a player: `timbre say … -o - | aplay`. */
-function streamOutput({ stdout }: CliContext): Output {
+function streamOutput({ stdout }: CliContext, config: LabelSettings): Output {
   if (isTerminal(stdout)) {
     throw new AppError(
       'CONFIG_INVALID',
       'standard output is a terminal; pipe it into a player, or write a file with -o',
     );
   }
-  let begun = false;
+  let encoder: LabelledEncoder | null = null;
+  const write = async (bytes: Uint8Array) => {
+    if (!stdout.write(bytes)) await new Promise<void>((drained) => stdout.once('drain', drained));
+  };
   return {
     path: '-',
     async append(chunk) {
-      if (!begun) stdout.write(wavStreamHeader(chunk.sampleRateHz));
-      begun = true;
-      const ready = stdout.write(pcm16(chunk.samples));
-      if (!ready) await new Promise<void>((drained) => stdout.once('drain', drained));
+      encoder ??= await openEncoder(config, chunk.sampleRateHz, 'wav', 'stream');
+      await write(encoder.push(chunk.samples));
     },
-    finish: async () => {},
-    discard: async () => {},
+    finish: async () => await write(encoder?.finish() ?? new Uint8Array()),
+    discard: async () => encoder?.discard(),
   };
 }

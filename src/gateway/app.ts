@@ -18,7 +18,9 @@ import type { Authenticator } from '../tenancy/authenticator.js';
 import type { CallLedger } from '../tenancy/call-ledger.js';
 import type { AudioStore } from './audio-store.js';
 import { registerAuthentication, registerRateHeaders } from './authentication.js';
+import { registerCors } from './cors.js';
 import { answerClientError, answerNotFound, handleError } from './error-answers.js';
+import { registerOpenApi } from './openapi.js';
 import { registerAudioRoutes } from './routes/audio.js';
 import { registerCatalogRoutes } from './routes/catalog.js';
 import { registerElevenLabsRoutes } from './routes/elevenlabs.js';
@@ -28,6 +30,7 @@ import { registerOpenAiRoutes } from './routes/openai.js';
 import { registerReferenceRoutes } from './routes/reference.js';
 import { registerStreamRoute } from './routes/stream.js';
 import { registerSynthesizeRoutes } from './routes/synthesize.js';
+import { registerVerifyRoute } from './routes/verify.js';
 import { WEBSOCKET_OPTIONS } from './socket.js';
 import type { TextSegmenter } from './speech-context.js';
 import type { TlsOptions } from './tls.js';
@@ -44,6 +47,7 @@ export interface GatewayOptions {
     | 'defaultSeed'
     | 'audioBufferBytes'
     | 'contentProducer'
+    | 'corsOrigins'
     | 'watermark'
     | 'audibleCue'
     | 'referenceFolder'
@@ -73,6 +77,14 @@ const RECEIVE_TIMEOUT_MS = 60_000;
 const CLIENT_CLOSED_REQUEST = ERROR_CODES.REQUEST_CANCELLED.status;
 /** Polled by machines every few seconds. */
 const QUIET_ROUTES: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/metrics']);
+/** Nothing we send is a page that may load anything or be framed; audio may be played by any page that has its URL. */
+const SECURITY_HEADERS = {
+  'x-content-type-options': 'nosniff',
+  'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+  'referrer-policy': 'no-referrer',
+  'x-frame-options': 'DENY',
+  'cross-origin-resource-policy': 'cross-origin',
+};
 const REQUEST_ID = /^[A-Za-z0-9._:/+=-]{1,128}$/;
 
 /** Builds the HTTP server; it holds no state but `audioStore`, and knows engines only as a queue and a catalog. */
@@ -111,7 +123,8 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
 
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
-    reply.header('x-content-type-options', 'nosniff');
+    reply.headers(SECURITY_HEADERS);
+    // Behind a proxy that ends TLS it is the proxy's to promise.
     if (options.tls !== undefined) reply.header('strict-transport-security', 'max-age=31536000');
     if (options.draining.aborted) reply.header('connection', 'close');
   });
@@ -130,8 +143,10 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
     });
   });
 
+  registerCors(app, config.corsOrigins);
   registerAuthentication(app, options.authenticator);
   registerRateHeaders(app);
+  registerOpenApi(app);
   registerHealthRoutes(app, options);
   registerCatalogRoutes(app, options);
   registerAudioRoutes(app, options);
@@ -139,6 +154,8 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
   registerOpenAiRoutes(app, options);
   registerElevenLabsRoutes(app, options);
   registerReferenceRoutes(app, options);
+  // Its own scope: only here a body may be audio.
+  app.register(async (scope) => registerVerifyRoute(scope, options));
   app.register(websocket, WEBSOCKET_OPTIONS);
   // The plugin has to be there before the routes that it serves.
   app.register(async (scope) => {

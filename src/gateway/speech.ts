@@ -89,7 +89,8 @@ export async function startSpeech(
   if (draining.aborted) {
     throw new AppError('SHUTTING_DOWN', 'the server is shutting down; send the request to another one, or again later');
   }
-  const call = await calls.begin(callerOf(request), {
+  const caller = callerOf(request);
+  const call = await calls.begin(caller, {
     requestId: id,
     route: request.routeOptions.url ?? 'none',
     voice: speech.voice,
@@ -99,8 +100,8 @@ export async function startSpeech(
   });
   request.rateHeaders = call.headers;
   metrics.characters.inc({}, textCharacters);
-  const { tenantId } = callerOf(request);
-  const job = { id, request: speech, tenant: tenantId, weight: call.weight };
+  const { tenantId } = caller;
+  const job = { id, request: { ...speech, tenant: tenantId }, tenant: tenantId, weight: call.weight };
   const events = measured(queue.submit(job, { signal }), metrics, signal);
   const rest = onlyAudio(recorded(events, call, signal));
   const first = await rest.next();

@@ -75,6 +75,8 @@ describe('the stream', () => {
     const { client } = await open();
     client.send({ type: 'text', text: 'ab ms=100. sentences=100000 ms=10 every=20.' });
     await client.next(is('alignment'));
+    // Of the first sentence, and of the second.
+    await client.next(is('chunk'));
     await client.next(is('chunk'));
     expect(gateway.queue.depth.running).toBeGreaterThan(0);
     client.send({ type: 'cancel', played_ms: 100 });

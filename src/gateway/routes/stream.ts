@@ -3,8 +3,9 @@ import { Compile } from 'typebox/compile';
 import { type StreamEvent, StreamMessage } from '../../api/stream.js';
 import { AppError } from '../../errors.js';
 import type { GatewayOptions } from '../app.js';
+import { signIn } from '../authentication.js';
 import { toAppError } from '../error-answers.js';
-import { CLOSE_NORMAL, Socket } from '../socket.js';
+import { CLOSE_NORMAL, CLOSE_POLICY, Socket } from '../socket.js';
 import { type ContextEvent, SpeechContext } from '../speech-context.js';
 import { chooseSeed } from '../synthesis-input.js';
 import { defaultVoice, resolveVoice } from '../voice-directory.js';
@@ -18,21 +19,17 @@ const messages = Compile(StreamMessage);
 
 /** `/v1/stream`: our own WebSocket. docs/API.md describes its messages. */
 export function registerStreamRoute(app: FastifyInstance, gateway: GatewayOptions): void {
-  app.get(
-    '/v1/stream',
-    { websocket: true, exposeHeadRoute: false, config: { access: 'speech' } },
-    (socket, request) => {
-      new StreamConnection(gateway, request, (onMessage) => {
-        const { readerTimeoutMs } = gateway.config;
-        return new Socket(socket, {
-          readerTimeoutMs,
-          idleTimeoutMs: IDLE_TIMEOUT_MS,
-          draining: gateway.draining,
-          onMessage,
-        });
+  app.get('/v1/stream', { websocket: true, exposeHeadRoute: false, config: { access: 'late' } }, (socket, request) => {
+    new StreamConnection(gateway, request, (onMessage) => {
+      const { readerTimeoutMs } = gateway.config;
+      return new Socket(socket, {
+        readerTimeoutMs,
+        idleTimeoutMs: IDLE_TIMEOUT_MS,
+        draining: gateway.draining,
+        onMessage,
       });
-    },
-  );
+    });
+  });
 }
 
 class StreamConnection {
@@ -60,10 +57,23 @@ class StreamConnection {
     let contextId: string | null = null;
     try {
       const message = parseMessage(received);
+      await this.#signIn(message);
       if ('context_id' in message) contextId = message.context_id ?? DEFAULT_CONTEXT;
       await this.#act(message, contextId ?? DEFAULT_CONTEXT);
     } catch (error) {
       this.#tellError(contextId, error);
+    }
+  }
+
+  /** With the first message, which may bring the key: browsers cannot send headers. */
+  async #signIn(message: StreamMessage): Promise<void> {
+    if (this.#request.caller !== null) return;
+    try {
+      await signIn(this.#request, 'speech', message.type === 'start' ? (message.api_key ?? null) : null);
+    } catch (error) {
+      this.#tellError(null, error);
+      this.#socket.close(CLOSE_POLICY, 'not signed in');
+      throw error;
     }
   }
 

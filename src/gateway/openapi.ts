@@ -1,0 +1,193 @@
+import type { FastifyInstance, RouteOptions } from 'fastify';
+import type { TSchema } from 'typebox';
+import { ElevenLabsQuery, ElevenLabsSpeechFields, ElevenLabsTimedSpeech } from '../api/elevenlabs.js';
+import { OpenAiModel, OpenAiSpeechFields, OpenAiVoicesAnswer } from '../api/openai.js';
+import { LegacyTtsFields, ReferenceTtsFields } from '../api/reference.js';
+import { ErrorAnswer, ReadyAnswer, VerifyAnswer, VoicesAnswer } from '../api/resources.js';
+import { SynthesizeAnswer, SynthesizeFields } from '../api/synthesis.js';
+
+/** What the document says of a route beyond its address: the very schemas that its handler checks with. */
+interface RouteDescription {
+  readonly summary: string;
+  readonly tag: string;
+  readonly body?: TSchema | 'audio';
+  readonly query?: TSchema;
+  readonly answer?: TSchema;
+  readonly audio?: boolean;
+}
+
+const DESCRIPTIONS: Readonly<Record<string, RouteDescription>> = {
+  'POST /synthesize': {
+    summary: 'Say a text',
+    tag: 'Timbre',
+    body: SynthesizeFields,
+    answer: SynthesizeAnswer,
+    audio: true,
+  },
+  'GET /synthesize': {
+    summary: 'Say a text',
+    tag: 'Timbre',
+    query: SynthesizeFields,
+    answer: SynthesizeAnswer,
+    audio: true,
+  },
+  'GET /audio/:file': { summary: 'A finished file', tag: 'Timbre', audio: true },
+  'POST /v1/verify': {
+    summary: 'Read the labels of an audio file',
+    tag: 'Timbre',
+    body: 'audio',
+    answer: VerifyAnswer,
+  },
+  'GET /v1/voices': { summary: 'Voices', tag: 'Timbre', answer: VoicesAnswer },
+  'GET /v1/stream': { summary: 'WebSocket: text in pieces, audio as it is made', tag: 'Timbre' },
+  'GET /readyz': { summary: 'Whether a synthesis would be taken now', tag: 'Operation', answer: ReadyAnswer },
+  'GET /healthz': { summary: 'Whether the server lives', tag: 'Operation' },
+  'GET /metrics': { summary: 'Prometheus metrics', tag: 'Operation' },
+  'POST /v1/audio/speech': { summary: 'Say a text', tag: 'OpenAI', body: OpenAiSpeechFields, audio: true },
+  'GET /v1/audio/voices': { summary: 'Voices', tag: 'OpenAI', answer: OpenAiVoicesAnswer },
+  'GET /v1/models/:model': { summary: 'A model', tag: 'OpenAI', answer: OpenAiModel },
+  'POST /v1/text-to-speech/:voice_id': elevenLabs('Say a text', { audio: true }),
+  'POST /v1/text-to-speech/:voice_id/stream': elevenLabs('Say a text, as a stream', { audio: true }),
+  'POST /v1/text-to-speech/:voice_id/with-timestamps': elevenLabs('Say a text, with times', {
+    answer: ElevenLabsTimedSpeech,
+  }),
+  'POST /v1/text-to-speech/:voice_id/stream/with-timestamps': elevenLabs('Lines of JSON with audio and times', {}),
+  'GET /v1/text-to-speech/:voice_id/stream-input': { summary: 'WebSocket: one text', tag: 'ElevenLabs' },
+  'GET /v1/text-to-speech/:voice_id/multi-stream-input': { summary: 'WebSocket: several contexts', tag: 'ElevenLabs' },
+  'POST /tts': { summary: 'Say a text', tag: 'Reference', body: ReferenceTtsFields, audio: true },
+  'GET /tts': { summary: 'Say a text', tag: 'Reference', query: ReferenceTtsFields, audio: true },
+  'POST /': { summary: 'Say a text (older server)', tag: 'Reference', body: LegacyTtsFields, audio: true },
+  'GET /': { summary: 'Say a text (older server)', tag: 'Reference', query: LegacyTtsFields, audio: true },
+};
+
+function elevenLabs(summary: string, more: Partial<RouteDescription>): RouteDescription {
+  return { summary, tag: 'ElevenLabs', body: ElevenLabsSpeechFields, query: ElevenLabsQuery, ...more };
+}
+
+/** `/openapi.json` (OpenAPI 3.1) of every route that is registered after it, and `/docs`, the same for reading. */
+export function registerOpenApi(app: FastifyInstance): void {
+  const paths: Record<string, Record<string, object>> = {};
+  app.addHook('onRoute', (route) => {
+    for (const method of [route.method].flat()) {
+      if (method === 'HEAD' || method === 'OPTIONS') continue;
+      const path = route.url.replaceAll(/:([A-Za-z_]+)/g, '{$1}');
+      const operations = paths[path] ?? {};
+      operations[method.toLowerCase()] = operationOf(method, route);
+      paths[path] = operations;
+    }
+  });
+  app.get('/openapi.json', { config: { access: 'public' } }, async (_request, reply) => {
+    reply.header('cache-control', 'no-cache');
+    return documentOf(paths);
+  });
+  app.get('/docs', { config: { access: 'public' } }, async (_request, reply) =>
+    reply.type('text/html; charset=utf-8').send(renderPage(paths)),
+  );
+}
+
+function documentOf(paths: object): object {
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'Timbre',
+      version: '1',
+      description: 'Speech in voices of your own; clients of OpenAI, ElevenLabs and GPT-SoVITS work unchanged.',
+      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+    },
+    components: {
+      securitySchemes: {
+        bearer: { type: 'http', scheme: 'bearer' },
+        key: { type: 'apiKey', in: 'header', name: 'xi-api-key' },
+      },
+      schemas: { Error: ErrorAnswer },
+    },
+    security: [{}, { bearer: [] }, { key: [] }],
+    paths,
+  };
+}
+
+function operationOf(method: string, route: RouteOptions): object {
+  const description = DESCRIPTIONS[`${method} ${route.url}`];
+  const parameters = [
+    ...[...route.url.matchAll(/:([A-Za-z_]+)/g)].map(([, name]) => ({
+      name,
+      in: 'path',
+      required: true,
+      schema: { type: 'string' },
+    })),
+    ...queryParameters(description?.query),
+  ];
+  const body = description?.body;
+  const content =
+    body === 'audio'
+      ? { 'audio/*': { schema: { type: 'string', format: 'binary' } } }
+      : { 'application/json': { schema: body } };
+  return {
+    summary: description?.summary ?? `${method} ${route.url}`,
+    tags: [description?.tag ?? 'Timbre'],
+    ...(parameters.length === 0 ? {} : { parameters }),
+    ...(body === undefined ? {} : { requestBody: { required: true, content } }),
+    responses: {
+      '2XX': { description: 'Done.', content: answerContent(description) },
+      default: {
+        description: 'Refused or failed; the body has the shape of the dialect.',
+        content: { 'application/json': {} },
+      },
+    },
+  };
+}
+
+function queryParameters(schema: TSchema | undefined): object[] {
+  // TypeBox objects are JSON Schema: their properties are the parameters.
+  const properties: Record<string, { description?: string }> =
+    schema === undefined ? {} : Reflect.get(schema, 'properties');
+  return Object.entries(properties).map(([name, property]) => ({
+    name,
+    in: 'query',
+    required: false,
+    schema: property,
+  }));
+}
+
+function answerContent(description: RouteDescription | undefined): object {
+  return {
+    ...(description?.answer === undefined ? {} : { 'application/json': { schema: description.answer } }),
+    ...(description?.audio ? { 'audio/*': { schema: { type: 'string', format: 'binary' } } } : {}),
+  };
+}
+
+/** No script and nothing from elsewhere: the page works offline and under our own policy. */
+function renderPage(paths: Readonly<Record<string, Readonly<Record<string, object>>>>): string {
+  const rows = Object.entries(paths).flatMap(([path, operations]) =>
+    Object.entries(operations).map(([method, operation]) => {
+      const { summary, tags, requestBody, parameters } = operation as OperationFacts;
+      const schema = requestBody?.content?.['application/json']?.schema;
+      const fields = [
+        ...Object.entries(schema?.properties ?? {}).map(([name, facts]) => field(name, facts)),
+        ...(parameters ?? []).map(({ name, schema: facts }) => field(name, facts)),
+      ];
+      return `<section><h2><code>${method.toUpperCase()} ${escapeHtml(path)}</code></h2><p>${escapeHtml(`${tags[0]}: ${summary}`)}</p>${fields.length > 0 ? `<ul>${fields.join('')}</ul>` : ''}</section>`;
+    }),
+  );
+  const style =
+    'body{font:16px/1.5 system-ui,sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem}h2{font-size:1.1rem;margin-bottom:0}p{margin:0}';
+  return `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Timbre API</title><style>${style}</style><h1>Timbre API</h1><p>For machines: <a href="/openapi.json">openapi.json</a>.</p>${rows.join('')}</html>`;
+}
+
+interface OperationFacts {
+  readonly summary: string;
+  readonly tags: readonly string[];
+  readonly requestBody?: {
+    readonly content?: Record<string, { readonly schema?: { readonly properties?: Record<string, object> } }>;
+  };
+  readonly parameters?: readonly { readonly name: string; readonly schema: object }[];
+}
+
+function field(name: string, facts: object): string {
+  const description: unknown = Reflect.get(facts, 'description');
+  return `<li><code>${escapeHtml(name)}</code>${typeof description === 'string' ? `: ${escapeHtml(description)}` : ''}</li>`;
+}
+
+function escapeHtml(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
+}

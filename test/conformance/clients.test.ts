@@ -1,0 +1,204 @@
+/**
+ * The official client libraries, installed from their registries, against a server on the real engine and the demo voice.
+ * They know nothing of us: what they cannot read fails here.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { decodeAudio } from '../../src/audio/decode.js';
+import { type ServerProcess, startServerProcess } from '../e2e/server-process.js';
+import { connectSocket } from '../fixtures/socket-client.js';
+import { loadNodeClient, pythonWith, run } from './client-packages.js';
+
+const INSTALL_TIMEOUT_MS = 400_000;
+const TEXT = '今天天气很好。';
+
+let folder: string;
+let server: ServerProcess;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'timbre-clients-'));
+  server = await startServerProcess(folder);
+}, INSTALL_TIMEOUT_MS);
+
+afterAll(async () => {
+  await server.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function secondsOf(bytes: Uint8Array): Promise<number> {
+  const { channels, sampleRateHz } = await decodeAudio(bytes);
+  return (channels[0]?.length ?? 0) / sampleRateHz;
+}
+
+describe('the openai package for Node', () => {
+  interface Client {
+    audio: {
+      speech: { create(body: object): Promise<Response> };
+    };
+    models: { list(): AsyncIterable<{ id: string }> };
+  }
+  let client: Client;
+  let failure: new () => Error;
+  beforeAll(async () => {
+    const { OpenAI, NotFoundError } = await loadNodeClient('openai', '6.49.0');
+    // The package's own types would be a dependency of ours.
+    client = new (OpenAI as new (options: object) => Client)({
+      apiKey: 'none',
+      baseURL: `${server.url}/v1`,
+      maxRetries: 0,
+    });
+    failure = NotFoundError as new () => Error;
+  }, INSTALL_TIMEOUT_MS);
+
+  it('gets speech in every format that can be read back', async () => {
+    for (const response_format of ['mp3', 'opus', 'flac', 'wav', 'pcm']) {
+      const answer = await client.audio.speech.create({ model: 'tts-1', voice: 'alloy', input: TEXT, response_format });
+      const bytes = new Uint8Array(await answer.arrayBuffer());
+      const seconds = response_format === 'pcm' ? bytes.length / 48_000 : await secondsOf(bytes);
+      expect([response_format, seconds > 0.5 && seconds < 15]).toEqual([response_format, true]);
+    }
+  });
+
+  it('gets the first bytes before the synthesis has ended', async () => {
+    const input = '今天天气很好，我们一起去公园散步。春天来了，花都开了。小朋友们在草地上玩耍。'.repeat(3);
+    const answer = await client.audio.speech.create({ model: 'x', voice: 'demo', input, response_format: 'pcm' });
+    const reader = answer.body!.getReader();
+    const { value } = await reader.read();
+    expect(value?.length).toBeGreaterThan(0);
+    // The engine says that it is still at it.
+    const metrics = await (await fetch(`${server.url}/metrics`)).text();
+    expect(metrics).toMatch(/timbre_queue_depth\{state="running"\} 1/);
+    await reader.cancel();
+  });
+
+  it('reads its own errors and lists', async () => {
+    const unknown = client.audio.speech.create({ model: 'x', voice: 'nobody', input: TEXT });
+    await expect(unknown).rejects.toBeInstanceOf(failure);
+    await expect(unknown).rejects.toMatchObject({
+      status: 404,
+      code: 'voice_not_found',
+      type: 'invalid_request_error',
+    });
+    const ids: string[] = [];
+    for await (const { id } of client.models.list()) ids.push(id);
+    expect(ids).toContain('demo');
+  });
+});
+
+describe('the openai package for Python', () => {
+  let python: string;
+  beforeAll(async () => {
+    python = await pythonWith('openai==3.57.0');
+  }, INSTALL_TIMEOUT_MS);
+
+  it('streams speech, reads events and errors', async () => {
+    const script = `
+import sys, json, openai
+client = openai.OpenAI(api_key="none", base_url=sys.argv[1] + "/v1", max_retries=0)
+out = {}
+with client.audio.speech.with_streaming_response.create(model="gpt-4o-mini-tts", voice="alloy", input=${JSON.stringify(TEXT)}, response_format="pcm") as answer:
+    out["chunks"] = sum(1 for _ in answer.iter_bytes(4096))
+    out["type"] = answer.headers["content-type"]
+try:
+    client.audio.speech.create(model="tts-1", voice="alloy", input="")
+except openai.BadRequestError as error:
+    out["error"] = [error.status_code, error.code, error.param]
+out["models"] = [model.id for model in client.models.list()]
+print(json.dumps(out))
+`;
+    const { stdout } = await run(python, ['-c', script, server.url]);
+    const out = JSON.parse(stdout) as { chunks: number; type: string; error: unknown[]; models: string[] };
+    expect(out.chunks).toBeGreaterThan(5);
+    expect(out).toMatchObject({ type: 'audio/pcm', error: [400, 'text_empty', 'input'] });
+    expect(out.models).toContain('demo');
+  });
+});
+
+describe('the elevenlabs package for Node', () => {
+  interface Client {
+    textToSpeech: {
+      convert(voice: string, body: object): Promise<AsyncIterable<Uint8Array>>;
+      stream(voice: string, body: object): Promise<AsyncIterable<Uint8Array>>;
+      convertWithTimestamps(
+        voice: string,
+        body: object,
+      ): Promise<{ audioBase64: string; alignment?: { characters: string[] } }>;
+      streamWithTimestamps(
+        voice: string,
+        body: object,
+      ): Promise<AsyncIterable<{ audioBase64: string; alignment?: { characters: string[] } }>>;
+    };
+    voices: {
+      getAll(): Promise<{ voices: { voiceId: string; name: string }[] }>;
+      search(): Promise<{ voices: unknown[]; hasMore: boolean }>;
+    };
+    models: { list(): Promise<{ modelId: string }[]> };
+  }
+  let client: Client;
+  beforeAll(async () => {
+    const { ElevenLabsClient } = await loadNodeClient('@elevenlabs/elevenlabs-js', '2.73.0');
+    client = new (ElevenLabsClient as new (options: object) => Client)({
+      apiKey: 'none',
+      baseUrl: server.url,
+      environment: { base: server.url, wss: server.url.replace('http', 'ws') },
+    });
+  }, INSTALL_TIMEOUT_MS);
+
+  const collect = async (parts: AsyncIterable<Uint8Array>) => {
+    const chunks: Uint8Array[] = [];
+    for await (const part of parts) chunks.push(part);
+    return Buffer.concat(chunks);
+  };
+
+  it('gets speech, whole and as a stream', async () => {
+    const options = { text: TEXT, modelId: 'eleven_multilingual_v2', voiceSettings: { stability: 0.4, speed: 1 } };
+    const whole = await collect(
+      await client.textToSpeech.convert('demo', { ...options, outputFormat: 'mp3_44100_128' }),
+    );
+    expect(await secondsOf(whole)).toBeGreaterThan(0.5);
+    const stream = await collect(await client.textToSpeech.stream('demo', { ...options, outputFormat: 'ulaw_8000' }));
+    expect(stream.length).toBeGreaterThan(4000);
+  });
+
+  it('gets times of characters, whole and as a stream', async () => {
+    const timed = await client.textToSpeech.convertWithTimestamps('demo', { text: TEXT, outputFormat: 'pcm_16000' });
+    expect(timed.alignment?.characters.join('')).toBe(TEXT);
+    let characters = '';
+    for await (const item of await client.textToSpeech.streamWithTimestamps('demo', {
+      text: TEXT,
+      outputFormat: 'pcm_16000',
+    })) {
+      characters += item.alignment?.characters.join('') ?? '';
+    }
+    expect(characters).toBe(TEXT);
+  });
+
+  it('reads voices, models and errors', async () => {
+    const { voices } = await client.voices.getAll();
+    expect(voices.map(({ voiceId }) => voiceId)).toContain('demo');
+    expect(await client.voices.search()).toMatchObject({ hasMore: false });
+    expect((await client.models.list()).map(({ modelId }) => modelId)).toContain('demo');
+    await expect(client.textToSpeech.convert('nobody', { text: TEXT })).rejects.toMatchObject({
+      statusCode: 404,
+      body: { detail: { status: 'voice_not_found' } },
+    });
+  });
+});
+
+describe('a WebSocket client of /v1/stream on the real engine', () => {
+  it('hears the first sentence before the text has ended', async () => {
+    const client = await connectSocket(`${server.url}/v1/stream`);
+    client.send({ type: 'start', voice: 'demo', seed: 7 });
+    for (const piece of ['今天天气', '很好。我们', '一起去公园。']) client.send({ type: 'text', text: piece });
+    await client.next(({ type }) => type === 'started');
+    await client.next(({ type }) => type === 'alignment');
+    client.send({ type: 'text', text: '再见。' });
+    client.send({ type: 'end' });
+    expect(await client.next(({ type }) => type === 'done')).toMatchObject({ duration_ms: expect.any(Number) });
+    const texts = client.received.filter((message) => !Buffer.isBuffer(message) && message['type'] === 'alignment');
+    expect(texts.length).toBeGreaterThanOrEqual(2);
+    client.socket.close();
+  });
+});
