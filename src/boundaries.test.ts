@@ -8,6 +8,7 @@ const SRC = dirname(fileURLToPath(import.meta.url));
 /** What each folder under src/ may import besides itself; `*.ts` directly under src/ (config, errors, …) by name. */
 const ALLOWED: Record<string, readonly string[]> = {
   api: [],
+  client: ['api'],
   text: ['config', 'errors'],
   audio: ['config', 'errors'],
   checkpoint: ['config', 'errors'],
@@ -99,7 +100,8 @@ describe('import rules', () => {
         if (!specifier.startsWith('.')) {
           const reserved = RESERVED[specifier.split('/')[0] ?? ''];
           if (reserved && !reserved.test(from)) violations.push(`${from} imports the package ${specifier}`);
-          if (folder === 'api' && specifier.startsWith('node:')) violations.push(`${from} imports ${specifier}`);
+          if ((folder === 'api' || folder === 'client') && specifier.startsWith('node:'))
+            violations.push(`${from} imports ${specifier}`);
           continue;
         }
         if (folder === null) continue;
