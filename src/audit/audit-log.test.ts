@@ -11,6 +11,7 @@ import { anchorChains } from './anchors.js';
 import { AuditLog } from './audit-log.js';
 import type { AuditEntry } from './chain.js';
 import { pruneChain } from './retention.js';
+import { Spool } from './spool.js';
 import { exportChain, readChain, readExport, type StoredRecord, verifyChain } from './verify.js';
 
 let folder: string;
@@ -97,6 +98,29 @@ describeDatabases('the audit log', (get) => {
     await log.close();
     expect(await verifyChain(await readChain(database, tenant), [])).toMatchObject({ records: 3 });
     expect(readdirSync(spool)).toEqual([]);
+  });
+
+  it('takes entries while its files are emptied and removed', async () => {
+    // A file was removed when all of it had reached the database, though more was just being written to it: entries
+    // were refused, or lost if the process died then. What is being written counts as waiting now.
+    const folderOf = join(folder, 'busy');
+    const { spool } = await Spool.open({ folder: folderOf, maxBytes: 1e9 });
+    const large = (n: number) => entry('t', new Date(), { n, filler: 'x'.repeat(300_000) });
+    const kept: number[] = [];
+    let releasing = Promise.resolve();
+    for (let n = 0; n < 40; n++) {
+      const appended = spool.append([large(n)]);
+      releasing = releasing.then(async () => spool.release(await appended));
+      await appended;
+      kept.push(n);
+    }
+    await releasing;
+    const last = await spool.append([large(99)]);
+    expect(readFileSync(last[0]?.segment.path ?? '', 'utf8')).toContain('"n":99');
+    expect(kept.length).toBe(40);
+    await spool.release(last);
+    await spool.close();
+    expect(readdirSync(folderOf)).toEqual([]);
   });
 
   it('goes on with other tenants when one of them is no more', async () => {

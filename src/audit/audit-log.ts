@@ -29,7 +29,8 @@ const MAX_PENDING = 20_000;
 const MAX_BATCH = 500;
 const SPOOL_MAX_BYTES = 256 * 1024 * 1024;
 const RETRY_MS = 1000;
-const SOON_MS = 5;
+/** The spool has them: many that come within a moment cost the database little more than one. */
+const SOON_MS = 200;
 
 /**
  * The writer of audit records. Entries that arrive while one commit is under way share the next one, so that a
@@ -124,7 +125,7 @@ export class AuditLog {
     try {
       this.#spooled.push(...(await this.#spool.append(rest.map(({ entry }) => entry))));
       for (const { settle } of rest) settle(null);
-      this.#drain();
+      this.#drainSoon();
     } catch (error) {
       this.#options.log.error({ err: error, entries: rest.length }, 'audit records could not be kept');
       for (const { settle } of rest) settle(unavailable(error));
@@ -156,6 +157,18 @@ export class AuditLog {
     });
   }
 
+  #drainSoon(): void {
+    if (this.#draining === null && this.#retry === null && !this.#closed) this.#drainAfter(SOON_MS);
+  }
+
+  #drainAfter(ms: number): void {
+    this.#retry = setTimeout(() => {
+      this.#retry = null;
+      this.#drain();
+    }, ms);
+    this.#retry.unref();
+  }
+
   #drain(): void {
     if (this.#draining !== null || this.#spooled.length === 0) return;
     if (this.#retry !== null) clearTimeout(this.#retry);
@@ -164,8 +177,7 @@ export class AuditLog {
       this.#draining = null;
       if (this.#spooled.length === 0 || this.#closed) return;
       // What came meanwhile waits for a moment, so that commits are shared.
-      this.#retry = setTimeout(() => this.#drain(), this.#progress ? SOON_MS : (this.#options.retryMs ?? RETRY_MS));
-      this.#retry.unref();
+      this.#drainAfter(this.#progress ? SOON_MS : (this.#options.retryMs ?? RETRY_MS));
     });
   }
 

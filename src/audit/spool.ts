@@ -70,19 +70,17 @@ export class Spool {
     if (this.#sizeBytes + bytes.length > this.#options.maxBytes) {
       throw new Error(`the spool of audit records holds ${this.#sizeBytes} bytes, which is all it may`);
     }
-    const { handle, segment } = await this.#current();
+    const { handle, segment } = await this.#reserve(entries.length, bytes.length);
     try {
       await handle.appendFile(bytes);
       await handle.datasync();
     } catch (error) {
+      segment.waiting -= entries.length;
       // A line cut short must not swallow the next one: what comes goes to a new file.
       this.#file = null;
       await handle.close().catch(() => {});
       throw error;
     }
-    segment.sizeBytes += bytes.length;
-    segment.waiting += entries.length;
-    this.#sizeBytes += bytes.length;
     return entries.map((entry) => ({ entry, segment }));
   }
 
@@ -100,6 +98,18 @@ export class Spool {
     for (const segment of this.#segments.filter((each) => each.waiting === 0)) await this.#remove(segment);
     await this.#file?.handle.close();
     this.#file = null;
+  }
+
+  /** Counts what is about to be written before it is: a file with nothing waiting in it may be removed at any moment. */
+  async #reserve(entries: number, bytes: number): Promise<{ handle: FileHandle; segment: Segment }> {
+    for (;;) {
+      const current = await this.#current();
+      if (this.#file?.segment !== current.segment) continue;
+      current.segment.waiting += entries;
+      current.segment.sizeBytes += bytes;
+      this.#sizeBytes += bytes;
+      return current;
+    }
   }
 
   async #remove(segment: Segment): Promise<void> {

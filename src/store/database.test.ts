@@ -266,6 +266,16 @@ describeDatabases('the store', (get) => {
     });
     await server.start();
     await database.asPlatform((sql) => sql.query('SELECT 1'));
+    // Between two statements: once nobody listened to the connection then, and its error ended the process.
+    const between = database.asPlatform(async (sql) => {
+      await sql.query('SELECT 1');
+      await server.kill();
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      await sql.query('SELECT 2');
+    });
+    await expect(between).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
+    await server.start();
+    await database.asPlatform((sql) => sql.query('SELECT 1'));
   });
 });
 

@@ -39,6 +39,8 @@ export async function openPostgres(options: PostgresOptions): Promise<Database> 
   });
   // An idle connection that dies is replaced by the next caller; without a listener it would end the process.
   pool.on('error', (error) => options.log.warn({ err: error }, 'an idle database connection was lost'));
+  // One that dies between two statements of a transaction tells so on itself; the next statement fails then.
+  pool.on('connect', (client) => void client.on('error', () => {}));
   const database = new TransactionalDatabase('postgres', {
     async connect() {
       if (pool.waitingCount >= MAX_WAITING_FOR_CONNECTION) {
