@@ -1,0 +1,53 @@
+import { expect, it } from 'vitest';
+import { describeDatabases, insertTenant } from '../../test/fixtures/databases.js';
+
+/** A row of a tenant in each table that has rows of tenants, in an order that references allow. */
+const ROWS: Readonly<Record<string, string>> = {
+  api_keys: `(id, tenant_id, name, secret_hash, scopes, created_by)
+    VALUES (repeat('a', 16), '$T', 'n', decode(repeat('00', 32), 'hex'), '{speech}', 't')`,
+  members: `(tenant_id, issuer, subject, role, created_by) VALUES ('$T', 'i', 's', 'owner', 't')`,
+  usage_hours: `(tenant_id, hour, principal, voice, requests, failures, characters, audio_ms)
+    VALUES ('$T', now(), 'p', 'v', 1, 0, 1, 1)`,
+  audit_chains: `(tenant_id) VALUES ('$T')`,
+  audit_records: `(tenant_id, seq, id, recorded_at, type, body, hash)
+    VALUES ('$T', 1, gen_random_uuid(), now(), 't', '{}', decode(repeat('00', 32), 'hex'))`,
+  audit_anchors: `(tenant_id, day, seq, hash, signature) VALUES ('$T', now(), 1, '', '')`,
+  tenant_keys: `(tenant_id, version, master_key, wrapped) VALUES ('$T', 1, 'm', '')`,
+  vault_objects: `(tenant_id, id, kind, size_bytes, key_version, wrapped_key)
+    VALUES ('$T', repeat('a', 26), 'voice', 1, 1, '')`,
+};
+
+describeDatabases('isolation', (get) => {
+  it('of every table: another tenant reads, changes, deletes and adds nothing', async () => {
+    const { database } = get();
+    const { rows: tables } = await database.asOwner((sql) =>
+      sql.query<{ name: string }>(
+        `SELECT table_name AS name FROM information_schema.columns
+         WHERE column_name = 'tenant_id' AND table_schema = 'public' ORDER BY 1`,
+      ),
+    );
+    expect(tables.map((table) => table.name)).toEqual(Object.keys(ROWS).sort());
+    for (const tenant of ['mine', 'theirs']) await insertTenant(database, tenant);
+    const insert = (table: string, owner: string) => `INSERT INTO ${table} ${ROWS[table]?.replaceAll('$T', owner)}`;
+    for (const table of Object.keys(ROWS)) {
+      await database.asTenant('mine', (sql) => sql.query(insert(table, 'mine')));
+      const as = (statement: string) => database.asTenant('theirs', (sql) => sql.query(statement));
+      const outcome = async (statement: string) =>
+        as(statement).then(
+          ({ rows, count }) => (rows.length > 0 ? 'read' : count > 0 ? 'touched' : 'nothing'),
+          (error: { code?: string }) => error.code,
+        );
+      const outcomes = {
+        read: await outcome(`SELECT * FROM ${table} WHERE tenant_id = 'mine'`),
+        readAll: await outcome(`SELECT * FROM ${table}`),
+        change: await outcome(`UPDATE ${table} SET tenant_id = 'theirs'`),
+        delete: await outcome(`DELETE FROM ${table}`),
+        add: await outcome(insert(table, 'mine')),
+      };
+      // 42501: not allowed at all, by the role's privileges or by the policy.
+      for (const each of Object.values(outcomes))
+        expect([table, each]).toEqual([table, expect.toBeOneOf(['nothing', '42501'])]);
+      expect([table, outcomes.add]).toEqual([table, '42501']);
+    }
+  });
+});
