@@ -87,8 +87,11 @@ interface Header {
   readonly unknown: readonly (readonly (readonly [number, number, number])[])[];
 }
 
+/** A little more than the dictionary has when unpacked. */
+const UNPACKED_BYTES = 16_000_000;
+
 function load(): Dictionary {
-  const sections = readSections<Header>(new URL('./data/dictionary.br', import.meta.url));
+  const sections = readSections<Header>(new URL('./data/dictionary.br', import.meta.url), UNPACKED_BYTES);
   const { header } = sections;
   const units = sections.uint16('units');
   const finalCounts = sections.uint8('finalCounts');

@@ -22,10 +22,12 @@ export interface Sections<Header> {
   readonly float64: (key: string) => Float64Array;
 }
 
-/** Reads a table of the same format from any place. */
-export function readSections<Header>(file: URL): Sections<Header> {
+/** Reads a table of the same format from any place. `sizeBytes` is at least what it is when unpacked, if it is large. */
+export function readSections<Header>(file: URL, sizeBytes?: number): Sections<Header> {
   const compressed = readFileSync(file);
-  const raw = new Uint8Array(brotliDecompressSync(compressed)); // a copy of its own, so that offsets are aligned
+  // A large table is unpacked into one buffer of its size; others into a copy of their own, so that offsets are aligned.
+  const unpacked = brotliDecompressSync(compressed, sizeBytes === undefined ? {} : { chunkSize: sizeBytes });
+  const raw = unpacked.byteOffset === 0 && sizeBytes !== undefined ? unpacked : new Uint8Array(unpacked);
   const headerBytes = new DataView(raw.buffer).getUint32(0, true);
   const start = 4 + headerBytes;
   // Our own file, written by our own script: its shape is known.
