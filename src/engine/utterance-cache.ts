@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { pcm16 } from '../audio/wav.js';
 import { BoundedCache, type CacheStatistics } from './bounded-cache.js';
 import type { AudioChunk, SynthesisRequest } from './engine-types.js';
 import type { VoiceProfile } from './voice-profile.js';
@@ -21,8 +20,9 @@ const PLAIN: UtteranceCipher = { seal: (_tenant, _key, bytes) => bytes, open: (_
 const MAX_SHARE = 1 / 8;
 
 /**
- * Whole utterances by everything that decides their samples. Kept as the 16-bit samples that leave the server: a replay
- * encodes to the same bytes as what was heard first, in half the room.
+ * Whole utterances by everything that decides their samples. Kept as the very samples that were made: what is done to
+ * them afterwards (a watermark, another rate) then comes out the same for a replay as for what was heard first, which
+ * 16-bit samples did not give.
  */
 export class UtteranceCache {
   readonly #entries: BoundedCache<Uint8Array>;
@@ -58,7 +58,7 @@ export class UtteranceCache {
     let sizeBytes = 0;
     for await (const chunk of make()) {
       if (made) {
-        sizeBytes += 2 * chunk.samples.length;
+        sizeBytes += chunk.samples.byteLength;
         // What would not be kept is not collected either.
         if (sizeBytes > this.#maxUtteranceBytes) made = null;
         else made.push(storedChunk(chunk));
@@ -131,31 +131,32 @@ function canonical(value: unknown): string {
   );
 }
 
-/** A chunk with its samples as little-endian 16-bit integers. */
+/** A chunk with a copy of its samples, which its reader may change. */
 interface StoredChunk {
   readonly facts: Omit<AudioChunk, 'samples'>;
-  readonly pcm: Uint8Array;
+  readonly samples: Float32Array;
 }
 
 function storedChunk({ samples, ...facts }: AudioChunk): StoredChunk {
-  return { facts, pcm: pcm16(samples) };
+  return { facts, samples: samples.slice() };
 }
 
-/** A line of JSON about all chunks, then their samples. */
+/** A line of JSON about all chunks, then their samples in the machine's own order of bytes. */
 function encodeChunks(chunks: readonly StoredChunk[]): Uint8Array {
-  const head = chunks.map(({ facts, pcm }) => ({ ...facts, sizeBytes: pcm.byteLength }));
-  return Buffer.concat([Buffer.from(`${JSON.stringify(head)}\n`), ...chunks.map(({ pcm }) => pcm)]);
+  const head = chunks.map(({ facts, samples }) => ({ ...facts, lengthSamples: samples.length }));
+  const parts = chunks.map(({ samples }) => new Uint8Array(samples.buffer, samples.byteOffset, samples.byteLength));
+  return Buffer.concat([Buffer.from(`${JSON.stringify(head)}\n`), ...parts]);
 }
 
 function decodeChunks(bytes: Uint8Array): AudioChunk[] {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const end = buffer.indexOf('\n');
-  const head = JSON.parse(buffer.toString('utf8', 0, end)) as (StoredChunk['facts'] & { sizeBytes: number })[];
+  const head = JSON.parse(buffer.toString('utf8', 0, end)) as (StoredChunk['facts'] & { lengthSamples: number })[];
   let at = end + 1;
-  return head.map(({ sizeBytes, ...facts }) => {
-    const samples = new Float32Array(sizeBytes / 2);
-    for (let index = 0; index < samples.length; index++) samples[index] = buffer.readInt16LE(at + 2 * index) / 32768;
-    at += sizeBytes;
+  return head.map(({ lengthSamples, ...facts }) => {
+    const samples = new Float32Array(lengthSamples);
+    new Uint8Array(samples.buffer).set(buffer.subarray(at, at + samples.byteLength));
+    at += samples.byteLength;
     return { ...facts, samples };
   });
 }
