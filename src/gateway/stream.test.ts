@@ -78,7 +78,7 @@ describe('the stream', () => {
     // Of the first sentence, and of the second.
     await client.next(is('chunk'));
     await client.next(is('chunk'));
-    expect(gateway.queue.depth.running).toBeGreaterThan(0);
+    await until(() => gateway.queue.depth.running > 0);
     client.send({ type: 'cancel', played_ms: 100 });
     expect(await client.next(is('cancelled'))).toEqual({
       type: 'cancelled',
