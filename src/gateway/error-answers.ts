@@ -90,7 +90,9 @@ const FRAMEWORK_ERRORS: Readonly<Record<string, { code: ErrorCode & keyof typeof
   },
   FST_ERR_CTP_INVALID_MEDIA_TYPE: {
     code: 'MEDIA_TYPE_UNSUPPORTED',
-    message: 'the body must be JSON: send it with the header "Content-Type: application/json"',
+    message:
+      'the body must be JSON: send it with the header "Content-Type: application/json" ' +
+      '(to /v1/verify the audio file itself, with its type, such as "Content-Type: audio/wav")',
   },
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: {
     code: 'REQUEST_INVALID',
