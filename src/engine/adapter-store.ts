@@ -14,7 +14,7 @@ const MAX_RESIDENT = 256;
 /** Adapters of a data folder: `adapters/<name>.safetensors`, read when a row first asks for one. */
 export class AdapterStore {
   readonly #folder: string;
-  /** In order of use, by name, what the file system says of the file, and the network's sizes. */
+  /** In order of use, by name, version of the file, and the network's sizes. */
   readonly #resident = new Map<string, Text2SemanticAdapter>();
 
   constructor(dataDir: string) {
@@ -44,11 +44,9 @@ export class AdapterStore {
 
   /** Throws `ADAPTER_NOT_FOUND`, or `CHECKPOINT_*` where the file does not fit the network. */
   load(name: string, settings: Text2SemanticSettings): Text2SemanticAdapter {
-    const path = this.#existing(name);
-    const { ino, size, mtimeMs } = statSync(path);
     const { layers, heads, width, feedForwardWidth } = settings;
-    const key = [name, ino, size, mtimeMs, layers, heads, width, feedForwardWidth].join('\0');
-    const adapter = this.#resident.get(key) ?? read(path, settings);
+    const key = [name, this.version(name), layers, heads, width, feedForwardWidth].join('\0');
+    const adapter = this.#resident.get(key) ?? read(this.#path(name), settings);
     this.#resident.delete(key);
     this.#resident.set(key, adapter); // the last one used comes last
     for (const oldest of this.#resident.keys()) {
@@ -56,6 +54,12 @@ export class AdapterStore {
       this.#resident.delete(oldest);
     }
     return adapter;
+  }
+
+  /** Tells one file under a name from another that took its place. Throws `ADAPTER_NOT_FOUND`. */
+  version(name: string): string {
+    const { ino, size, mtimeMs } = statSync(this.#existing(name));
+    return `${ino} ${size} ${mtimeMs}`;
   }
 
   #existing(name: string): string {

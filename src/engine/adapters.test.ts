@@ -219,6 +219,10 @@ describe('the store of adapters', () => {
     expect(store.names()).toEqual(['sad']);
     expect(store.load('sad', settings)).toMatchObject({ rank: 8 });
     expect(store.load('sad', settings)).toBe(store.load('sad', settings));
+    const { version, weights } = { version: store.version('sad'), weights: store.load('sad', settings) };
+    store.add('sad', path, settings);
+    expect(store.version('sad')).not.toBe(version);
+    expect(store.load('sad', settings)).not.toBe(weights);
     expect(() => store.load('glad', settings)).toThrow(expect.objectContaining({ code: 'ADAPTER_NOT_FOUND' }));
     expect(() => store.add('../x', path, settings)).toThrow(expect.objectContaining({ code: 'REQUEST_INVALID' }));
     store.remove('sad');

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { readAudioFile } from '../audio/decode.js';
 import { AppError } from '../errors.js';
 import type { Delivery } from '../text/ssml.js';
+import { AdapterStore } from './adapter-store.js';
 import { COMPILER_VERSION } from './component-store.js';
 import type { DecodeStatistics } from './decode-tasks.js';
 import { DEMO_MODEL, DEMO_VOICE, demoVoiceFolder, ensureDemoVoice } from './demo-voice.js';
@@ -81,6 +82,7 @@ class LocalEngine implements Engine {
   readonly #models: ModelStore;
   readonly #voices: VoiceStore;
   readonly #lexicons: LexiconStore;
+  readonly #adapters: AdapterStore;
   readonly #runtime: Runtime;
   readonly #threads: InferenceThreads;
   readonly #texts: TextCache;
@@ -94,6 +96,7 @@ class LocalEngine implements Engine {
     this.#models = new ModelStore(dataDir);
     this.#voices = new VoiceStore(dataDir, cacheBytes.voices);
     this.#lexicons = new LexiconStore(dataDir);
+    this.#adapters = new AdapterStore(dataDir);
     this.#texts = new TextCache(cacheBytes.texts);
     this.#utterances = new UtteranceCache(cacheBytes.utterances);
     this.#runtime = runtime;
@@ -137,7 +140,8 @@ class LocalEngine implements Engine {
       yield* this.#speak(request, voice, model, { ...options, lexicon, voiceFor: this.#casting(request, voice) });
       return;
     }
-    const key = utteranceKey({ ...request, lexiconDigest: lexicon?.digest ?? '' }, voice, model.digest);
+    const adapterVersion = request.adapter === undefined ? '' : this.#adapters.version(request.adapter);
+    const key = utteranceKey(request, { voice, model: model.digest, lexicon: lexicon?.digest ?? '', adapterVersion });
     let samePace = true;
     const unsubscribe = options.pace?.subscribe(() => {
       samePace = false;

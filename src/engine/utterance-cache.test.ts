@@ -29,6 +29,10 @@ function speech(count = 3): AudioChunk[] {
   }));
 }
 
+function keyOf(asked: SynthesisRequest, from: VoiceProfile, model: string): string {
+  return utteranceKey(asked, { voice: from, model, lexicon: '', adapterVersion: '' });
+}
+
 async function* from(chunks: readonly AudioChunk[]): AsyncGenerator<AudioChunk, void, undefined> {
   yield* chunks;
 }
@@ -117,11 +121,20 @@ describe('the key of an utterance', () => {
       [request, { ...voice, globalEmbedding: Float32Array.of(1, 2, 4) }, 'model'],
       [request, { ...voice, createdAt: '2026-01-02T00:00:00Z' }, 'model'],
     ];
-    expect(new Set(variants.map((variant) => utteranceKey(...variant))).size).toBe(variants.length);
+    expect(new Set(variants.map(([asked, from, model]) => keyOf(asked, from, model))).size).toBe(variants.length);
   });
 
   it('is the same for the same request, whatever order its fields came in', () => {
     const { seed, ...rest } = request;
-    expect(utteranceKey({ seed, ...rest }, { ...voice }, 'model')).toBe(utteranceKey(request, voice, 'model'));
+    expect(keyOf({ seed, ...rest }, { ...voice }, 'model')).toBe(keyOf(request, voice, 'model'));
+  });
+
+  it('changes with what a name stands for: the lexicon, the file of the adapter', () => {
+    const asked = { ...request, adapter: 'sad' };
+    const sources = { voice, model: 'model', lexicon: '', adapterVersion: '1' };
+    const keys = [sources, { ...sources, adapterVersion: '2' }, { ...sources, lexicon: 'digest' }].map((now) =>
+      utteranceKey(asked, now),
+    );
+    expect(new Set(keys).size).toBe(keys.length);
   });
 });

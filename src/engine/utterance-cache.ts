@@ -87,19 +87,26 @@ export class UtteranceCache {
   }
 }
 
+/** What a request's names stand for now: each may come to mean something else under the same name. */
+export interface UtteranceSources {
+  readonly voice: VoiceProfile;
+  /** Digest of the model. */
+  readonly model: string;
+  /** Digest of what the lexicons say. */
+  readonly lexicon: string;
+  /** Which file the adapter's name means; empty: no adapter. */
+  readonly adapterVersion: string;
+}
+
 /**
- * The key of an utterance: a digest over tenant, model, the voice's contents (not its name, which may be enrolled anew) and
- * every field of the request, so that a field added later is part of it too.
+ * The key of an utterance: a digest over what the request's names stand for and every field of the request, the tenant
+ * among them, so that a field added later is part of it too.
  */
-export function utteranceKey(
-  request: SynthesisRequest & { readonly lexiconDigest?: string },
-  voice: VoiceProfile,
-  modelDigest: string,
-): string {
-  // What a lexicon says counts, not what it is called.
+export function utteranceKey(request: SynthesisRequest, sources: UtteranceSources): string {
   const { voice: _, lexicons: __, ...parameters } = request;
+  const { voice, ...facts } = sources;
   return createHash('sha256')
-    .update(`${modelDigest}\0${voiceDigest(voice)}\0${canonical(parameters)}`)
+    .update(`${voiceDigest(voice)}\0${canonical(facts)}\0${canonical(parameters)}`)
     .digest('hex');
 }
 
