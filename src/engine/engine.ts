@@ -166,13 +166,7 @@ class LocalEngine implements Engine {
       faults += 1;
       this.#faults[`${fault} ${outcome}`] = (this.#faults[`${fault} ${outcome}`] ?? 0) + 1;
     };
-    const { tenant = '', urgency = 'stream' } = request;
-    const place = { tenant, urgency };
-    const watched: SpeechModel = {
-      ...model,
-      semanticTokens: (input, abort) => model.semanticTokens({ ...input, ...place, onFault }, abort),
-    };
-    for await (const chunk of synthesize(request, voice, watched, options)) {
+    for await (const chunk of synthesize(request, voice, model, { ...options, onFault })) {
       yield faults === 0 ? chunk : { ...chunk, faults };
     }
   }

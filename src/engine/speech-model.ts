@@ -58,6 +58,8 @@ export interface SemanticInput {
   readonly playedOutMs?: number | null;
   /** Name of an adapter; absent or null: the model as it is. */
   readonly adapter?: string | null;
+  /** The draw to begin with; above 0 where earlier ones were found wanting. Absent: 0. */
+  readonly firstDraw?: number;
   /** Hears what the self-check found wrong with the sentence, and what was done about it. */
   readonly onFault?: (fault: SpeechFault, outcome: FaultOutcome) => void;
 }
@@ -179,6 +181,7 @@ export function openSpeechModel(
         (drawSeed) => threads.decode.stream<SemanticPiece, void>('decode', { ...call, seed: drawSeed }, { signal }),
         {
           seed,
+          firstDraw: place.firstDraw ?? 0,
           expectation: { phonemeCount: phonemes.phonemeIds.length, prompt },
           heldTokens: urgency === 'stream' ? early : Number.POSITIVE_INFINITY,
           ...(place.onFault && { onFault: place.onFault }),

@@ -8,6 +8,7 @@ import { deliveryEffects } from './delivery-effects.js';
 import type { AudioChunk, AudioMark, SynthesisRequest } from './engine-types.js';
 import { PaceControl } from './pace-control.js';
 import { type Line, Script } from './script.js';
+import { audibleWindows, type FaultOutcome, MAX_DRAWS, type SpeechFault } from './self-check.js';
 import type { SpeechModel } from './speech-model.js';
 import type { VoiceProfile } from './voice-profile.js';
 
@@ -26,6 +27,8 @@ export interface SynthesisControl {
   readonly lexicon?: CompiledLexicon | null | undefined;
   /** The voice that markup asks for, of the same model; absent: markup cannot change the voice. */
   readonly voiceFor?: ((delivery: Delivery) => Promise<VoiceProfile>) | undefined;
+  /** Hears what the self-check found wrong with a sentence, and what was done about it. */
+  readonly onFault?: ((fault: SpeechFault, outcome: FaultOutcome) => void) | undefined;
 }
 
 /**
@@ -44,7 +47,8 @@ export async function* synthesize(
   const left = new AbortController();
   const signal = control.signal ? AbortSignal.any([control.signal, left.signal]) : left.signal;
   const pace = control.pace ?? new PaceControl(request.speed);
-  const { sampling, seed } = request;
+  const { sampling, seed, tenant = '', urgency = 'stream', adapter = null } = request;
+  const { onFault = () => {} } = control;
   const { sampleRateHz } = model;
   const script = new Script(
     readText(request.text, {
@@ -67,24 +71,15 @@ export async function* synthesize(
 
   const prepare = async ({ text }: Line, sentenceIndex: number): Promise<Utterance | null> => {
     if (text === null) return null;
-    const phonemes = await readableOrNull(text, model, request.tenant);
+    const phonemes = await readableOrNull(text, model, tenant);
     if (!phonemes) return null;
     const spokenBy = (await control.voiceFor?.(text.delivery)) ?? voice;
-    const bertFeatures = await model.bertFeatures(phonemes, signal, request.tenant);
-    const { tenant = '', adapter = null } = request;
+    const bertFeatures = await model.bertFeatures(phonemes, signal, tenant);
     const { playedOutMs } = heard;
-    const input = {
-      voice: spokenBy,
-      phonemes,
-      bertFeatures,
-      sampling,
-      seed,
-      sentenceIndex,
-      tenant,
-      adapter,
-      playedOutMs,
-    };
-    return { voice: spokenBy, phonemes, semanticTokens: startReading(model.semanticTokens(input, signal)) };
+    const place = { seed, sentenceIndex, tenant, urgency, adapter, playedOutMs };
+    const input = { voice: spokenBy, phonemes, bertFeatures, sampling, onFault, ...place };
+    const draw = (firstDraw: number) => startReading(model.semanticTokens({ ...input, firstDraw }, signal));
+    return { voice: spokenBy, phonemes, semanticTokens: draw(0), drawAgain: draw };
   };
   const utterances = new WorkAhead(script, prepare);
 
@@ -107,11 +102,11 @@ export async function* synthesize(
       if (!utterance || line.text === null) continue;
       const effects = deliveryEffects(line.text.delivery);
       const ownPace = effects.paceFactor === 1 ? pace : pace.scaled(effects.paceFactor);
-      const waveform = model.waveform(
-        { ...utterance, pace: ownPace, seed, sentenceIndex, playedOutMs: heard.playedOutMs },
-        signal,
-      );
-      for await (const samples of waveform) {
+      const { voice: spokenBy, phonemes } = utterance;
+      const sentence = { voice: spokenBy, phonemes, pace: ownPace, seed, sentenceIndex };
+      const waveform = (semanticTokens: AsyncIterable<SemanticPiece>) =>
+        model.waveform({ ...sentence, semanticTokens, playedOutMs: heard.playedOutMs }, signal);
+      for await (const samples of audible(utterance, waveform, sampleRateHz, onFault)) {
         utterances.startThrough(sentenceIndex + SENTENCES_AHEAD);
         const delivered = effects.apply(samples);
         if (delivered.length > 0) yield chunk(delivered, sentenceIndex);
@@ -139,6 +134,23 @@ interface Utterance {
   readonly voice: VoiceProfile;
   readonly phonemes: PhonemeSentence;
   readonly semanticTokens: AsyncIterable<SemanticPiece>;
+  /** Other tokens of the same sentence, from the n-th draw on. */
+  readonly drawAgain: (firstDraw: number) => AsyncIterable<SemanticPiece>;
+}
+
+/** A sentence's samples, drawn again where nothing of them can be heard. */
+async function* audible(
+  { semanticTokens, drawAgain }: Utterance,
+  waveform: (tokens: AsyncIterable<SemanticPiece>) => AsyncIterable<Float32Array>,
+  sampleRateHz: number,
+  onFault: (fault: SpeechFault, outcome: FaultOutcome) => void,
+): AsyncGenerator<Float32Array, void, undefined> {
+  for (let draw = 0; draw < MAX_DRAWS - 1; draw++) {
+    const windows = waveform(draw === 0 ? semanticTokens : drawAgain(draw));
+    if ((yield* audibleWindows(windows, sampleRateHz)) === 'audible') return;
+    onFault('silent', 'redrawn');
+  }
+  yield* waveform(drawAgain(MAX_DRAWS - 1));
 }
 
 /** When a caller who listens as audio comes has heard all of it. */
@@ -179,7 +191,7 @@ function silence(durationMs: number, sampleRateHz: number): Float32Array {
 async function readableOrNull(
   { text, readings, delivery }: SpokenText,
   model: SpeechModel,
-  tenant: string | undefined,
+  tenant: string,
 ): Promise<PhonemeSentence | null> {
   // By their places in the sentence, which may have been said before somewhere else.
   const placed = readings.map((reading) => {
