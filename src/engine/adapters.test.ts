@@ -177,6 +177,26 @@ describe('adapters by row', () => {
     expect(among).toEqual(alone);
   });
 
+  it('leave a sentence alone that is being prefilled while the only row has one', () => {
+    const long = {
+      ...request(7),
+      phonemeIds: Array.from({ length: 60 }, (_, at) => (at * 11) % 40),
+      promptSemantic: Array.from({ length: 80 }, (_, at) => (at * 5) % 128),
+    };
+    const [alone] = decode(buildDecoder(base), [long]);
+    const decoder = buildDecoder(base);
+    const { row: lone } = decoder.addRow(request(0, adapters[0]));
+    decoder.beginRow(long);
+    expect(decoder.prefill()).toBe(null);
+    decoder.step();
+    const joined = decoder.prefill();
+    const tokens = [joined?.token ?? -1];
+    while (decoder.size > 0) {
+      for (const { row, token } of decoder.step()) if (row !== lone) tokens.push(token ?? -1);
+    }
+    expect(tokens).toEqual(alone);
+  });
+
   it.each([
     ['a rank that is too large', () => adapterFile(1, 17), /rank 17, expected 1 to 16/],
     [

@@ -76,6 +76,8 @@ const PREFILL_POSITIONS = 96;
 
 /** The cache grows by so many rows. */
 const ROWS_AT_A_TIME = 8;
+/** A row, one that keeps it company, and a sentence being prefilled. */
+const LEAST_SLOTS = 3;
 
 /**
  * Decodes sentences to semantic tokens, several side by side: a row joins by its prefill and leaves at any step, and a
@@ -137,10 +139,10 @@ export class SemanticDecoder {
     const { step, cacheSteps } = this.#sessions;
     this.#cacheSteps = cacheSteps ? byName(cacheSteps) : null;
     this.#fewestRows = cacheSteps ? 2 : 1;
-    const slots = Math.max(this.#sessions.adapted ? 2 : this.#fewestRows, Math.min(this.capacity, ROWS_AT_A_TIME));
+    const slots = Math.max(LEAST_SLOTS, Math.min(this.capacity, ROWS_AT_A_TIME));
     this.#cache = new KeyValueCache(settings, cacheSteps ? 'int8' : 'float32', slots, this.maxLength);
     this.#scratch = cacheSteps ? new KeyValueCache(settings, 'float32', 1, this.maxLength) : null;
-    const most = Math.max(this.capacity, 2);
+    const most = Math.max(this.capacity, LEAST_SLOTS);
     this.#tokens = new Int32Array(most);
     this.#positions = new Int32Array(most);
     this.#seqlens = new Int32Array(most);
@@ -185,7 +187,8 @@ export class SemanticDecoder {
       throw new AppError('ENGINE_OVERLOADED', `all ${this.capacity} rows of the decoder are taken; try again later`);
     }
     this.#checkRequest(request);
-    const slot = this.#rows.length;
+    // The slot beside a lone row belongs to the one that keeps it company.
+    const slot = this.#rows.length === 1 ? 2 : this.#rows.length;
     if (slot >= this.#cache.slots) this.#grow();
     const prompt = Int32Array.from(request.promptSemantic ?? []);
     this.#prefilling = { request, prompt, slot, done: 0 };
@@ -390,7 +393,7 @@ export class SemanticDecoder {
     if (!this.#adapters || [...wanted].some((adapter) => !this.#adapters?.batch.holds(adapter))) {
       this.#dropAdapters();
       const batch = new AdapterBatch([...wanted], this.settings);
-      const masks = new Float32Array(Math.max(this.capacity, 2) * batch.ranks);
+      const masks = new Float32Array(Math.max(this.capacity, LEAST_SLOTS) * batch.ranks);
       this.#adapters = { batch, masks, runs: new Map() };
     }
     const { batch, masks, runs } = this.#adapters;
