@@ -1,3 +1,4 @@
+import { concatenate } from '../src/audio/concatenate.js';
 import { logMel, melDistance } from '../src/audio/mel-distance.js';
 import { fillNormal, RANDOM_STREAM } from '../src/engine/random.js';
 import type { NoiseSource, WaveformDecoder } from '../src/engine/waveform-decoder.js';
@@ -39,11 +40,14 @@ export function measureSeams(
     const sentence = { phonemeIds, globalEmbedding, noise: noiseOf(seed) };
     const { samples, seamsAt } = renderStream(decoder, sentence, tokens);
     if (index % wholeEvery === 0) {
-      const whole = logMel(joined([...decoder.decodeSentence({ ...sentence, semanticTokens: tokens })]), sampleRateHz);
+      const whole = logMel(
+        concatenate([...decoder.decodeSentence({ ...sentence, semanticTokens: tokens })]),
+        sampleRateHz,
+      );
       distances.push(melDistance(logMel(samples, sampleRateHz), whole));
       if (distances.length % SEEDS_EVERY === 1) {
         const other = { ...sentence, semanticTokens: tokens, noise: noiseOf(seed + 1000) };
-        ofSeeds.push(melDistance(logMel(joined([...decoder.decodeSentence(other)]), sampleRateHz), whole));
+        ofSeeds.push(melDistance(logMel(concatenate([...decoder.decodeSentence(other)]), sampleRateHz), whole));
       }
     }
     const curves = changeCurves(samples, sampleRateHz);
@@ -98,7 +102,7 @@ function renderStream(
     }
     if (stream.ready) seamsAt.push(length);
   }
-  return { samples: joined(parts), seamsAt };
+  return { samples: concatenate(parts), seamsAt };
 }
 
 /** Of so many sentences rendered whole, one is rendered with other noise too. */
@@ -135,16 +139,6 @@ function largestAround(curve: Float32Array, frame: number): number {
   let largest = 0;
   for (let at = frame - MARGIN; at <= frame + MARGIN; at++) largest = Math.max(largest, curve[at] ?? 0);
   return largest;
-}
-
-function joined(parts: readonly Float32Array[]): Float32Array {
-  const samples = new Float32Array(parts.reduce((length, part) => length + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    samples.set(part, offset);
-    offset += part.length;
-  }
-  return samples;
 }
 
 function mean(values: readonly number[]): number {

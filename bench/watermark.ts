@@ -8,7 +8,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { concatenate } from '../src/audio/crossfade.js';
+import { concatenate } from '../src/audio/concatenate.js';
 import { decodeAudio } from '../src/audio/decode.js';
 import { createEncoder, type EncoderOptions } from '../src/audio/encode/encoder.js';
 import { createStreamResampler } from '../src/audio/resample-stream.js';

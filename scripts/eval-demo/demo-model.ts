@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { concatenate } from '../../src/audio/crossfade.js';
+import { concatenate } from '../../src/audio/concatenate.js';
 import { resampleHighQuality } from '../../src/audio/resample.js';
 import { encodeWav } from '../../src/audio/wav.js';
 import type { ComponentKind } from '../../src/engine/component-store.js';

@@ -2,7 +2,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { concatenate } from '../../src/audio/crossfade.js';
+import { concatenate } from '../../src/audio/concatenate.js';
 import { encodeWav } from '../../src/audio/wav.js';
 import { SAMPLE_RATE_HZ } from './cepstra.js';
 

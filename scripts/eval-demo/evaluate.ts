@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { concatenate } from '../../src/audio/crossfade.js';
+import { concatenate } from '../../src/audio/concatenate.js';
 import { encodeWav } from '../../src/audio/wav.js';
 import { openRuntime } from '../../src/engine/onnxruntime.js';
 import { cepstra, SAMPLE_RATE_HZ } from './cepstra.js';

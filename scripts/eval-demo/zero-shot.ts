@@ -1,4 +1,4 @@
-import { concatenate } from '../../src/audio/crossfade.js';
+import { concatenate } from '../../src/audio/concatenate.js';
 import { resampleHighQuality } from '../../src/audio/resample.js';
 import { SAMPLE_RATE_HZ } from './cepstra.js';
 import { type Colour, type ColourShift, colourOf, colourShift, distance, envelopeOf } from './colour.js';

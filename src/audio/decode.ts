@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
 import { AppError } from '../errors.js';
-import { concatenate } from './crossfade.js';
+import { concatenate } from './concatenate.js';
 import { type AudioClip, decodeWav, isWav } from './wav.js';
 
 export interface AudioLimits {

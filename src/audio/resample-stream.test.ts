@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { concatenate } from './crossfade.js';
+import { concatenate } from './concatenate.js';
 import { createStreamResampler } from './resample-stream.js';
 
 function tone(frequencyHz: number, rateHz: number, lengthSamples: number): Float32Array {

@@ -1,3 +1,4 @@
+import { besselI0, greatestCommonDivisor, sinc } from './windowed-sinc.js';
 /**
  * Changes the sampling rate of audio that comes in pieces: a windowed sinc in polyphase form that keeps the few input
  * samples its next output needs. The output of any cut into pieces is the same, sample by sample.
@@ -102,24 +103,4 @@ function phasesOf(to: number, cutoff: number, halfWidth: number): (phase: number
     made.set(phase, taps);
     return taps;
   };
-}
-
-function sinc(t: number): number {
-  return t === 0 ? 1 : Math.sin(Math.PI * t) / (Math.PI * t);
-}
-
-/** Modified Bessel function of the first kind, order 0, by its series. */
-function besselI0(x: number): number {
-  const quarter = (x * x) / 4;
-  let term = 1;
-  let sum = 1;
-  for (let k = 1; term > sum * 1e-12; k++) {
-    term *= quarter / (k * k);
-    sum += term;
-  }
-  return sum;
-}
-
-function greatestCommonDivisor(a: number, b: number): number {
-  return b === 0 ? a : greatestCommonDivisor(b, a % b);
 }

@@ -1,3 +1,4 @@
+import { besselI0, greatestCommonDivisor, sinc } from './windowed-sinc.js';
 /**
  * Changes the sampling rate with windowed-sinc filters in polyphase form: one short set of taps per output phase, only
  * where the window is not zero.
@@ -49,7 +50,7 @@ function convolvePhases(
   design: (from: number, to: number) => Filter,
 ): Float32Array {
   if (fromHz === toHz) return samples;
-  const divisor = gcd(fromHz, toHz);
+  const divisor = greatestCommonDivisor(fromHz, toHz);
   const from = fromHz / divisor;
   const to = toHz / divisor;
   const filter = design(from, to);
@@ -121,24 +122,4 @@ function kaiserSinc(from: number, to: number): Filter {
       return sinc(time * cutoff) * window * scale;
     },
   };
-}
-
-function sinc(t: number): number {
-  return t === 0 ? 1 : Math.sin(Math.PI * t) / (Math.PI * t);
-}
-
-/** Modified Bessel function of the first kind, order 0, by its series. */
-function besselI0(x: number): number {
-  const quarter = (x * x) / 4;
-  let term = 1;
-  let sum = 1;
-  for (let k = 1; term > sum * 1e-17; k++) {
-    term *= quarter / (k * k);
-    sum += term;
-  }
-  return sum;
-}
-
-function gcd(a: number, b: number): number {
-  return b === 0 ? a : gcd(b, a % b);
 }

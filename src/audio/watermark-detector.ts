@@ -1,4 +1,4 @@
-import { concatenate } from './crossfade.js';
+import { concatenate } from './concatenate.js';
 import { realFft } from './fft.js';
 import { createStreamResampler } from './resample-stream.js';
 import { BAND_COUNT, CELL_BINS, CELL_FRAMES, FIRST_BIN, PATTERN, PERIOD_CELLS } from './watermark.js';

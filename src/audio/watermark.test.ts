@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { concatenate } from './crossfade.js';
+import { concatenate } from './concatenate.js';
 import { decodeAudio } from './decode.js';
 import { createEncoder, type Encoding } from './encode/encoder.js';
 import { createStreamResampler } from './resample-stream.js';

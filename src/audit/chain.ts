@@ -33,8 +33,6 @@ export interface UsageDelta {
   readonly failed: boolean;
 }
 
-export const GENESIS = Buffer.alloc(32);
-
 /** A record as it is hashed: JSON with sorted keys, so that equal records are equal bytes. */
 export function recordBody(entry: AuditEntry, seq: number): string {
   const { id, tenantId, at, type, actor, details } = entry;

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { concatenate } from '../audio/concatenate.js';
 import { logMel, melDistance, melLoss } from '../audio/mel-distance.js';
 import { resample } from '../audio/resample.js';
 import { magnitudeSpectrogram } from '../audio/spectrogram.js';
@@ -198,7 +199,7 @@ class Laboratory {
 
   speak(quantization: GeneratorQuantization | null, utterances: readonly Utterance[]): Float32Array[] {
     const decoder = this.#decoder(quantization);
-    return utterances.map(({ z, ge }) => joined([...decoder.generate(z, ge)]));
+    return utterances.map(({ z, ge }) => concatenate([...decoder.generate(z, ge)]));
   }
 
   compare(
@@ -324,14 +325,4 @@ function cosine(a: Float32Array, b: Float32Array): number {
     bb += b[index]! * b[index]!;
   }
   return dot / Math.sqrt(Math.max(aa * bb, 1e-20));
-}
-
-function joined(parts: readonly Float32Array[]): Float32Array {
-  const samples = new Float32Array(parts.reduce((length, part) => length + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    samples.set(part, offset);
-    offset += part.length;
-  }
-  return samples;
 }

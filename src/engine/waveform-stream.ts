@@ -3,22 +3,12 @@ import {
   drawNoise,
   type EncodedText,
   type Latent,
-  type NoiseSource,
+  type SentenceToDecode,
   type WaveformDecoder,
 } from './waveform-decoder.js';
 
 /** A sentence whose tokens are still to come. */
-export interface StreamedSentence {
-  /** Of the sentence itself, without those of the prompt. */
-  readonly phonemeIds: ArrayLike<number>;
-  readonly globalEmbedding: Float32Array;
-  /** 2 is twice as fast; absent: 1. */
-  readonly speed?: number;
-  readonly noise: NoiseSource;
-  /** How much of the noise is used; absent: upstream's 0.5. */
-  readonly noiseScale?: number;
-  readonly signal?: AbortSignal;
-}
+export type StreamedSentence = Omit<SentenceToDecode, 'semanticTokens'>;
 
 /**
  * Tokens that each window adds: the first one soon, the next ones longer, since a window's context costs the same

@@ -26,14 +26,6 @@ export function alignEvenly(text: string, startSeconds: number, endSeconds: numb
   return { characters, startSeconds: starts, endSeconds: ends };
 }
 
-export function joinAlignments(parts: readonly Alignment[]): Alignment {
-  return {
-    characters: parts.flatMap((part) => part.characters),
-    startSeconds: parts.flatMap((part) => part.startSeconds),
-    endSeconds: parts.flatMap((part) => part.endSeconds),
-  };
-}
-
 /** Where pieces of audio lie in time. */
 export class PieceClock {
   readonly #sampleRateHz: number;

@@ -70,9 +70,6 @@ const FP32: Text2SemanticPrecision = { format: () => 'fp32', cacheSteps: null };
 /** The attention kernel refuses other head widths; narrower heads are widened with zeros, which change no product. */
 const HEAD_WIDTH_STEP = 8;
 
-/** Names of the compiled graph's inputs and outputs that are not per layer. */
-export const T2S_INPUTS = ['phonemes', 'bert', 'tokens', 'token_positions', 'visible', 'seqlens', 'total'] as const;
-
 /**
  * Reads the sizes from a checkpoint's tensors and config (`config.model.head`, `config.data.max_sec`, …).
  *

@@ -70,23 +70,6 @@ export function quantizeColumns(
   return { data, scales };
 }
 
-/** The matrix that the quantised one stands for. */
-export function dequantizeBlocks(quantized: BlockQuantized, outputs: number, inputs: number): Float32Array {
-  const { bits, blockSize, data, scales } = quantized;
-  const blocks = Math.ceil(inputs / blockSize);
-  const zero = 1 << (bits - 1);
-  const matrix = new Float32Array(outputs * inputs);
-  for (let output = 0; output < outputs; output++) {
-    for (let input = 0; input < inputs; input++) {
-      const block = output * blocks + Math.floor(input / blockSize);
-      const index = block * blockSize + (input % blockSize);
-      const level = bits === 8 ? data[index]! : index & 1 ? data[index >> 1]! >> 4 : data[index >> 1]! & 0x0f;
-      matrix[output * inputs + input] = (level - zero) * scales[block]!;
-    }
-  }
-  return matrix;
-}
-
 function quantized(value: number, scale: number, zero: number): number {
   if (scale === 0) return 0;
   return Math.max(-zero, Math.min(zero - 1, Math.round(value / scale)));

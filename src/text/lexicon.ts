@@ -170,11 +170,6 @@ export async function applyLexicon(
   return { text: SourceText.join(pieces), readings, whole };
 }
 
-/** Where the words of a lexicon stand in a text, so that no cut falls into one. */
-export function lexiconStretches(text: string, lexicon: CompiledLexicon, mode: LanguageMode): [number, number][] {
-  return [...matches(text, lexicon, languagesOf(mode))].map(({ start, end }) => [start, end]);
-}
-
 interface Match {
   readonly start: number;
   readonly end: number;

@@ -30,8 +30,6 @@ interface KeyFile {
 
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
-/** Of a 32-byte key. */
-export const WRAPPED_BYTES = NONCE_BYTES + 32 + TAG_BYTES;
 
 /** Encrypts a key with a key: AES-256-GCM, bound to its context. */
 export function wrapKey(wrapping: Uint8Array, key: Uint8Array, context: string): Buffer {

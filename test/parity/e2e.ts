@@ -1,16 +1,17 @@
-import { concatenate, joinOverlapping } from '../../src/audio/crossfade.js';
-import { finishSentence } from '../../src/audio/postprocess.js';
+import { concatenate } from '../../src/audio/concatenate.js';
 import type { SamplingParameters } from '../../src/engine/sampler.js';
 import type { RowEvent, RowRequest } from '../../src/engine/semantic-decoder.js';
-import { createTokenChunker, type TokenChunker } from '../../src/engine/token-chunks.js';
 import type { Latent, NoiseSource } from '../../src/engine/waveform-decoder.js';
+import { joinOverlapping } from './crossfade.js';
 import { EndToEndModel, type EnrolledReference, type GivenSentence } from './end-to-end-model.js';
 import { type CaseRunner, type Comparison, compare, compareInt16 } from './harness.js';
 import { int16Wrapping } from './post.js';
+import { finishSentence } from './postprocess.js';
 import type { CaseArray, CaseTensor, ManifestCase, ReferenceData } from './reference.js';
 import { joinWindows, recordedNoise } from './sovits-under-test.js';
 import { decodeStreaming, lastFrames } from './streaming-decode.js';
 import { buckets, inBatches } from './to-batch.js';
+import { createTokenChunker, type TokenChunker } from './token-chunks.js';
 
 /**
  * From a recording and sentences to 16-bit audio, the way upstream batches, streams and joins; the noise is that which

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { concatenate, joinOverlapping } from '../../src/audio/crossfade.js';
-import { finishSentence } from '../../src/audio/postprocess.js';
+import { concatenate } from '../../src/audio/concatenate.js';
+import { joinOverlapping } from './crossfade.js';
 import { type Comparison, compare, compareInt16 } from './harness.js';
+import { finishSentence } from './postprocess.js';
 import type { CaseTensor, ManifestCase, ReferenceData } from './reference.js';
 import { buckets, inBatches } from './to-batch.js';
 

@@ -2,7 +2,6 @@ import { openCheckpoint } from '../../src/checkpoint/open-checkpoint.js';
 import { openRuntime, output, type Tensor, tensor, zeros } from '../../src/engine/onnxruntime.js';
 import { createSampler, type SamplingParameters, TokenHistory } from '../../src/engine/sampler.js';
 import { type RowRequest, SemanticDecoder, visiblePositions } from '../../src/engine/semantic-decoder.js';
-import { createTokenChunker } from '../../src/engine/token-chunks.js';
 import {
   buildText2Semantic,
   readText2SemanticSettings,
@@ -11,6 +10,7 @@ import {
 import { encodeModel } from '../../src/onnx/model-file.js';
 import { type CaseRunner, type Comparison, compare } from './harness.js';
 import type { CaseArray, CaseTensor, ManifestCase, ReferenceData } from './reference.js';
+import { createTokenChunker } from './token-chunks.js';
 
 /** Cases of `t2s/`: text-to-semantic prefill, steps, batches, chunks and sampling. */
 export const runT2sCase: CaseRunner = async (testCase, reference) => {

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { concatenate } from '../crossfade.js';
+import { concatenate } from '../concatenate.js';
 import { decodeAudio } from '../decode.js';
 import { createAigcLabel } from '../label.js';
 import { createStreamResampler } from '../resample-stream.js';

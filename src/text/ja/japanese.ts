@@ -1,4 +1,5 @@
 import type { FixedReading, LanguagePhonemes, SpokenUnit, SymbolVersion } from '../language.js';
+import { ASCII_MARKS } from '../marks.js';
 import { SourceText } from '../source-text.js';
 import { isSymbol } from '../symbols.js';
 import { analyseJapanese } from './analysis.js';
@@ -88,13 +89,6 @@ function ruleOf(word: Word): string {
 
 /** Marks that have another's symbol. upstream: text/japanese.py post_replace_ph */
 const MARKS: Readonly<Record<string, string>> = {
-  '：': ',',
-  '；': ',',
-  '，': ',',
-  '。': '.',
-  '！': '!',
-  '？': '?',
+  ...ASCII_MARKS,
   '\n': '.',
-  '·': ',',
-  '、': ',',
 };

@@ -20,11 +20,6 @@ export function toKatakana(text: string): string {
   return text.replace(/[\u3041-\u3096]/g, (kana) => String.fromCharCode(kana.charCodeAt(0) + 0x60));
 }
 
-/** Half-width katakana as full-width, with their voicing marks. */
-export function fullWidthKana(text: string): string {
-  return text.replace(/[\uff61-\uff9f]+/g, (kana) => kana.normalize('NFKC'));
-}
-
 const VOWELS = 'aiueo';
 const ROWS: readonly (readonly [string, string])[] = [
   ['', 'アイウエオ'],

@@ -1,4 +1,5 @@
 import type { LanguagePhonemes, SpokenUnit } from '../language.js';
+import { ASCII_MARKS } from '../marks.js';
 import { SourceText } from '../source-text.js';
 import { isSymbol } from '../symbols.js';
 import { replaceExceptions } from './exceptions.js';
@@ -69,15 +70,8 @@ const JAMO = /^[ㄱ-ㅣ]$/;
 
 /** Marks that have another's symbol. upstream: text/korean.py post_replace_ph */
 const MARKS: Readonly<Record<string, string>> = {
-  '：': ',',
-  '；': ',',
-  '，': ',',
-  '。': '.',
-  '！': '!',
-  '？': '?',
+  ...ASCII_MARKS,
   '\n': '.',
-  '·': ',',
-  '、': ',',
   ' ': '空',
 };
 

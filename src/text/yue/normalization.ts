@@ -1,3 +1,4 @@
+import { ASCII_MARKS } from '../marks.js';
 import { SourceText } from '../source-text.js';
 import { spellExpressions } from '../zh/expressions.js';
 import { readClauses } from '../zh/normalization.js';
@@ -35,14 +36,7 @@ function spell(text: SourceText): SourceText {
 }
 
 const MARKS: Readonly<Record<string, string>> = {
-  '：': ',',
-  '；': ',',
-  '，': ',',
-  '。': '.',
-  '！': '!',
-  '？': '?',
-  '·': ',',
-  '、': ',',
+  ...ASCII_MARKS,
   $: '.',
   '～': '-',
   '~': '-',

@@ -1,3 +1,4 @@
+import { ASCII_MARKS } from '../marks.js';
 import { SourceText } from '../source-text.js';
 import { spellExpressions } from './expressions.js';
 import { spellNumbers } from './reading-rules.js';
@@ -96,14 +97,7 @@ const SIGNS: Readonly<Record<string, string>> = {
 };
 
 const MARKS: Readonly<Record<string, string>> = {
-  '：': ',',
-  '；': ',',
-  '，': ',',
-  '。': '.',
-  '！': '!',
-  '？': '?',
-  '·': ',',
-  '、': ',',
+  ...ASCII_MARKS,
   '...': '…',
   $: '.',
   '/': ',',

@@ -1,5 +1,5 @@
-import { concatenate } from './crossfade.js';
-import { peakOf } from './level.js';
+import { concatenate } from '../../src/audio/concatenate.js';
+import { peakOf } from '../../src/audio/level.js';
 
 /**
  * A sentence as it is sent: divided by its peak where that exceeds 1 (so that it cannot clip), followed by

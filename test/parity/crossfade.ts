@@ -1,4 +1,5 @@
-import { hannWindow } from './spectrogram.js';
+import { concatenate } from '../../src/audio/concatenate.js';
+import { hannWindow } from '../../src/audio/spectrogram.js';
 
 /** How far into the next fragment upstream looks for the best match. */
 export const SEARCH_SAMPLES = 320;
@@ -68,15 +69,4 @@ function bestOffset(tail: Float32Array, next: Float32Array, searchSamples: numbe
     energy += entering * entering - leaving * leaving;
   }
   return best;
-}
-
-/** One array of all samples in order. */
-export function concatenate(pieces: readonly Float32Array[]): Float32Array {
-  const out = new Float32Array(pieces.reduce((length, piece) => length + piece.length, 0));
-  let offset = 0;
-  for (const piece of pieces) {
-    out.set(piece, offset);
-    offset += piece.length;
-  }
-  return out;
 }
