@@ -113,7 +113,16 @@ export async function setOwnRecordingsAllowed(database: Database, id: string, al
 }
 
 /** Tables of a tenant's rows that go with it; usage and audit records stay, which is what they are for. */
-const DELETED_TABLES = ['vault_objects', 'tenant_keys', 'api_keys', 'members'];
+const DELETED_TABLES = [
+  'voice_shares',
+  'voice_stops',
+  'voices',
+  'voice_consents',
+  'vault_objects',
+  'tenant_keys',
+  'api_keys',
+  'members',
+];
 
 /**
  * Deletes a tenant: its encryption keys first, so that whatever is left of its objects anywhere, backups of object
