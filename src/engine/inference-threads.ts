@@ -1,6 +1,5 @@
-import { createRequire } from 'node:module';
-import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
+import { threadEntry } from '../thread-entry.js';
 import type { InferenceThreadData } from './inference-thread.js';
 import { TaskThread } from './thread-tasks.js';
 
@@ -33,21 +32,5 @@ export function startInferenceThread(
   threads: number,
 ): Promise<TaskThread> {
   const workerData: InferenceThreadData = { role, dataDir, threads };
-  return TaskThread.start(new Worker(threadEntry(), { workerData }));
-}
-
-/**
- * The thread's module. From source (tests, development) a thread needs the TypeScript loader first: on Node 20 a worker
- * does not take `--import` for it.
- */
-function threadEntry(): URL {
-  if (!import.meta.url.endsWith('.ts')) return new URL('./inference-thread.js', import.meta.url);
-  const loader = pathToFileURL(
-    createRequire(import.meta.url)
-      .resolve('tsx/esm/api')
-      .replace(/\.cjs$/, '.mjs'),
-  ).href;
-  const entry = new URL('./inference-thread.ts', import.meta.url).href;
-  const code = `import { register } from ${JSON.stringify(loader)}; register(); await import(${JSON.stringify(entry)});`;
-  return new URL(`data:text/javascript,${encodeURIComponent(code)}`);
+  return TaskThread.start(new Worker(threadEntry(import.meta.url, 'inference-thread'), { workerData }));
 }

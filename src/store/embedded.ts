@@ -1,11 +1,11 @@
-import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
-import { brotliDecompress } from 'node:zlib';
-import { PGlite, types } from '@electric-sql/pglite';
+import { mkdir, readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import { AppError } from '../errors.js';
+import { threadEntry } from '../thread-entry.js';
 import { type Connection, type Database, type SqlResult, TransactionalDatabase } from './database.js';
+import type { EmbeddedReply, EmbeddedRequest, EmbeddedThreadData } from './embedded-thread.js';
 import { type FolderLock, lockFolder } from './folder-lock.js';
 
 export interface EmbeddedOptions {
@@ -19,7 +19,7 @@ const MAX_WAITING = 1000;
 
 /**
  * PostgreSQL compiled to WebAssembly, in a folder: the default that needs no other service. It has one connection, so
- * transactions run one after the other.
+ * transactions run one after the other, and a thread, so that nobody waits for them who asked nothing of it.
  *
  * It does not call fsync: what was committed survives the end of the process, however it ends, but not always the end
  * of the machine. What must survive that goes through a journal first (audit/).
@@ -29,48 +29,101 @@ const MAX_WAITING = 1000;
 export async function openEmbedded({ folder, signal }: EmbeddedOptions): Promise<Database> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const lock = await lockFolder(folder, signal === undefined ? {} : { signal });
-  let db: PGlite;
   try {
-    const dataDir = join(folder, 'pg');
-    const cluster = existsSync(join(dataDir, 'PG_VERSION')) ? null : await emptyCluster();
-    db = await PGlite.create({
-      dataDir,
-      parsers: { [types.INT8]: Number, [types.BYTEA]: parseBytes },
-      ...(cluster === null ? {} : { loadDataDir: cluster }),
-    });
+    const db = await DatabaseThread.start({ folder: join(folder, 'pg'), pgliteWasmModule: await compiled() });
+    return new TransactionalDatabase('pglite', singleConnection(db, lock));
   } catch (error) {
     await lock.release();
     throw new AppError('STORE_UNAVAILABLE', `the embedded database in ${folder} does not open; restore a backup`, {
       cause: error,
     });
   }
-  return new TransactionalDatabase('pglite', singleConnection(db, lock));
 }
 
-/** A new database is unpacked, which takes a second; making it would take eight, and 800 MB of memory. */
-async function emptyCluster(): Promise<Blob | null> {
-  const folder = new URL('data/', import.meta.url);
-  const name = (await readdir(folder)).find((file) => /^embedded-cluster-[\d.]+\.br$/.test(file));
-  if (name === undefined) return null;
-  return new Blob([await promisify(brotliDecompress)(await readFile(new URL(name, folder)))]);
+let compiling: Promise<WebAssembly.Module> | null = null;
+
+function compiled(): Promise<WebAssembly.Module> {
+  const entry = createRequire(import.meta.url).resolve('@electric-sql/pglite');
+  compiling ??= readFile(join(dirname(entry), 'pglite.wasm')).then((bytes) => WebAssembly.compile(bytes));
+  return compiling;
 }
 
-function parseBytes(hex: string): Buffer {
-  return Buffer.from(hex.slice('\\x'.length), 'hex');
+interface Waiting {
+  readonly resolve: (reply: EmbeddedReply) => void;
+  readonly reject: (error: unknown) => void;
 }
 
-function singleConnection(db: PGlite, lock: FolderLock) {
+/** The caller's side of `embedded-thread.ts`. */
+class DatabaseThread {
+  readonly #worker: Worker;
+  readonly #waiting: Waiting[] = [];
+  #failure: Error | null = null;
+
+  private constructor(worker: Worker) {
+    this.#worker = worker;
+    worker.on('message', (reply: EmbeddedReply) => {
+      this.#waiting.shift()?.resolve(reply);
+      // A command that is done ends, whether or not it closed the database.
+      if (this.#waiting.length === 0) worker.unref();
+    });
+    worker.on('error', (error) => this.#fail(error));
+    worker.on('exit', () => this.#fail(new Error('the thread of the embedded database has ended')));
+  }
+
+  /** Resolves when the database is open. Throws what opening it failed with. */
+  static async start(workerData: EmbeddedThreadData): Promise<DatabaseThread> {
+    const thread = new DatabaseThread(new Worker(threadEntry(import.meta.url, 'embedded-thread'), { workerData }));
+    await thread.#reply();
+    return thread;
+  }
+
+  async query<Row>(text: string, values: readonly unknown[]): Promise<SqlResult<Row>> {
+    const reply = await this.#ask({ type: 'query', text, values });
+    if (reply.type !== 'rows') throw new Error(`the embedded database answered a statement with ${reply.type}`);
+    // Buffers arrive as plain arrays of bytes.
+    for (const row of reply.rows) for (const [name, value] of Object.entries(row)) row[name] = bufferOf(value);
+    return { rows: reply.rows as Row[], count: reply.count };
+  }
+
+  async run(script: string): Promise<void> {
+    await this.#ask({ type: 'run', script });
+  }
+
+  async close(): Promise<void> {
+    await this.#ask({ type: 'close' });
+    await this.#worker.terminate();
+  }
+
+  async #ask(request: EmbeddedRequest): Promise<EmbeddedReply> {
+    if (this.#failure !== null) throw this.#failure;
+    this.#worker.postMessage(request);
+    this.#worker.ref();
+    return this.#reply();
+  }
+
+  async #reply(): Promise<EmbeddedReply> {
+    const reply = await new Promise<EmbeddedReply>((resolve, reject) => this.#waiting.push({ resolve, reject }));
+    if (reply.type === 'failed') throw Object.assign(new Error(reply.message), reply.fields);
+    return reply;
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    for (const { reject } of this.#waiting.splice(0)) reject(error);
+  }
+}
+
+function bufferOf(value: unknown): unknown {
+  return value instanceof Uint8Array ? Buffer.from(value.buffer, value.byteOffset, value.byteLength) : value;
+}
+
+function singleConnection(db: DatabaseThread, lock: FolderLock) {
   let tail = Promise.resolve();
   let waiting = 0;
   let closed = false;
   const connection = (release: () => void): Connection => ({
-    async query<Row>(text: string, values: readonly unknown[] = []) {
-      const result = await db.query<Row>(text, [...values]);
-      return { rows: result.rows, count: result.affectedRows ?? result.rows.length } satisfies SqlResult<Row>;
-    },
-    async run(script) {
-      await db.exec(script);
-    },
+    query: <Row>(text: string, values: readonly unknown[] = []) => db.query<Row>(text, values),
+    run: (script) => db.run(script),
     release,
   });
   return {
