@@ -4,13 +4,14 @@
  *
  *     npm run bench -- text [--json]
  *
- * Runs the compiled JavaScript, as a server does, in processes of their own; exits with 1 where a bar is missed.
+ * Runs the compiled JavaScript in processes of their own, started like the engine's; exits with 1 where a bar is missed.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { ENGINE_V8_FLAGS } from '../src/engine/engine-child.js';
 import { environment, median, REPOSITORY, round } from './figures.js';
 
 interface Bar {
@@ -64,7 +65,9 @@ function compile(folder: string): void {
 
 function run(what: string): Record<string, number> {
   const child = fileURLToPath(new URL('./text-process.mjs', import.meta.url));
-  const { stdout, stderr, status } = spawnSync(process.execPath, [child, what, compiled], { encoding: 'utf8' });
+  const { stdout, stderr, status } = spawnSync(process.execPath, [...ENGINE_V8_FLAGS, child, what, compiled], {
+    encoding: 'utf8',
+  });
   if (status !== 0) throw new Error(`the measurement of "${what}" failed: ${stderr}`);
   return JSON.parse(stdout) as Record<string, number>; // our own process's output
 }

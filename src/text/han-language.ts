@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+
 /**
  * Whether Han characters are Chinese or Japanese, for modes that read both: by kana beside them, by characters that only
  * one of the two writes, and else by what surrounds them. A sentence is decided as a whole; one that mixes both is
@@ -99,43 +101,32 @@ const JAPANESE_WORDS = /会社|弊社|御社|御中|々/;
 /** Whether a text has words or characters that Japanese does not. */
 export function hasChinese(text: string): boolean {
   if (CHINESE_WORDS.test(text)) return true;
-  const { jis } = (sets ??= characterSets());
   return [...text].some(
-    (character) => CHINESE_PARTICLES.has(character) || (HAN.test(character) && !jis.has(character)),
+    (character) => CHINESE_PARTICLES.has(character) || (HAN.test(character) && !isJapanese(character)),
   );
 }
 
 const HAN = /\p{Script=Han}/u;
 /** Characters of Japanese names outside JIS X 0208, and signs that are no characters of their own. */
-const OTHER_JAPANESE = '髙﨑栁濵瀨彅塚德々〇〆〻';
+const OTHER_JAPANESE = new Set('髙﨑栁濵瀨彅塚德々〇〆〻');
+
+const isJapanese = (character: string): boolean => isInTable(JIS, character) || OTHER_JAPANESE.has(character);
 
 function hasJapanese(run: string): boolean {
-  const { shinjitai } = (sets ??= characterSets());
-  return JAPANESE_WORDS.test(run) || [...run].some((character) => shinjitai.has(character));
+  return JAPANESE_WORDS.test(run) || [...run].some((character) => isInTable(SHINJITAI, character));
 }
 
-let sets: { readonly jis: ReadonlySet<string>; readonly shinjitai: ReadonlySet<string> } | undefined;
+// Tables of data/characters.bin (scripts/build-ja-characters.mjs): JIS X 0208, and what of it no Chinese encoding has.
+const JIS = 0;
+const SHINJITAI = 1;
+const FIRST_HAN = 0x4e00;
+const HAN_COUNT = 0x5200;
+let tables: Uint8Array | undefined;
 
-/** Characters of JIS X 0208, and those of them that neither GB 2312 nor Big5 has. */
-function characterSets(): { jis: Set<string>; shinjitai: Set<string> } {
-  const jis = charactersOf('euc-jp', [0xb0, 0xf4], [0xa1, 0xfe]);
-  const gb = charactersOf('gbk', [0xb0, 0xf7], [0xa1, 0xfe]);
-  const big5 = charactersOf('big5', [0xa4, 0xf9], [0x40, 0xfe]);
-  return {
-    jis: new Set([...jis, ...OTHER_JAPANESE]),
-    shinjitai: new Set([...jis].filter((character) => !gb.has(character) && !big5.has(character))),
-  };
-}
-
-type Bytes = readonly [first: number, last: number];
-
-function charactersOf(encoding: string, leads: Bytes, trails: Bytes): Set<string> {
-  const bytes: number[] = [];
-  for (let lead = leads[0]; lead <= leads[1]; lead++) {
-    for (let trail = trails[0]; trail <= trails[1]; trail++) {
-      if (trail < 0x7f || trail > 0xa0) bytes.push(lead, trail, 0x0a);
-    }
-  }
-  const decoded = new TextDecoder(encoding).decode(Uint8Array.from(bytes));
-  return new Set(decoded.match(/\p{Script=Han}/gu));
+function isInTable(table: number, character: string): boolean {
+  tables ??= readFileSync(new URL('./ja/data/characters.bin', import.meta.url));
+  const index = character.charCodeAt(0) - FIRST_HAN;
+  if (index < 0 || index >= HAN_COUNT) return false;
+  const at = table * HAN_COUNT + index;
+  return ((tables[at >> 3]! >> (at & 7)) & 1) === 1;
 }

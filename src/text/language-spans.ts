@@ -92,17 +92,18 @@ function isChineseTradeName(text: string): boolean {
   return (kana?.every((character) => character === 'の') ?? false) && hasChinese(text);
 }
 
-const otherWords = (known: string): RegExp => {
+/** A letter of none of the scripts, and whole words of such letters. */
+const otherLetters = (known: string): { readonly letter: RegExp; readonly words: RegExp } => {
   const letter = `[^\\P{L}${known}\\p{Script=Common}\\p{Script=Inherited}]`;
-  return new RegExp(`${letter}(?:${letter}|[\\p{M}ー])*`, 'gu');
+  return { letter: new RegExp(letter, 'u'), words: new RegExp(`${letter}(?:${letter}|[\\p{M}ー])*`, 'gu') };
 };
 /** Words of no script that a mode reads: with Korean, with Japanese, with both, with neither. */
 const HANGUL = '\\p{Script=Hangul}';
 const KANA = '\\p{Script=Hiragana}\\p{Script=Katakana}';
-const OTHER_WORDS = Object.fromEntries(
+const OTHER_LETTERS = Object.fromEntries(
   ['', HANGUL, KANA, HANGUL + KANA].map((scripts) => [
     scripts,
-    otherWords(`\\p{Script=Han}\\p{Script=Latin}${scripts}`),
+    otherLetters(`\\p{Script=Han}\\p{Script=Latin}${scripts}`),
   ]),
 );
 /** Alphabets whose single letters stand in formulas and emoticons. */
@@ -125,11 +126,13 @@ export function requireSpoken(language: Language, symbols: SymbolVersion): void 
 export function requireKnownScripts(written: string, mode: LanguageMode, symbols: SymbolVersion = 'v2'): void {
   requireSpoken(HAN_LANGUAGE[mode], symbols);
   if (symbols === 'v1' && mode.startsWith('auto') && /\p{Script=Hangul}/u.test(written)) requireSpoken('ko', symbols);
+  const korean = mode.startsWith('auto') || mode.endsWith('ko');
+  const others = OTHER_LETTERS[(korean ? HANGUL : '') + (readsJapanese(mode) ? KANA : '')]!;
+  // Usual texts have none, and long ones are looked through before their first sentence is spoken.
+  if (mode !== 'en' && !others.letter.test(written)) return;
   const text = plainLetters(SourceText.of(written), mode).text;
   const unread = new Set<string>();
-  const korean = mode.startsWith('auto') || mode.endsWith('ko');
-  const scripts = (korean ? HANGUL : '') + (readsJapanese(mode) ? KANA : '');
-  for (const [word] of text.matchAll(OTHER_WORDS[scripts]!)) {
+  for (const [word] of text.matchAll(others.words)) {
     if (!SYMBOL_LETTER.test(word)) unread.add(word);
   }
   if (mode === 'en') {

@@ -29,6 +29,10 @@ def main():
         for character, known in readings.items()
         if len(known) > 1 and len(character) == 1
     }
+    write_model(out, weights, characters, classes, candidates)
+
+
+def write_model(out, weights, characters, classes, candidates):
     tensors = {}
     add_matrix(tensors, "embedding", weights["embedding.weight"])
     for direction, suffix in (("forward", ""), ("backward", "_reverse")):
