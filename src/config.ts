@@ -173,6 +173,13 @@ export const SETTINGS = {
     '67108864',
     'Whole utterances, for requests that are the same to the seed (64 KB a second); 0: none.',
   ),
+  encodedCacheBytes: setting(
+    'TIMBRE_ENCODED_CACHE_BYTES',
+    cacheBytes,
+    '67108864',
+    'Encoded streams of requests that are the same to the seed, in memory (mp3 8 to 12 KB a second); 0: none.',
+  ),
+  encodedCacheTtlMs: setting('TIMBRE_ENCODED_CACHE_TTL_MS', milliseconds, '3600000', 'How long such a stream is kept.'),
   defaultSeed: setting(
     'TIMBRE_DEFAULT_SEED',
     Type.Union([Type.Null(), Type.Integer({ minimum: 0, maximum: 4294967295 })]),

@@ -137,14 +137,14 @@ export function createTimbreMetrics(registry: MetricsRegistry = createMetricsReg
     ),
     cacheLookups: registry.counter(
       'timbre_cache_lookups_total',
-      'Lookups in the caches of the engine by cache and result: hit, miss.',
+      'Lookups in the caches by cache and result: hit, miss.',
     ),
     cacheEvictions: registry.counter('timbre_cache_evictions_total', 'Entries that went to make room, by cache.'),
     speechFaults: registry.counter(
       'timbre_speech_faults_total',
       'What the self-check found: too_short, too_long, loop, leak, silent; and its outcome: redrawn, cut, kept.',
     ),
-    cacheBytes: registry.gauge('timbre_cache_bytes', 'What the caches of the engine hold, by cache.'),
+    cacheBytes: registry.gauge('timbre_cache_bytes', 'What the caches hold, by cache.'),
     decodeRows: registry.gauge(
       'timbre_decode_rows',
       'Sentences being decoded: used, and allowed by the time of a step.',

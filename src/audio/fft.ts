@@ -4,6 +4,8 @@ export interface RealFft {
   readonly bins: number;
   /** Transforms `size` samples; writes `bins` values each. The input is not changed. */
   forward(samples: Float64Array, real: Float64Array, imaginary: Float64Array): void;
+  /** The inverse: samples from the half spectrum, whose first imaginary part, and last of an even size, count as zero. */
+  inverse(real: Float64Array, imaginary: Float64Array, samples: Float64Array): void;
 }
 
 const plans = new Map<number, RealFft>();
@@ -48,6 +50,27 @@ function powerOfTwoPlan(size: number): RealFft {
         const oddIm = (re[b]! - re[a]!) / 2;
         real[k] = evenRe + cos[k]! * oddRe + sin[k]! * oddIm;
         imaginary[k] = evenIm + cos[k]! * oddIm - sin[k]! * oddRe;
+      }
+    },
+    inverse(real, imaginary, samples) {
+      // Tangled again, as the conjugate: the inverse transform is the forward one of the conjugate.
+      for (let k = 0; k < half; k++) {
+        const mirror = half - k;
+        const ownIm = k === 0 ? 0 : imaginary[k]!;
+        const mirrorIm = k === 0 ? 0 : imaginary[mirror]!;
+        const evenRe = (real[k]! + real[mirror]!) / 2;
+        const evenIm = (ownIm - mirrorIm) / 2;
+        const differenceRe = (real[k]! - real[mirror]!) / 2;
+        const differenceIm = (ownIm + mirrorIm) / 2;
+        const oddRe = cos[k]! * differenceRe - sin[k]! * differenceIm;
+        const oddIm = cos[k]! * differenceIm + sin[k]! * differenceRe;
+        re[k] = evenRe - oddIm;
+        im[k] = -(evenIm + oddRe);
+      }
+      transform(re, im);
+      for (let i = 0; i < half; i++) {
+        samples[2 * i] = re[i]! / half;
+        samples[2 * i + 1] = -im[i]! / half;
       }
     },
   };
@@ -98,6 +121,9 @@ function bluesteinPlan(size: number): RealFft {
         imaginary[k] = b * cos[k]! - a * sin[k]!;
       }
     },
+    inverse(real, imaginary, samples) {
+      inverseByForward(this, real, imaginary, samples);
+    },
   };
 }
 
@@ -122,7 +148,26 @@ function complexFft(size: number): (re: Float64Array, im: Float64Array) => void 
       re[j] = a;
       im[j] = b;
     }
-    for (let half = 1; half < size; half *= 2) {
+    // The first two rounds have no angle but quarter turns.
+    for (let i = 0; i + 3 < size; i += 4) {
+      const aRe = re[i]! + re[i + 1]!;
+      const aIm = im[i]! + im[i + 1]!;
+      const bRe = re[i]! - re[i + 1]!;
+      const bIm = im[i]! - im[i + 1]!;
+      const cRe = re[i + 2]! + re[i + 3]!;
+      const cIm = im[i + 2]! + im[i + 3]!;
+      const dRe = re[i + 2]! - re[i + 3]!;
+      const dIm = im[i + 2]! - im[i + 3]!;
+      re[i] = aRe + cRe;
+      im[i] = aIm + cIm;
+      re[i + 1] = bRe + dIm;
+      im[i + 1] = bIm - dRe;
+      re[i + 2] = aRe - cRe;
+      im[i + 2] = aIm - cIm;
+      re[i + 3] = bRe - dIm;
+      im[i + 3] = bIm + dRe;
+    }
+    for (let half = size < 4 ? 1 : 4; half < size; half *= 2) {
       const stride = size / (2 * half);
       for (let block = 0; block < size; block += 2 * half) {
         for (let k = 0; k < half; k++) {
@@ -146,11 +191,8 @@ function isPowerOfTwo(value: number): boolean {
   return Number.isInteger(Math.log2(value));
 }
 
-/**
- * The inverse of {@link RealFft.forward}: samples from the half spectrum, whose first and last imaginary parts count as
- * zero. By the forward transform of the whole, mirrored spectrum, twice: sizes are small where this is used.
- */
-export function realFftInverse(fft: RealFft, real: Float64Array, imaginary: Float64Array, samples: Float64Array): void {
+/** The inverse of any size, by two forward transforms of the whole, mirrored spectrum. */
+function inverseByForward(fft: RealFft, real: Float64Array, imaginary: Float64Array, samples: Float64Array): void {
   const { size, bins } = fft;
   const scratch = inverseScratch(fft);
   // x[n] = 1/N Σ X[k] e^{+2πikn/N}. With X = A + iB of a real signal, A is even and B odd in k, so that

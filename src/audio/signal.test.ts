@@ -29,7 +29,7 @@ function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>, from: num
 }
 
 describe('realFft', () => {
-  it.each([2, 4, 8, 64, 6, 10, 80, 1280])('equals the definition for %d samples', (size) => {
+  it.each([2, 4, 8, 64, 6, 10, 80, 1280])('equals the definition for %d samples, and is undone by its inverse', (size) => {
     const samples = Float64Array.from(noise(size));
     const fft = realFft(size);
     const re = new Float64Array(fft.bins);
@@ -45,6 +45,9 @@ describe('realFft', () => {
       }
       expect(Math.hypot(re[k]! - a, im[k]! - b)).toBeLessThan(1e-9);
     }
+    const back = new Float64Array(size);
+    fft.inverse(re, im, back);
+    expect(largestDifference(back, samples, 0, size)).toBeLessThan(1e-12);
   });
 });
 

@@ -1,4 +1,4 @@
-import { realFft, realFftInverse } from './fft.js';
+import { realFft } from './fft.js';
 
 /**
  * An inaudible mark inside the sound: within the band of a telephone, each small cell of time and frequency is made a
@@ -65,7 +65,7 @@ export function createWatermarker(sampleRateHz: number, strengthDb = STRENGTH_DB
           imaginary[bin] = imaginary[bin]! * gain;
         }
       }
-      realFftInverse(fft, real, imaginary, frame);
+      fft.inverse(real, imaginary, frame);
       for (let i = 0; i < hop; i++) out[f * hop + i] = tail[i]! + frame[i]! * window[i]!;
       for (let i = 0; i < hop; i++) tail[i] = frame[hop + i]! * window[hop + i]!;
       frameIndex++;

@@ -7,6 +7,7 @@ import { AppError } from '../errors.js';
 import { buildGateway } from '../gateway/app.js';
 import { AudioStore } from '../gateway/audio-store.js';
 import { isLoopback } from '../gateway/authentication.js';
+import { SpeechCache } from '../gateway/speech-cache.js';
 import { loadTls, reloadTls, type TlsFiles } from '../gateway/tls.js';
 import type { EngineCatalog } from '../jobs/engine-catalog.js';
 import { InProcessSpeechQueue } from '../jobs/in-process-speech-queue.js';
@@ -140,11 +141,21 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       },
     });
 
+    const catalog = catalogOf(pool);
+    const speechCache = new SpeechCache({
+      maxBytes: config.encodedCacheBytes,
+      ttlMs: config.encodedCacheTtlMs,
+      catalog,
+      metrics,
+    });
+    const sweeping = setInterval(() => speechCache.sweep(), SWEEP_INTERVAL_MS);
+    shutdown.add({ phase: 'close', name: 'speech cache', run: () => clearInterval(sweeping) });
     const app = buildGateway({
       config,
       queue,
-      catalog: catalogOf(pool),
+      catalog,
       audioStore,
+      speechCache,
       authenticator: platform.authenticator,
       calls: platform.calls,
       ...(tls === null ? {} : { tls }),
@@ -173,6 +184,7 @@ function catalogOf(pool: EnginePool): EngineCatalog {
     defaultVoice: pool.info.defaultVoice,
     listVoices: (options) => pool.listVoices(options),
     listModels: (options) => pool.listModels(options),
+    sourcesDigest: (names, options) => pool.sourcesDigest(names, options),
     enrolVoice: (request, options) => pool.enrolVoice(request, options),
     status() {
       const { state, lastFailure, engineRssBytes } = pool.status;
@@ -189,6 +201,7 @@ async function closeGateway(app: ReturnType<typeof buildGateway>): Promise<void>
 }
 
 const FLUSH_MS = 2000;
+const SWEEP_INTERVAL_MS = 60_000;
 
 /** Throws `CONFIG_INVALID` for half of a pair, and for plain HTTP beyond this machine unless that is allowed. */
 function tlsFilesOf({ tlsCert, tlsKey, host, allowPlainHttp }: Config): TlsFiles | null {

@@ -155,6 +155,8 @@ function callEngine(
       return engine.importModel(call.request, { signal, onProgress });
     case 'inspectModel':
       return engine.inspectModel(call.name);
+    case 'sourcesDigest':
+      return engine.sourcesDigest(call.request);
     case 'verify':
       return engine.verify({ signal });
     default:

@@ -52,6 +52,9 @@ export interface SynthesisRequest {
   readonly voices?: Readonly<Record<string, string>>;
 }
 
+/** The fields of a request that name something kept, which may be replaced under its name. */
+export type SpeechNames = Pick<SynthesisRequest, 'voice' | 'adapter' | 'lexicons'>;
+
 /** A lexicon of the data folder; without a version the newest one when the request begins. */
 export interface LexiconReference {
   readonly name: string;
@@ -247,6 +250,11 @@ export interface Engine {
   ): Promise<ModelSummary>;
   /** Throws `MODEL_NOT_FOUND`. */
   inspectModel(name: string): Promise<ModelDetails>;
+  /**
+   * A digest of what a request's names stand for now: voice, model, adapter, lexicons. With the request's own fields it
+   * decides every sample, markup aside. Throws `VOICE_NOT_FOUND`, `ADAPTER_NOT_FOUND`, `LEXICON_NOT_FOUND`.
+   */
+  sourcesDigest(request: SpeechNames): Promise<string>;
   /** Checks the runtime and what the store holds against its digests. */
   verify(options?: Cancellable): Promise<readonly Finding[]>;
   /** Counts for metrics. */

@@ -23,6 +23,7 @@ import {
   type ImportModelRequest,
   type ImportProgress,
   type RecordingSource,
+  type SpeechNames,
   type SynthesisOptions,
   type SynthesisRequest,
 } from './engine-types.js';
@@ -35,7 +36,7 @@ import type { FaultOutcome, SpeechFault } from './self-check.js';
 import { openSpeechModel, type SpeechModel } from './speech-model.js';
 import { type SynthesisControl, synthesize } from './synthesize.js';
 import { TextCache } from './text-cache.js';
-import { UtteranceCache, utteranceKey } from './utterance-cache.js';
+import { sourcesDigest, UtteranceCache, type UtteranceSources, utteranceKey } from './utterance-cache.js';
 import type { VoiceProfile } from './voice-profile.js';
 import { VoiceStore, voiceSummary } from './voice-store.js';
 
@@ -125,6 +126,11 @@ class LocalEngine implements Engine {
     }
   }
 
+  async sourcesDigest(request: SpeechNames): Promise<string> {
+    const voice = await this.#voices.load(request.voice);
+    return sourcesDigest((await this.#sources(request, voice, this.#modelOf(voice))).facts);
+  }
+
   async loadDefault(): Promise<void> {
     const { defaultModel } = this.info;
     if (defaultModel) await this.#model(defaultModel).load();
@@ -134,14 +140,13 @@ class LocalEngine implements Engine {
     options.signal?.throwIfAborted();
     const voice = await this.#voices.load(request.voice);
     const model = this.#modelOf(voice);
-    const lexicon = await this.#lexicons.load(request.lexicons ?? this.#lexicons.usualFor(request.voice));
+    const { lexicon, facts } = await this.#sources(request, voice, model);
     if (request.inputType === 'ssml') {
       // Markup may name voices, whose recordings are no part of the cache's key.
       yield* this.#speak(request, voice, model, { ...options, lexicon, voiceFor: this.#casting(request, voice) });
       return;
     }
-    const adapterVersion = request.adapter === undefined ? '' : this.#adapters.version(request.adapter);
-    const key = utteranceKey(request, { voice, model: model.digest, lexicon: lexicon?.digest ?? '', adapterVersion });
+    const key = utteranceKey(request, facts);
     let samePace = true;
     const unsubscribe = options.pace?.subscribe(() => {
       samePace = false;
@@ -152,6 +157,14 @@ class LocalEngine implements Engine {
     } finally {
       unsubscribe?.();
     }
+  }
+
+  /** What the request's names stand for now. */
+  async #sources({ voice: name, adapter, lexicons }: SpeechNames, voice: VoiceProfile, model: SpeechModel) {
+    const lexicon = await this.#lexicons.load(lexicons ?? this.#lexicons.usualFor(name));
+    const adapterVersion = adapter === undefined ? '' : this.#adapters.version(adapter);
+    const facts: UtteranceSources = { voice, model: model.digest, lexicon: lexicon?.digest ?? '', adapterVersion };
+    return { lexicon, facts };
   }
 
   /** Synthesises, and says with the audio how often the self-check had to act. */

@@ -15,6 +15,7 @@ import type {
   ImportProgress,
   ModelDetails,
   ModelSummary,
+  SpeechNames,
   SynthesisOptions,
   SynthesisRequest,
   VoiceSummary,
@@ -198,6 +199,10 @@ export class EnginePool implements Engine {
 
   inspectModel(name: string, options: Cancellable = {}): Promise<ModelDetails> {
     return this.#callAgain({ method: 'inspectModel', name }, options);
+  }
+
+  sourcesDigest(request: SpeechNames, options: Cancellable = {}): Promise<string> {
+    return this.#callAgain({ method: 'sourcesDigest', request }, options);
   }
 
   verify(options: Cancellable = {}): Promise<readonly Finding[]> {

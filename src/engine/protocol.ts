@@ -11,6 +11,7 @@ import type {
   EnrolRequest,
   ImportModelRequest,
   ImportProgress,
+  SpeechNames,
   SynthesisRequest,
 } from './engine-types.js';
 
@@ -23,6 +24,7 @@ export type EngineCall =
   | { readonly method: 'listModels' }
   | { readonly method: 'importModel'; readonly request: ImportModelRequest }
   | { readonly method: 'inspectModel'; readonly name: string }
+  | { readonly method: 'sourcesDigest'; readonly request: SpeechNames }
   | { readonly method: 'verify' };
 
 /** What the server sends. */

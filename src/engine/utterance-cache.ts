@@ -104,9 +104,15 @@ export interface UtteranceSources {
  */
 export function utteranceKey(request: SynthesisRequest, sources: UtteranceSources): string {
   const { voice: _, lexicons: __, ...parameters } = request;
-  const { voice, ...facts } = sources;
   return createHash('sha256')
-    .update(`${voiceDigest(voice)}\0${canonical(facts)}\0${canonical(parameters)}`)
+    .update(`${sourcesDigest(sources)}\0${canonical(parameters)}`)
+    .digest('hex');
+}
+
+/** A digest of what a request's names stand for. */
+export function sourcesDigest({ voice, ...facts }: UtteranceSources): string {
+  return createHash('sha256')
+    .update(`${voiceDigest(voice)}\0${canonical(facts)}`)
     .digest('hex');
 }
 

@@ -32,6 +32,7 @@ import { registerStreamRoute } from './routes/stream.js';
 import { registerSynthesizeRoutes } from './routes/synthesize.js';
 import { registerVerifyRoute } from './routes/verify.js';
 import { WEBSOCKET_OPTIONS } from './socket.js';
+import type { SpeechCache } from './speech-cache.js';
 import type { TextSegmenter } from './speech-context.js';
 import type { TlsOptions } from './tls.js';
 
@@ -55,6 +56,7 @@ export interface GatewayOptions {
   readonly queue: SpeechQueue;
   readonly catalog: EngineCatalog;
   readonly audioStore: AudioStore;
+  readonly speechCache: SpeechCache;
   readonly authenticator: Authenticator;
   readonly calls: CallLedger;
   readonly metrics: TimbreMetrics;

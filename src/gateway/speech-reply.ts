@@ -57,6 +57,10 @@ export interface PieceWriter {
 /** Answers with the audio as it is made. */
 export function sendSpeech(reply: FastifyReply, open: OpenSpeech, cancel: ReplyCancel): FastifyReply {
   reply.type(open.contentType);
+  if (open.whole !== undefined) {
+    cancel.done();
+    return speechHeaders(reply, open).send(open.whole);
+  }
   return sendPieces(reply, open, cancel, { piece: ({ bytes }) => bytes });
 }
 
@@ -67,11 +71,16 @@ export function sendPieces(
   cancel: ReplyCancel,
   writer: PieceWriter,
 ): FastifyReply {
-  reply.header('x-timbre-sample-rate', String(open.outputHz)).header('x-timbre-faults', String(open.faults));
-  reply.header('x-accel-buffering', 'no');
-  return reply.send(
+  return speechHeaders(reply, open).send(
     Readable.from(writePieces(open, cancel, writer), { objectMode: false, highWaterMark: cancel.bufferBytes }),
   );
+}
+
+function speechHeaders(reply: FastifyReply, open: OpenSpeech): FastifyReply {
+  return reply
+    .header('x-timbre-sample-rate', String(open.outputHz))
+    .header('x-timbre-faults', String(open.faults))
+    .header('x-accel-buffering', 'no');
 }
 
 async function* writePieces(

@@ -5,9 +5,11 @@ import { createLabelledEncoder, type LabelledEncoder } from '../audio/labelled-e
 import { AppError } from '../errors.js';
 import type { SpeechEvent, SpeechRequest } from '../jobs/speech-queue.js';
 import type { TimbreMetrics } from '../metrics.js';
+import type { SpeechOutcome } from '../tenancy/call-ledger.js';
 import type { GatewayOptions } from './app.js';
 import { callerOf } from './authentication.js';
 import { recorded } from './recorded-speech.js';
+import { replaySpeech } from './replay-speech.js';
 
 /** How the audio leaves: see {@link createEncoder}. */
 export interface SpeechOutput {
@@ -25,6 +27,8 @@ export interface SpeechCall {
   readonly speech: SpeechRequest;
   readonly textCharacters: number;
   readonly output: SpeechOutput;
+  /** The caller, or the configuration, named the seed: the same request may come again. */
+  readonly repeatable: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -43,6 +47,8 @@ export interface OpenSpeech {
   readonly extension: string;
   readonly inputHz: number;
   readonly outputHz: number;
+  /** All of the stream at once, where it was made before. */
+  readonly whole?: Uint8Array;
   /** Bytes as they are made; leaving the iteration cancels the synthesis. */
   readonly pieces: AsyncGenerator<SpeechPiece, void, undefined>;
   /** Of all that was made so far, cues included, at `inputHz`. */
@@ -75,6 +81,8 @@ export async function createSpeechEncoder(
 export interface StartedSpeech {
   readonly first: AudioEvent;
   readonly rest: AsyncGenerator<AudioEvent, void, undefined>;
+  /** What was put on record at its end; null before. */
+  readonly outcome: () => SpeechOutcome | null;
 }
 
 /**
@@ -84,29 +92,44 @@ export interface StartedSpeech {
  */
 export async function startSpeech(
   { queue, metrics, draining, calls }: GatewayOptions,
-  { request, id, speech, textCharacters, signal }: Omit<SpeechCall, 'output'>,
+  { request, id, speech, textCharacters, signal }: Omit<SpeechCall, 'output' | 'repeatable'>,
 ): Promise<StartedSpeech> {
   if (draining.aborted) {
     throw new AppError('SHUTTING_DOWN', 'the server is shutting down; send the request to another one, or again later');
   }
   const caller = callerOf(request);
-  const call = await calls.begin(caller, {
+  const call = await calls.begin(caller, callFacts({ request, id, speech, textCharacters }));
+  request.rateHeaders = call.headers;
+  metrics.characters.inc({}, textCharacters);
+  const { tenantId } = caller;
+  const job = { id, request: { ...speech, tenant: tenantId }, tenant: tenantId, weight: call.weight };
+  const events = measured(queue.submit(job, { signal }), metrics, signal);
+  let outcome: SpeechOutcome | null = null;
+  const end = (ended: SpeechOutcome) => {
+    outcome = ended;
+    call.end(ended);
+  };
+  const rest = onlyAudio(recorded(events, { ...call, end }, signal));
+  const first = await rest.next();
+  if (first.done) throw new AppError('SYNTHESIS_FAILED', 'the engine made no audio for this text; try another wording');
+  return { first: first.value, rest, outcome: () => outcome };
+}
+
+/** What the ledger is told of a call. */
+export function callFacts({
+  request,
+  id,
+  speech,
+  textCharacters,
+}: Omit<SpeechCall, 'output' | 'repeatable' | 'signal'>) {
+  return {
     requestId: id,
     route: request.routeOptions.url ?? 'none',
     voice: speech.voice,
     model: null,
     text: speech.text,
     characters: textCharacters,
-  });
-  request.rateHeaders = call.headers;
-  metrics.characters.inc({}, textCharacters);
-  const { tenantId } = caller;
-  const job = { id, request: { ...speech, tenant: tenantId }, tenant: tenantId, weight: call.weight };
-  const events = measured(queue.submit(job, { signal }), metrics, signal);
-  const rest = onlyAudio(recorded(events, call, signal));
-  const first = await rest.next();
-  if (first.done) throw new AppError('SYNTHESIS_FAILED', 'the engine made no audio for this text; try another wording');
-  return { first: first.value, rest };
+  };
 }
 
 /**
@@ -116,7 +139,12 @@ export async function startSpeech(
  * Throws what {@link startSpeech} throws, and `REQUEST_INVALID` for a rate that the encoding lacks.
  */
 export async function openSpeech(gateway: GatewayOptions, call: SpeechCall): Promise<OpenSpeech> {
-  const { first, rest } = await startSpeech(gateway, call);
+  const { speechCache } = gateway;
+  const { tenantId } = callerOf(call.request);
+  const key = call.repeatable ? await speechCache.keyOf(tenantId, call.speech, call.output) : null;
+  const kept = key === null ? null : speechCache.find(key);
+  if (kept !== null) return replaySpeech(gateway, call, kept);
+  const { first, rest, outcome } = await startSpeech(gateway, call);
   const inputHz = first.sampleRateHz;
   let encoder: LabelledEncoder;
   try {
@@ -127,12 +155,21 @@ export async function openSpeech(gateway: GatewayOptions, call: SpeechCall): Pro
   }
   const { contentType, extension, outputHz } = encoder;
   const progress: Progress = { faults: first.faults ?? 0, marks: [] };
+  const made = encodePieces(first, rest, encoder, progress);
+  const whole = (pieces: readonly SpeechPiece[]) => {
+    const ended = outcome();
+    if (key === null || ended?.outcome !== 'ok') return;
+    const { lengthSamples } = encoder;
+    const { faults } = progress;
+    const facts = { contentType, extension, inputHz, outputHz, lengthSamples, faults, outcome: ended };
+    void speechCache.keep(key, call, { ...facts, pieces });
+  };
   return {
     contentType,
     extension,
     inputHz,
     outputHz,
-    pieces: encodePieces(first, rest, encoder, progress),
+    pieces: key === null ? made : collecting(made, speechCache.maxStreamBytes, whole),
     fileHeader: () => encoder.fileHeader(),
     get lengthSamples() {
       return encoder.lengthSamples;
@@ -144,6 +181,23 @@ export async function openSpeech(gateway: GatewayOptions, call: SpeechCall): Pro
       return progress.marks;
     },
   };
+}
+
+/** Passes pieces on, and gives them all to `whole` when they came to their end and are not more than `maxBytes`. */
+async function* collecting(
+  pieces: AsyncGenerator<SpeechPiece, void, undefined>,
+  maxBytes: number,
+  whole: (pieces: readonly SpeechPiece[]) => void,
+): AsyncGenerator<SpeechPiece, void, undefined> {
+  const collected: SpeechPiece[] = [];
+  let sizeBytes = 0;
+  for await (const piece of pieces) {
+    sizeBytes += piece.bytes.length;
+    if (sizeBytes <= maxBytes) collected.push(piece);
+    else collected.length = 0;
+    yield piece;
+  }
+  if (sizeBytes <= maxBytes) whole(collected);
 }
 
 /** What is known of a synthesis so far. */

@@ -11,6 +11,7 @@ export interface SynthesisInput {
   /** Audio as the answer, rather than the URL of a file. */
   readonly answer: 'json' | 'stream' | 'audio';
   readonly textCharacters: number;
+  readonly repeatable: boolean;
 }
 
 export interface SynthesisInputOptions {
@@ -66,6 +67,7 @@ export function parseSynthesisInput(options: SynthesisInputOptions): SynthesisIn
     },
     answer: wantsAudio ? 'stream' : accepted !== null ? 'audio' : 'json',
     textCharacters,
+    repeatable: isRepeatable(values.seed, options),
   };
 }
 
@@ -76,6 +78,14 @@ export function chooseSeed(
 ): number {
   // randomInt takes a range below 2^48.
   return given ?? defaultSeed ?? randomInt(0, 2 ** 32);
+}
+
+/** Whether the same request, sent again, asks for the same audio. */
+export function isRepeatable(
+  givenSeed: number | null | undefined,
+  { defaultSeed }: { readonly defaultSeed: number | null },
+): boolean {
+  return (givenSeed ?? defaultSeed) !== null;
 }
 
 /**

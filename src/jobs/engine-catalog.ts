@@ -47,5 +47,10 @@ export interface EngineCatalog {
   listModels(options?: { readonly signal?: AbortSignal }): Promise<readonly ModelRecord[]>;
   /** Throws `VOICE_EXISTS`, `VOICE_INVALID`, `AUDIO_*`, `TEXT_*`, `MODEL_NOT_FOUND`. */
   enrolVoice(request: EnrolVoiceRequest, options?: { readonly signal?: AbortSignal }): Promise<VoiceRecord>;
+  /**
+   * A digest of what the names stand for now (voice, its model, lexicons). With a request's own fields it decides every
+   * sample of plain text. Throws `VOICE_NOT_FOUND`.
+   */
+  sourcesDigest(names: Pick<SpeechRequest, 'voice'>, options?: { readonly signal?: AbortSignal }): Promise<string>;
   status(): EngineStatus;
 }

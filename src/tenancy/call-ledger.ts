@@ -47,6 +47,11 @@ export interface CallLedger {
    * `AUDIT_UNAVAILABLE`; then nothing was begun.
    */
   begin(caller: Caller, call: SpeechCall): Promise<OpenCall>;
+  /**
+   * Lets a call in whose audio is there already, and records its begin and its end at once. Throws as {@link begin}; then
+   * nothing may be sent.
+   */
+  serve(caller: Caller, call: SpeechCall, outcome: SpeechOutcome): Promise<Pick<OpenCall, 'headers'>>;
   /** Records an act that is no synthesis (`key.created`, `voice.deleted`, …); resolves when the record is safe. */
   record(caller: Caller, type: string, details: Readonly<Record<string, AuditValue>>): Promise<void>;
   /**
@@ -71,21 +76,47 @@ export interface CallLedgerOptions {
 }
 
 export function createCallLedger({ quotas, audit, digestKey, log }: CallLedgerOptions): CallLedger {
+  const startOf = async (caller: Caller, call: SpeechCall): Promise<AuditEntry> => {
+    const key = await digestKey(caller.tenantId);
+    return entryOf(caller, 'speech.started', {
+      request: call.requestId,
+      route: call.route,
+      voice: call.voice,
+      model: call.model,
+      adapter: call.adapter ?? null,
+      characters: call.characters,
+      text_digest: createHmac('sha256', key).update(call.text, 'utf8').digest('hex'),
+    });
+  };
+  const endOf = (
+    caller: Caller,
+    call: SpeechCall,
+    started: AuditEntry,
+    { outcome, audioMs, audioDigest }: SpeechOutcome,
+    more: Readonly<Record<string, AuditValue>> = {},
+  ): AuditEntry => ({
+    ...entryOf(caller, 'speech.ended', {
+      call: started.id,
+      outcome,
+      audio_ms: Math.round(audioMs),
+      audio_digest: audioDigest,
+      ...more,
+    }),
+    usage: {
+      principal: principalName(caller.principal),
+      voice: call.voice,
+      characters: call.characters,
+      audioMs: Math.round(audioMs),
+      failed: outcome !== 'ok' && outcome !== 'cancelled',
+    },
+  });
   return {
     async begin(caller, call) {
       const admission = await quotas.admit(caller.tenantId, { characters: call.characters });
-      const started = entryOf(caller, 'speech.started', {
-        request: call.requestId,
-        route: call.route,
-        voice: call.voice,
-        model: call.model,
-        adapter: call.adapter ?? null,
-        characters: call.characters,
-      });
+      let started: AuditEntry;
       try {
-        const key = await digestKey(caller.tenantId);
-        const text_digest = createHmac('sha256', key).update(call.text, 'utf8').digest('hex');
-        await audit.append({ ...started, details: { ...started.details, text_digest } });
+        started = await startOf(caller, call);
+        await audit.append(started);
       } catch (error) {
         admission.release();
         throw error;
@@ -94,30 +125,30 @@ export function createCallLedger({ quotas, audit, digestKey, log }: CallLedgerOp
       return {
         headers: admission.headers,
         weight: admission.weight,
-        end({ outcome, audioMs, audioDigest }) {
+        end(outcome) {
           if (ended) return;
           ended = true;
-          const entry = entryOf(caller, 'speech.ended', {
-            call: started.id,
-            outcome,
-            audio_ms: Math.round(audioMs),
-            audio_digest: audioDigest,
-          });
-          const usage = {
-            principal: principalName(caller.principal),
-            voice: call.voice,
-            characters: call.characters,
-            audioMs: Math.round(audioMs),
-            failed: outcome !== 'ok' && outcome !== 'cancelled',
-          };
           audit
-            .append({ ...entry, usage })
+            .append(endOf(caller, call, started, outcome))
             .catch((error: unknown) =>
               log.error({ err: error, call: started.id }, 'the end of a call is not on record'),
             )
             .finally(() => admission.release());
         },
       };
+    },
+    async serve(caller, call, outcome) {
+      const admission = await quotas.admit(caller.tenantId, { characters: call.characters });
+      try {
+        const started = await startOf(caller, call);
+        await Promise.all([
+          audit.append(started),
+          audit.append(endOf(caller, call, started, outcome, { cached: true })),
+        ]);
+        return { headers: admission.headers };
+      } finally {
+        admission.release();
+      }
     },
     record: (caller, type, details) => audit.append(entryOf(caller, type, details)),
     async act(caller, type, details, work, found = () => ({})) {

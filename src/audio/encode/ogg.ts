@@ -1,10 +1,12 @@
 /** Writes packets of one logical stream into Ogg pages (RFC 3533). */
 export class OggStream {
   readonly #serial: number;
-  #sequence = 0;
+  #sequence: number;
 
-  constructor(serial: number) {
+  /** @param sequence number of the next page. */
+  constructor(serial: number, sequence = 0) {
     this.#serial = serial;
+    this.#sequence = sequence;
   }
 
   /**

@@ -8,7 +8,7 @@ import type { GatewayOptions } from '../app.js';
 import { compileFields } from '../check-fields.js';
 import { type OpenSpeech, openSpeech, type SpeechOutput } from '../speech.js';
 import { cancelWhenGone, collectSpeech, type ReplyCancel, sendPieces, sendSpeech } from '../speech-reply.js';
-import { checkText, chooseSeed } from '../synthesis-input.js';
+import { checkText, chooseSeed, isRepeatable } from '../synthesis-input.js';
 import { resolveVoice } from '../voice-directory.js';
 
 export const ELEVENLABS_CONFIG = { dialect: 'elevenlabs', access: 'speech' } as const;
@@ -62,6 +62,7 @@ async function speak(
     },
     textCharacters,
     output: { ...output, layout: answer === 'timed' ? 'file' : 'stream' },
+    repeatable: isRepeatable(given.seed, config),
     signal: cancel.signal,
   });
   if (answer === 'audio') return sendSpeech(reply, open, cancel);

@@ -7,7 +7,7 @@ import { openAiError } from '../dialects.js';
 import { isReferenceVoice } from '../reference-voices.js';
 import { type OpenSpeech, openSpeech, type SpeechOutput } from '../speech.js';
 import { cancelWhenGone, type ReplyCancel, sendPieces, sendSpeech } from '../speech-reply.js';
-import { checkText, chooseSeed } from '../synthesis-input.js';
+import { checkText, chooseSeed, isRepeatable } from '../synthesis-input.js';
 import { listVoices, resolveVoice } from '../voice-directory.js';
 
 const CONFIG = { dialect: 'openai', access: 'speech' } as const;
@@ -74,6 +74,7 @@ async function speak(gateway: GatewayOptions, request: FastifyRequest, reply: Fa
     },
     textCharacters,
     output: { ...output, layout: 'stream' },
+    repeatable: isRepeatable(given.seed, config),
     signal: cancel.signal,
   });
   return wantsEvents ? sendEvents(reply, open, cancel, textCharacters) : sendSpeech(reply, open, cancel);

@@ -31,12 +31,13 @@ async function synthesize(options: GatewayOptions, request: FastifyRequest, repl
   reply.header('x-timbre-seed', String(input.speech.seed)).header('cache-control', 'no-store');
 
   const cancel = cancelWhenGone(reply, config);
-  const { textCharacters, answer } = input;
+  const { textCharacters, repeatable, answer } = input;
   // Whoever wants the whole audio waits for its end in any case.
   const speech = { ...input.speech, urgency: answer === 'stream' ? ('stream' as const) : ('batch' as const) };
   const output = { ...input.output, layout: answer === 'stream' ? ('stream' as const) : ('file' as const) };
   const { signal } = cancel;
-  const open = await openSpeech(options, { request, id: request.id, speech, textCharacters, output, signal });
+  const call = { request, id: request.id, speech, textCharacters, output, repeatable, signal };
+  const open = await openSpeech(options, call);
   if (answer === 'stream') return sendSpeech(reply, open, cancel);
 
   const { stored, durationMs } = await store(open, audioStore);

@@ -1,0 +1,196 @@
+import { createHash } from 'node:crypto';
+import { findStreamLabel, type RelabelledStream } from '../audio/relabel.js';
+import type { EngineCatalog } from '../jobs/engine-catalog.js';
+import type { SpeechRequest } from '../jobs/speech-queue.js';
+import type { TimbreMetrics } from '../metrics.js';
+import type { SpeechOutcome } from '../tenancy/call-ledger.js';
+import type { SpeechOutput, SpeechPiece } from './speech.js';
+import { withinTime } from './voice-directory.js';
+
+export interface SpeechCacheOptions {
+  /** Of all tenants together; 0: nothing is kept. */
+  readonly maxBytes: number;
+  readonly ttlMs: number;
+  readonly catalog: Pick<EngineCatalog, 'sourcesDigest'>;
+  readonly metrics: Pick<TimbreMetrics, 'cacheLookups' | 'cacheEvictions' | 'cacheBytes'>;
+  readonly now?: () => number;
+}
+
+/** Encoded speech that was made before, as it may be sent again. */
+export interface KeptSpeech {
+  readonly contentType: string;
+  readonly extension: string;
+  readonly inputHz: number;
+  readonly outputHz: number;
+  readonly lengthSamples: number;
+  readonly faults: number;
+  /** As it was first sent, with the label of then. */
+  readonly stream: Uint8Array;
+  /** The stream in parts. */
+  readonly pieces: readonly SpeechPiece[];
+  readonly label: RelabelledStream;
+  /** As the call that made it was recorded. */
+  readonly outcome: SpeechOutcome;
+}
+
+/** What a request would be kept and found under. */
+export interface SpeechKey {
+  readonly tenantId: string;
+  readonly digest: string;
+  /** What the request's names stood for. */
+  readonly sources: string;
+}
+
+interface Entry {
+  readonly speech: KeptSpeech;
+  readonly sizeBytes: number;
+  readonly untilMs: number;
+}
+
+/** What the engine said that names stand for is believed so long: a replaced voice is heard no longer than that. */
+const SOURCES_TTL_MS = 1000;
+const MAX_REMEMBERED_SOURCES = 10_000;
+/** No more than this share for one stream: a whole book must not push everything else out. */
+const MAX_SHARE = 1 / 8;
+const ENTRY_OVERHEAD_BYTES = 1024;
+const CACHE = { cache: 'encoded' };
+
+/**
+ * Encoded streams of requests that name their seed, in the memory of the gateway, by everything that decides their bytes
+ * but the label's number of the request, which each answer gets anew. A tenant's answer that tenant only. To make room
+ * goes the oldest of whoever has the most.
+ */
+export class SpeechCache {
+  readonly #options: SpeechCacheOptions;
+  readonly #now: () => number;
+  /** By tenant; each in the order of last use. */
+  readonly #tenants = new Map<string, { readonly entries: Map<string, Entry>; sizeBytes: number }>();
+  readonly #sources = new Map<string, { readonly untilMs: number; readonly digest: Promise<string> }>();
+  #sizeBytes = 0;
+
+  constructor(options: SpeechCacheOptions) {
+    this.#options = options;
+    this.#now = options.now ?? Date.now;
+  }
+
+  get sizeBytes(): number {
+    return this.#sizeBytes;
+  }
+
+  /** The key of a request, or null for one that is never kept: files, markup (which may name other voices), no cache. */
+  async keyOf(tenantId: string, speech: SpeechRequest, output: SpeechOutput): Promise<SpeechKey | null> {
+    if (this.#options.maxBytes === 0 || output.layout === 'file' || speech.inputType === 'ssml') return null;
+    const sources = await this.#sourcesOf(speech.voice).catch(() => null);
+    // What cannot be named cannot be spoken either, which the engine says better.
+    if (sources === null) return null;
+    // Whoever waits for it, the audio is the same.
+    const { urgency: _, tenant: __, ...parameters } = speech;
+    const facts = [tenantId, sources, sorted(parameters), sorted(output)];
+    return { tenantId, sources, digest: createHash('sha256').update(JSON.stringify(facts)).digest('base64') };
+  }
+
+  find({ tenantId, digest }: SpeechKey): KeptSpeech | null {
+    const tenant = this.#tenants.get(tenantId);
+    const entry = tenant?.entries.get(digest);
+    if (tenant === undefined || entry === undefined || entry.untilMs <= this.#now()) {
+      if (entry !== undefined) this.#remove(tenantId, digest);
+      this.#options.metrics.cacheLookups.inc({ ...CACHE, result: 'miss' });
+      return null;
+    }
+    tenant.entries.delete(digest);
+    tenant.entries.set(digest, entry);
+    this.#options.metrics.cacheLookups.inc({ ...CACHE, result: 'hit' });
+    return entry.speech;
+  }
+
+  /** Bytes that one stream may have, to be kept at all. */
+  get maxStreamBytes(): number {
+    return this.#options.maxBytes * MAX_SHARE;
+  }
+
+  /** Keeps a stream that came to its end, unless what its names stand for has changed since. */
+  async keep(
+    key: SpeechKey,
+    { speech: { voice }, output }: { readonly speech: SpeechRequest; readonly output: SpeechOutput },
+    made: Omit<KeptSpeech, 'label' | 'stream'>,
+  ): Promise<void> {
+    const now = await withinTime((signal) => this.#options.catalog.sourcesDigest({ voice }, { signal })).catch(
+      () => null,
+    );
+    if (now !== key.sources) return;
+    const stream = Buffer.concat(made.pieces.map(({ bytes }) => bytes));
+    let end = 0;
+    const pieces = made.pieces.map((piece) => {
+      const start = end;
+      end += piece.bytes.length;
+      return { ...piece, bytes: stream.subarray(start, end) };
+    });
+    const label = findStreamLabel(output.encoding, stream);
+    this.#insert(key, { ...made, stream, pieces, label }, stream.length + ENTRY_OVERHEAD_BYTES);
+  }
+
+  /** Of a tenant that is no more, or may not speak. */
+  forget(tenantId: string): void {
+    for (const digest of [...(this.#tenants.get(tenantId)?.entries.keys() ?? [])]) this.#remove(tenantId, digest);
+  }
+
+  /** Removes what is past its time. */
+  sweep(): void {
+    const now = this.#now();
+    for (const [tenantId, { entries }] of [...this.#tenants]) {
+      for (const [digest, { untilMs }] of [...entries]) if (untilMs <= now) this.#remove(tenantId, digest);
+    }
+    for (const [voice, { untilMs }] of [...this.#sources]) if (untilMs <= now) this.#sources.delete(voice);
+  }
+
+  #sourcesOf(voice: string): Promise<string> {
+    const known = this.#sources.get(voice);
+    if (known !== undefined && known.untilMs > this.#now()) return known.digest;
+    const digest = withinTime((signal) => this.#options.catalog.sourcesDigest({ voice }, { signal }));
+    if (this.#sources.size >= MAX_REMEMBERED_SOURCES) this.#sources.clear();
+    this.#sources.set(voice, { untilMs: this.#now() + SOURCES_TTL_MS, digest });
+    digest.catch(() => this.#sources.delete(voice));
+    return digest;
+  }
+
+  #insert({ tenantId, digest }: SpeechKey, speech: KeptSpeech, sizeBytes: number): void {
+    if (sizeBytes > this.maxStreamBytes) return;
+    this.#remove(tenantId, digest);
+    while (this.#sizeBytes + sizeBytes > this.#options.maxBytes) this.#evict();
+    const tenant = this.#tenants.get(tenantId) ?? { entries: new Map<string, Entry>(), sizeBytes: 0 };
+    this.#tenants.set(tenantId, tenant);
+    tenant.entries.set(digest, { speech, sizeBytes, untilMs: this.#now() + this.#options.ttlMs });
+    tenant.sizeBytes += sizeBytes;
+    this.#count(sizeBytes);
+  }
+
+  #evict(): void {
+    const [tenantId, largest] = [...this.#tenants].reduce((most, each) =>
+      each[1].sizeBytes > most[1].sizeBytes ? each : most,
+    );
+    const oldest = largest.entries.keys().next();
+    if (oldest.done) throw new Error('the cache counts bytes that nobody has');
+    this.#remove(tenantId, oldest.value);
+    this.#options.metrics.cacheEvictions.inc(CACHE);
+  }
+
+  #remove(tenantId: string, digest: string): void {
+    const tenant = this.#tenants.get(tenantId);
+    const entry = tenant?.entries.get(digest);
+    if (tenant === undefined || entry === undefined) return;
+    tenant.entries.delete(digest);
+    tenant.sizeBytes -= entry.sizeBytes;
+    if (tenant.entries.size === 0) this.#tenants.delete(tenantId);
+    this.#count(-entry.sizeBytes);
+  }
+
+  #count(addedBytes: number): void {
+    this.#sizeBytes += addedBytes;
+    this.#options.metrics.cacheBytes.set(this.#sizeBytes, CACHE);
+  }
+}
+
+/** Whatever order a route made the object in. */
+function sorted(fields: object): unknown {
+  return Object.entries(fields).sort(([a], [b]) => (a < b ? -1 : 1));
+}
