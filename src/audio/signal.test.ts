@@ -29,26 +29,29 @@ function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>, from: num
 }
 
 describe('realFft', () => {
-  it.each([2, 4, 8, 64, 6, 10, 80, 1280])('equals the definition for %d samples, and is undone by its inverse', (size) => {
-    const samples = Float64Array.from(noise(size));
-    const fft = realFft(size);
-    const re = new Float64Array(fft.bins);
-    const im = new Float64Array(fft.bins);
-    fft.forward(samples, re, im);
-    for (let k = 0; k < fft.bins; k++) {
-      let a = 0;
-      let b = 0;
-      for (let i = 0; i < size; i++) {
-        const angle = (2 * Math.PI * ((i * k) % size)) / size;
-        a += samples[i]! * Math.cos(angle);
-        b -= samples[i]! * Math.sin(angle);
+  it.each([2, 4, 8, 64, 6, 10, 80, 1280])(
+    'equals the definition for %d samples, and is undone by its inverse',
+    (size) => {
+      const samples = Float64Array.from(noise(size));
+      const fft = realFft(size);
+      const re = new Float64Array(fft.bins);
+      const im = new Float64Array(fft.bins);
+      fft.forward(samples, re, im);
+      for (let k = 0; k < fft.bins; k++) {
+        let a = 0;
+        let b = 0;
+        for (let i = 0; i < size; i++) {
+          const angle = (2 * Math.PI * ((i * k) % size)) / size;
+          a += samples[i]! * Math.cos(angle);
+          b -= samples[i]! * Math.sin(angle);
+        }
+        expect(Math.hypot(re[k]! - a, im[k]! - b)).toBeLessThan(1e-9);
       }
-      expect(Math.hypot(re[k]! - a, im[k]! - b)).toBeLessThan(1e-9);
-    }
-    const back = new Float64Array(size);
-    fft.inverse(re, im, back);
-    expect(largestDifference(back, samples, 0, size)).toBeLessThan(1e-12);
-  });
+      const back = new Float64Array(size);
+      fft.inverse(re, im, back);
+      expect(largestDifference(back, samples, 0, size)).toBeLessThan(1e-12);
+    },
+  );
 });
 
 it('ends like librosa: silent beyond the number of samples that the ratio rounds to', () => {

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { AuditLog } from '../audit/audit-log.js';
+import { LexiconCatalog } from '../catalog/lexicons.js';
 import type { Config } from '../config.js';
 import { AppError } from '../errors.js';
 import type { Logger } from '../log.js';
@@ -26,6 +27,7 @@ export interface Platform {
   readonly audit: AuditLog;
   readonly quotas: Quotas;
   readonly calls: CallLedger;
+  readonly lexicons: LexiconCatalog;
   readonly authenticator: Authenticator;
   close(): Promise<void>;
 }
@@ -76,6 +78,7 @@ export async function openPlatform({ config, log, signal }: PlatformOptions): Pr
       audit,
       quotas,
       calls,
+      lexicons: new LexiconCatalog({ database, calls }),
       authenticator,
       async close() {
         await audit.close();

@@ -119,6 +119,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     const worker = runSpeechWorker({
       source: queue,
       engine: pool,
+      loadLexicon: (lexicon) => platform.lexicons.load(lexicon),
       concurrency: config.maxRunning,
       log,
       signal: stopClaiming.signal,
@@ -158,6 +159,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       speechCache,
       authenticator: platform.authenticator,
       calls: platform.calls,
+      lexicons: platform.lexicons,
       ...(tls === null ? {} : { tls }),
       metrics,
       log,
@@ -186,6 +188,9 @@ function catalogOf(pool: EnginePool): EngineCatalog {
     listModels: (options) => pool.listModels(options),
     sourcesDigest: (names, options) => pool.sourcesDigest(names, options),
     enrolVoice: (request, options) => pool.enrolVoice(request, options),
+    readLexicon: (text, options) => pool.readLexicon(text, options),
+    convertLexicon: (text, format, language, options) => pool.convertLexicon(text, format, language, options),
+    compareReadings: (request, options) => pool.compareReadings(request, options),
     status() {
       const { state, lastFailure, engineRssBytes } = pool.status;
       return { state, reason: lastFailure, rssBytes: engineRssBytes };

@@ -30,6 +30,7 @@ import {
 import { checkRecordingCount, enrolVoice } from './enrol-voice.js';
 import { type InferenceThreads, startInferenceThread, startInferenceThreads } from './inference-threads.js';
 import { LexiconStore } from './lexicon-store.js';
+import { type CompareReadingsRequest, compareReadings, convertLexicon, readLexicon } from './lexicon-work.js';
 import { ModelStore } from './model-store.js';
 import { openRuntime, type Runtime } from './onnxruntime.js';
 import type { FaultOutcome, SpeechFault } from './self-check.js';
@@ -76,6 +77,8 @@ async function openCheckedRuntime(threads: number): Promise<Runtime> {
   runtime.selfCheck();
   return runtime;
 }
+
+type SynthesisNames = SpeechNames & Pick<SynthesisRequest, 'suppliedLexicons'>;
 
 class LocalEngine implements Engine {
   #decode: DecodeStatistics | null = null;
@@ -160,8 +163,9 @@ class LocalEngine implements Engine {
   }
 
   /** What the request's names stand for now. */
-  async #sources({ voice: name, adapter, lexicons }: SpeechNames, voice: VoiceProfile, model: SpeechModel) {
-    const lexicon = await this.#lexicons.load(lexicons ?? this.#lexicons.usualFor(name));
+  async #sources(request: SynthesisNames, voice: VoiceProfile, model: SpeechModel) {
+    const { voice: name, adapter, lexicons, suppliedLexicons } = request;
+    const lexicon = await this.#lexicons.load(lexicons ?? this.#lexicons.usualFor(name), suppliedLexicons);
     const adapterVersion = adapter === undefined ? '' : this.#adapters.version(adapter);
     const facts: UtteranceSources = { voice, model: model.digest, lexicon: lexicon?.digest ?? '', adapterVersion };
     return { lexicon, facts };
@@ -277,6 +281,18 @@ class LocalEngine implements Engine {
       findings.push(await this.#verifyVoice(name));
     }
     return findings;
+  }
+
+  readLexicon(text: string) {
+    return readLexicon(text);
+  }
+
+  async convertLexicon(text: string, format: 'csv' | 'pls', language: string | null) {
+    return convertLexicon(text, format, language);
+  }
+
+  compareReadings(request: CompareReadingsRequest) {
+    return compareReadings(request);
   }
 
   statistics(): EngineStatistics {

@@ -8,6 +8,7 @@ import fastify, {
   type FastifyRequest,
   LogController,
 } from 'fastify';
+import type { LexiconCatalog } from '../catalog/lexicons.js';
 import type { Config } from '../config.js';
 import { ERROR_CODES } from '../errors.js';
 import type { EngineCatalog } from '../jobs/engine-catalog.js';
@@ -26,6 +27,7 @@ import { registerCatalogRoutes } from './routes/catalog.js';
 import { registerElevenLabsRoutes } from './routes/elevenlabs.js';
 import { registerElevenLabsWebSockets } from './routes/elevenlabs-websocket.js';
 import { registerHealthRoutes } from './routes/health.js';
+import { registerLexiconRoutes } from './routes/lexicons.js';
 import { registerOpenAiRoutes } from './routes/openai.js';
 import { registerReferenceRoutes } from './routes/reference.js';
 import { registerStreamRoute } from './routes/stream.js';
@@ -59,6 +61,7 @@ export interface GatewayOptions {
   readonly speechCache: SpeechCache;
   readonly authenticator: Authenticator;
   readonly calls: CallLedger;
+  readonly lexicons: LexiconCatalog;
   readonly metrics: TimbreMetrics;
   readonly log: Logger;
   /** Absent: plain HTTP. */
@@ -156,7 +159,8 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
   registerOpenAiRoutes(app, options);
   registerElevenLabsRoutes(app, options);
   registerReferenceRoutes(app, options);
-  // Its own scope: only here a body may be audio.
+  // Scopes of their own: only here a body may be CSV or XML, or audio.
+  app.register(async (scope) => registerLexiconRoutes(scope, options));
   app.register(async (scope) => registerVerifyRoute(scope, options));
   app.register(websocket, WEBSOCKET_OPTIONS);
   // The plugin has to be there before the routes that it serves.

@@ -1,6 +1,17 @@
 import type { FastifyInstance, RouteOptions } from 'fastify';
 import type { TSchema } from 'typebox';
 import { ElevenLabsQuery, ElevenLabsSpeechFields, ElevenLabsTimedSpeech } from '../api/elevenlabs.js';
+import {
+  LexiconAnswer,
+  LexiconsAnswer,
+  LexiconVersionsAnswer,
+  PreviewLexiconAnswer,
+  PreviewLexiconFields,
+  ReadLexiconQuery,
+  StoreLexiconAnswer,
+  StoreLexiconFields,
+  StoreLexiconQuery,
+} from '../api/lexicons.js';
 import { OpenAiModel, OpenAiSpeechFields, OpenAiVoicesAnswer } from '../api/openai.js';
 import { LegacyTtsFields, ReferenceTtsFields } from '../api/reference.js';
 import { ErrorAnswer, ReadyAnswer, VerifyAnswer, VoicesAnswer } from '../api/resources.js';
@@ -11,6 +22,8 @@ interface RouteDescription {
   readonly summary: string;
   readonly tag: string;
   readonly body?: TSchema | 'audio';
+  /** Media types of files that the body may be instead. */
+  readonly files?: readonly string[];
   readonly query?: TSchema;
   readonly answer?: TSchema;
   readonly audio?: boolean;
@@ -39,6 +52,33 @@ const DESCRIPTIONS: Readonly<Record<string, RouteDescription>> = {
     answer: VerifyAnswer,
   },
   'GET /v1/voices': { summary: 'Voices', tag: 'Timbre', answer: VoicesAnswer },
+  'GET /v1/lexicons': { summary: 'Pronunciation lexicons', tag: 'Lexicons', answer: LexiconsAnswer },
+  'PUT /v1/lexicons/:name': {
+    summary: 'Store the next version of a lexicon, used from the next request on',
+    tag: 'Lexicons',
+    query: StoreLexiconQuery,
+    body: StoreLexiconFields,
+    files: ['text/csv', 'application/pls+xml'],
+    answer: StoreLexiconAnswer,
+  },
+  'GET /v1/lexicons/:name': {
+    summary: 'The entries of a lexicon, or the file',
+    tag: 'Lexicons',
+    query: ReadLexiconQuery,
+    answer: LexiconAnswer,
+  },
+  'GET /v1/lexicons/:name/versions': {
+    summary: 'The versions of a lexicon',
+    tag: 'Lexicons',
+    answer: LexiconVersionsAnswer,
+  },
+  'DELETE /v1/lexicons/:name': { summary: 'Remove a lexicon with its versions', tag: 'Lexicons' },
+  'POST /v1/lexicons/preview': {
+    summary: 'What a lexicon changes in a text, and both sounds',
+    tag: 'Lexicons',
+    body: PreviewLexiconFields,
+    answer: PreviewLexiconAnswer,
+  },
   'GET /v1/stream': { summary: 'WebSocket: text in pieces, audio as it is made', tag: 'Timbre' },
   'GET /readyz': { summary: 'Whether a synthesis would be taken now', tag: 'Operation', answer: ReadyAnswer },
   'GET /healthz': { summary: 'Whether the server lives', tag: 'Operation' },
@@ -121,7 +161,10 @@ function operationOf(method: string, route: RouteOptions): object {
   const content =
     body === 'audio'
       ? { 'audio/*': { schema: { type: 'string', format: 'binary' } } }
-      : { 'application/json': { schema: body } };
+      : {
+          'application/json': { schema: body },
+          ...Object.fromEntries((description?.files ?? []).map((type) => [type, { schema: { type: 'string' } }])),
+        };
   return {
     summary: description?.summary ?? `${method} ${route.url}`,
     tags: [description?.tag ?? 'Timbre'],

@@ -91,18 +91,20 @@ export interface StartedSpeech {
  * Throws what {@link CallLedger.begin}, the queue and the engine throw, and `SHUTTING_DOWN`.
  */
 export async function startSpeech(
-  { queue, metrics, draining, calls }: GatewayOptions,
+  gateway: GatewayOptions,
   { request, id, speech, textCharacters, signal }: Omit<SpeechCall, 'output' | 'repeatable'>,
 ): Promise<StartedSpeech> {
+  const { queue, metrics, draining, calls } = gateway;
   if (draining.aborted) {
     throw new AppError('SHUTTING_DOWN', 'the server is shutting down; send the request to another one, or again later');
   }
   const caller = callerOf(request);
+  const spoken = await withLexicons(gateway, request, speech);
   const call = await calls.begin(caller, callFacts({ request, id, speech, textCharacters }));
   request.rateHeaders = call.headers;
   metrics.characters.inc({}, textCharacters);
   const { tenantId } = caller;
-  const job = { id, request: { ...speech, tenant: tenantId }, tenant: tenantId, weight: call.weight };
+  const job = { id, request: { ...spoken, tenant: tenantId }, tenant: tenantId, weight: call.weight };
   const events = measured(queue.submit(job, { signal }), metrics, signal);
   let outcome: SpeechOutcome | null = null;
   const end = (ended: SpeechOutcome) => {
@@ -113,6 +115,16 @@ export async function startSpeech(
   const first = await rest.next();
   if (first.done) throw new AppError('SYNTHESIS_FAILED', 'the engine made no audio for this text; try another wording');
   return { first: first.value, rest, outcome: () => outcome };
+}
+
+/** A request with the lexicons that it is read with: those it names, or the usual ones as they are now. */
+async function withLexicons(
+  { lexicons }: GatewayOptions,
+  request: FastifyRequest,
+  speech: SpeechRequest,
+): Promise<SpeechRequest> {
+  if (speech.suppliedLexicons !== undefined) return speech;
+  return { ...speech, suppliedLexicons: await lexicons.usualFor(callerOf(request).tenantId, speech.voice) };
 }
 
 /** What the ledger is told of a call. */
@@ -138,9 +150,10 @@ export function callFacts({
  *
  * Throws what {@link startSpeech} throws, and `REQUEST_INVALID` for a rate that the encoding lacks.
  */
-export async function openSpeech(gateway: GatewayOptions, call: SpeechCall): Promise<OpenSpeech> {
+export async function openSpeech(gateway: GatewayOptions, asked: SpeechCall): Promise<OpenSpeech> {
   const { speechCache } = gateway;
-  const { tenantId } = callerOf(call.request);
+  const { tenantId } = callerOf(asked.request);
+  const call = { ...asked, speech: await withLexicons(gateway, asked.request, asked.speech) };
   const key = call.repeatable ? await speechCache.keyOf(tenantId, call.speech, call.output) : null;
   const kept = key === null ? null : speechCache.find(key);
   if (kept !== null) return replaySpeech(gateway, call, kept);

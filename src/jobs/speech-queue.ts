@@ -3,6 +3,17 @@
  * the one for a single server; one over a message bus has the same two sides, so everything here is plain data.
  */
 
+/** A tenant's lexicon, by where its text lies; whoever gives it to the engine reads it there. */
+export interface SuppliedLexiconReference {
+  readonly tenant: string;
+  readonly lexicon: string;
+  readonly version: number;
+  /** SHA-256 of the text, lower-case hex. */
+  readonly digest: string;
+  /** Of one that lies nowhere. */
+  readonly text?: string;
+}
+
 export interface SpeechRequest {
   readonly text: string;
   /** Absent: plain text. */
@@ -35,6 +46,10 @@ export interface SpeechRequest {
     readonly temperature?: number;
     readonly repetitionPenalty?: number;
   };
+  /** Pronunciation lexicons, the later before the earlier. */
+  readonly suppliedLexicons?: readonly SuppliedLexiconReference[];
+  /** The voices that markup may change to, by the name it calls them by; absent: none but the request's own. */
+  readonly voices?: Readonly<Record<string, string>>;
   readonly splitMethod?: 'sentence' | 'chunk30' | 'cut0' | 'cut1' | 'cut2' | 'cut3' | 'cut4' | 'cut5';
   readonly sentencePauseMs?: number;
 }

@@ -114,6 +114,7 @@ export async function setOwnRecordingsAllowed(database: Database, id: string, al
 
 /** Tables of a tenant's rows that go with it; usage and audit records stay, which is what they are for. */
 const DELETED_TABLES = [
+  'lexicon_versions',
   'voice_shares',
   'voice_stops',
   'voices',
