@@ -70,6 +70,12 @@ export const SETTINGS = {
     'timbre',
     'Audience that such a token must be for.',
   ),
+  speakerThreshold: setting(
+    'TIMBRE_SPEAKER_THRESHOLD',
+    Type.Number({ minimum: -1, maximum: 1 }),
+    '0.36',
+    "Least similarity of speakers, by the speaker encoder, at which a consent's statement counts as spoken by whom the recordings have.",
+  ),
   auditRetentionDays: setting(
     'TIMBRE_AUDIT_RETENTION_DAYS',
     Type.Integer({ minimum: 180, maximum: 36_500 }),
@@ -336,6 +342,7 @@ function parse(schema: TSchema, text: string): unknown {
     if (/^(false|0|no|off)$/i.test(text)) return false;
   }
   if (kinds.has('integer') && /^\d+$/.test(text)) return Number(text);
+  if (kinds.has('number') && /^-?\d+(\.\d+)?$/.test(text)) return Number(text);
   return text;
 }
 
@@ -358,6 +365,7 @@ function describe(schema: SchemaFacts): string {
   const facts = schema.anyOf?.find((option) => option.type !== 'null') ?? schema;
   if (facts.enum !== undefined) return `one of ${facts.enum.join(', ')}`;
   if (facts.type === 'boolean') return 'true or false';
+  if (facts.type === 'number') return `a number from ${facts.minimum} to ${facts.maximum}`;
   if (facts.type === 'integer') {
     return facts.maximum === undefined
       ? `a whole number of at least ${facts.minimum}`

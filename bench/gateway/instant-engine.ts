@@ -1,5 +1,4 @@
 import type { CreateEngine, ModelSummary, VoiceSummary } from '../../src/engine/engine-types.js';
-import { compareReadings, convertLexicon, readLexicon } from '../../src/engine/lexicon-work.js';
 
 /** An engine that needs no time: whatever a request takes is the server's own. Each sentence is a window of 12 tokens. */
 export const SAMPLE_RATE_HZ = 32_000;
@@ -38,14 +37,20 @@ export const createEngine: CreateEngine = async () => ({
   },
   sourcesDigest: async ({ voice }) => voice,
   enrolVoice: async () => VOICE,
+  checkRecordings: async () => [],
+  prepareVoice: async () => ({
+    summary: VOICE,
+    modelDigest: MODEL.digest,
+    profile: new Uint8Array(),
+    digest: MODEL.digest,
+    checks: [],
+  }),
+  compareSpeakers: async () => null,
   listVoices: async () => [VOICE],
   removeVoice: async () => {},
   listModels: async () => [MODEL],
   importModel: async () => MODEL,
   inspectModel: async () => ({ ...MODEL, networks: [], settings: {}, quality: [] }),
-  readLexicon,
-  convertLexicon: async (...parameters) => convertLexicon(...parameters),
-  compareReadings,
   verify: async () => [],
   async close() {},
 });

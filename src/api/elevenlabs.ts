@@ -81,3 +81,15 @@ export const ElevenLabsStreamMessage = Type.Object({
   authorization: nullable(Type.String({ maxLength: 8192 })),
 });
 export type ElevenLabsStreamMessage = Static<typeof ElevenLabsStreamMessage>;
+
+/** `POST /v1/voices/add`, besides the files `files`. */
+export const ElevenLabsNewVoiceFields = Type.Object({
+  name: Type.String({ minLength: 1, maxLength: 200 }),
+  description: Type.Optional(Type.String({ maxLength: 2000 })),
+  labels: Type.Optional(Type.Record(Type.String(), Type.String(), { description: 'As JSON.' })),
+  remove_background_noise: Type.Optional(Type.Boolean({ description: 'Taken and without effect.' })),
+  consent: Type.Optional(
+    Type.String({ maxLength: 64, description: 'Ours: required unless the tenant may use its own recordings.' }),
+  ),
+  attested_by: Type.Optional(Type.String({ minLength: 1, maxLength: 200, description: 'Ours; see /v1/voices.' })),
+});

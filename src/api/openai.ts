@@ -4,7 +4,8 @@ import { SPEECH_LANGUAGES } from './synthesis.js';
 
 export const OPENAI_FORMATS = ['mp3', 'opus', 'aac', 'flac', 'wav', 'pcm'] as const;
 
-const voiceName = Type.String({ minLength: 1, maxLength: 64 });
+/** An id of up to 64 characters, and a style of up to 32. */
+const voiceName = Type.String({ minLength: 1, maxLength: 97 });
 
 export const OpenAiSpeechFields = Type.Object(
   {
@@ -38,7 +39,14 @@ export type OpenAiSpeechFields = Static<typeof OpenAiSpeechFields>;
 
 export const OpenAiVoicesAnswer = Type.Object({
   object: Type.Literal('list'),
-  voices: Type.Array(Type.Object({ id: Type.String(), name: Type.String(), object: Type.Literal('audio.voice') })),
+  voices: Type.Array(
+    Type.Object({
+      id: Type.String(),
+      name: Type.String(),
+      object: Type.Literal('audio.voice'),
+      created_at: Type.Integer(),
+    }),
+  ),
 });
 
 export const OpenAiModel = Type.Object({
@@ -46,4 +54,64 @@ export const OpenAiModel = Type.Object({
   object: Type.Literal('model'),
   created: Type.Integer(),
   owned_by: Type.String(),
+});
+
+/** `POST /v1/audio/voices`, besides the file `audio_sample`. */
+export const OpenAiNewVoiceFields = Type.Object(
+  {
+    name: Type.String({ minLength: 1, maxLength: 200 }),
+    consent: Type.Optional(
+      Type.String({ maxLength: 64, description: 'Required unless the tenant may use its own recordings.' }),
+    ),
+    attested_by: Type.Optional(Type.String({ minLength: 1, maxLength: 200, description: 'Ours; see /v1/voices.' })),
+  },
+  { additionalProperties: false },
+);
+
+/** `POST /v1/audio/voice_consents`, besides the file `recording`. */
+export const OpenAiNewConsentFields = Type.Object(
+  {
+    name: Type.String({ minLength: 1, maxLength: 200 }),
+    language: Type.String({ minLength: 1, maxLength: 35, description: 'BCP 47.' }),
+  },
+  { additionalProperties: false },
+);
+
+export const OpenAiConsentChange = Type.Object(
+  { name: Type.String({ minLength: 1, maxLength: 200 }) },
+  { additionalProperties: false },
+);
+
+export const OpenAiListQuery = Type.Object({
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100 })),
+  after: Type.Optional(Type.String({ maxLength: 64 })),
+});
+
+export const OpenAiVoice = Type.Object({
+  object: Type.Literal('audio.voice'),
+  id: Type.String(),
+  name: Type.String(),
+  created_at: Type.Integer(),
+});
+
+export const OpenAiConsent = Type.Object({
+  object: Type.Literal('audio.voice_consent'),
+  id: Type.String(),
+  name: Type.String(),
+  language: Type.String(),
+  created_at: Type.Integer(),
+});
+
+export const OpenAiConsentList = Type.Object({
+  object: Type.Literal('list'),
+  data: Type.Array(OpenAiConsent),
+  first_id: Type.Union([Type.Null(), Type.String()]),
+  last_id: Type.Union([Type.Null(), Type.String()]),
+  has_more: Type.Boolean(),
+});
+
+export const OpenAiConsentDeleted = Type.Object({
+  object: Type.Literal('audio.voice_consent'),
+  id: Type.String(),
+  deleted: Type.Boolean(),
 });

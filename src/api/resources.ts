@@ -10,23 +10,6 @@ export const ErrorAnswer = Type.Object({
 });
 export type ErrorAnswer = Static<typeof ErrorAnswer>;
 
-export const Voice = Type.Object({
-  name: Type.String(),
-  language: Type.String(),
-  transcript: Type.Union([Type.Null(), Type.String()]),
-  model: Type.String(),
-  duration_ms: Type.Number(),
-  created_at: Type.String(),
-  warnings: Type.Array(Type.String()),
-});
-export type Voice = Static<typeof Voice>;
-
-export const VoicesAnswer = Type.Object({
-  default_voice: Type.Union([Type.Null(), Type.String()]),
-  voices: Type.Array(Voice),
-});
-export type VoicesAnswer = Static<typeof VoicesAnswer>;
-
 export const Model = Type.Object({
   name: Type.String(),
   version: Type.String(),

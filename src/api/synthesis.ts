@@ -32,8 +32,8 @@ export const SynthesizeFields = Type.Object(
     speaker_id: Type.Optional(
       Type.String({
         minLength: 1,
-        maxLength: 64,
-        description: "Name of a voice; by default the server's default voice.",
+        maxLength: 97,
+        description: "Id of a voice, or id.style for one of its styles; by default the server's default voice.",
       }),
     ),
     language: Type.Optional(
@@ -64,14 +64,6 @@ export const SynthesizeFields = Type.Object(
     bitrate_kbps: Type.Optional(Type.Integer({ minimum: 8, maximum: 320, description: 'For mp3 and opus.' })),
     stream: Type.Optional(
       Type.Boolean({ description: 'true: answer with the audio itself, sentence by sentence as it is made.' }),
-    ),
-    lexicons: Type.Optional(
-      Type.Array(Type.String({ minLength: 1, maxLength: 80 }), {
-        maxItems: 16,
-        description:
-          'Pronunciation lexicons by name, or name@version, the later before the earlier; by default "default" and the one ' +
-          "with the voice's name.",
-      }),
     ),
     top_k: Type.Optional(Type.Integer({ minimum: 1, maximum: 1025 })),
     top_p: Type.Optional(Type.Number({ minimum: 0.01, maximum: 1 })),

@@ -74,3 +74,21 @@ export function openFileReader(path: string, limitBytes: number): FileReader {
     throw error;
   }
 }
+
+/** Bytes in memory, read as a file of that name would be. */
+export function bytesReader(bytes: Uint8Array, name: string): FileReader {
+  return {
+    path: name,
+    sizeBytes: bytes.length,
+    read(target, offset) {
+      if (offset < 0 || offset + target.length > bytes.length) {
+        throw new AppError(
+          'CHECKPOINT_CORRUPT',
+          `"${name}" has ${bytes.length} bytes, but it says that data lies at ${offset}..${offset + target.length}`,
+        );
+      }
+      target.set(bytes.subarray(offset, offset + target.length));
+    },
+    close() {},
+  };
+}

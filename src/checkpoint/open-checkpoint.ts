@@ -1,7 +1,7 @@
 import { AppError } from '../errors.js';
 import type { Checkpoint, CheckpointFormat } from './checkpoint.js';
 import { type CheckpointLimits, DEFAULT_CHECKPOINT_LIMITS } from './checkpoint-limits.js';
-import { type FileReader, openFileReader } from './file-reader.js';
+import { bytesReader, type FileReader, openFileReader } from './file-reader.js';
 import { readSafetensors } from './safetensors-reader.js';
 import type { TorchContents } from './torch-contents.js';
 import { readTorchLegacy } from './torch-legacy.js';
@@ -30,7 +30,16 @@ const READERS: Readonly<Record<CheckpointFormat, (file: FileReader, limits: Chec
  */
 export function openCheckpoint(path: string, options: OpenCheckpointOptions = {}): Checkpoint {
   const limits = { ...DEFAULT_CHECKPOINT_LIMITS, ...options.limits };
-  const file = openFileReader(path, limits.fileSizeBytes);
+  return readCheckpoint(openFileReader(path, limits.fileSizeBytes), limits);
+}
+
+/** {@link openCheckpoint} of bytes in memory; `name` is what messages call them. */
+export function openCheckpointBytes(bytes: Uint8Array, name: string): Checkpoint {
+  return readCheckpoint(bytesReader(bytes, name), DEFAULT_CHECKPOINT_LIMITS);
+}
+
+function readCheckpoint(file: FileReader, limits: CheckpointLimits): Checkpoint {
+  const { path } = file;
   try {
     const { format, header } = recognise(file);
     const { tensors, data } = READERS[format](file, limits);

@@ -39,11 +39,10 @@ export async function writeSafetensors(
   entries: readonly SafetensorsEntry[],
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<WrittenFile> {
-  const ordered = [...entries].sort((a, b) => DTYPE_BYTES[b.dtype] - DTYPE_BYTES[a.dtype]);
   const temporary = `${path}.${process.pid}.${randomBytes(6).toString('hex')}.tmp`;
   const file = await open(temporary, 'wx');
   try {
-    const written = await writeAll(file, ordered, metadata);
+    const written = await writeAll(file, entries, metadata);
     await file.sync();
     await file.close();
     await rename(temporary, path);
@@ -55,6 +54,25 @@ export async function writeSafetensors(
   }
 }
 
+/** The same file in memory, for what is small and goes elsewhere. */
+export async function encodeSafetensors(
+  entries: readonly SafetensorsEntry[],
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  for await (const part of fileParts(entries, metadata)) parts.push(part);
+  return Buffer.concat(parts);
+}
+
+async function* fileParts(
+  entries: readonly SafetensorsEntry[],
+  metadata: Readonly<Record<string, string>>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const ordered = [...entries].sort((a, b) => DTYPE_BYTES[b.dtype] - DTYPE_BYTES[a.dtype]);
+  yield encodeHeader(ordered, metadata);
+  for (const entry of ordered) yield bytesOf(entry, await entry.load());
+}
+
 async function writeAll(
   file: FileHandle,
   entries: readonly SafetensorsEntry[],
@@ -62,14 +80,12 @@ async function writeAll(
 ): Promise<WrittenFile> {
   const hash = createHash('sha256');
   let sizeBytes = 0;
-  const write = async (bytes: Uint8Array): Promise<void> => {
+  for await (const bytes of fileParts(entries, metadata)) {
     hash.update(bytes);
     let done = 0;
     while (done < bytes.length) done += (await file.write(bytes, done)).bytesWritten;
     sizeBytes += bytes.length;
-  };
-  await write(encodeHeader(entries, metadata));
-  for (const entry of entries) await write(bytesOf(entry, await entry.load()));
+  }
   return { sizeBytes, sha256: hash.digest('hex') };
 }
 

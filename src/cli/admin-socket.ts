@@ -11,7 +11,7 @@ import type { Platform } from './platform.js';
 export type RunCommand = (argv: readonly string[], context: CliContext) => Promise<number>;
 
 /** Commands that a running server carries out, because the embedded database is its alone. */
-const REMOTE_COMMANDS: ReadonlySet<string> = new Set(['admin', 'keys', 'audit']);
+const REMOTE_COMMANDS: ReadonlySet<string> = new Set(['admin', 'keys', 'audit', 'voice', 'consent']);
 const MAX_REQUEST_BYTES = 64 * 1024;
 
 /** Where the server of a data folder listens for commands: only this user reaches it. */
@@ -61,7 +61,7 @@ export async function listenForCommands(
     let exit = 1;
     try {
       const request: unknown = JSON.parse(line);
-      const { argv, user } = request as { argv?: unknown; user?: unknown };
+      const { argv, user, cwd } = request as { argv?: unknown; user?: unknown; cwd?: unknown };
       const isCommand = Array.isArray(argv) && argv.every((each) => typeof each === 'string');
       if (isCommand && REMOTE_COMMANDS.has(String(argv[0]))) {
         const gone = new AbortController();
@@ -70,6 +70,7 @@ export async function listenForCommands(
           ...context,
           platform,
           userName: typeof user === 'string' ? user.slice(0, 64) : 'unknown',
+          ...(typeof cwd === 'string' ? { cwd } : {}),
           stdout: part('out'),
           stderr: part('err'),
           signal: gone.signal,
@@ -106,7 +107,7 @@ export function runOnServer(
     const socket = connect(adminSocketPath(dataDir));
     let exit: number | null = null;
     let received = '';
-    socket.once('connect', () => socket.write(`${JSON.stringify({ argv, user: userName })}\n`));
+    socket.once('connect', () => socket.write(`${JSON.stringify({ argv, user: userName, cwd: process.cwd() })}\n`));
     socket.setEncoding('utf8').on('data', (text: string) => {
       received += text;
       const lines = received.split('\n');

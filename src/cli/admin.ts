@@ -8,10 +8,12 @@ import { DEFAULT_KEY_SCOPES, isScope, ROLES, SCOPES, type Scope } from '../tenan
 import {
   createTenant,
   deleteTenant,
+  getTenant,
   type Limits,
   listTenants,
   setLimits,
   setOwnRecordingsAllowed,
+  setPoolVoices,
   setSuspended,
   type Tenant,
 } from '../tenancy/tenants.js';
@@ -76,14 +78,21 @@ function addTenantCommands(tenant: Command, context: CliContext): void {
   );
 
   addDataFlag(tenant.command('policy').description('what a tenant may do').argument('<id>'))
-    .requiredOption('--own-recordings <yes|no>', 'voices from recordings without a consent record')
-    .action((id: string, flags: PlatformFlags & { ownRecordings: string }) =>
-      withPlatform(context, flags, async ({ database, calls }) => {
-        const allowed = flags.ownRecordings === 'yes';
-        await calls.act(operator(context, id), 'tenant.policy', { own_recordings: allowed }, () =>
-          setOwnRecordingsAllowed(database, id, allowed),
+    .option('--own-recordings <yes|no>', 'voices from recordings without a consent record')
+    .option('--pool <all|chosen>', "all voices of the operator's pool, or those shared with the tenant")
+    .action((id: string, flags: PlatformFlags & PolicyFlags) =>
+      withPlatform(context, flags, async ({ database, calls, voices }) => {
+        const { own, pool } = readPolicy(flags);
+        const details = { own_recordings: own, pool };
+        const changed = await calls.act(operator(context, id), 'tenant.policy', details, async () => {
+          if (own !== null) await setOwnRecordingsAllowed(database, id, own);
+          return pool === null ? getTenant(database, id) : setPoolVoices(database, id, pool);
+        });
+        voices.access.forgetTenant(id);
+        context.stdout.write(
+          `${id}: voices without a consent record ${changed.ownRecordingsAllowed ? 'may' : 'may not'} be made; ` +
+            `${changed.poolVoices === 'all' ? 'all' : 'only chosen'} voices of the pool may be used\n`,
         );
-        context.stdout.write(`${id}: voices without a consent record ${allowed ? 'may' : 'may not'} be made\n`);
       }),
     );
 
@@ -119,6 +128,25 @@ function addTenantCommands(tenant: Command, context: CliContext): void {
         context.stdout.write(`${id} is gone; its usage and audit records are kept\n`);
       }),
     );
+}
+
+interface PolicyFlags {
+  readonly ownRecordings?: string;
+  readonly pool?: string;
+}
+
+function readPolicy({ ownRecordings, pool }: PolicyFlags): {
+  readonly own: boolean | null;
+  readonly pool: Tenant['poolVoices'] | null;
+} {
+  const fits = /^(yes|no)?$/.test(ownRecordings ?? '') && /^(all|chosen)?$/.test(pool ?? '');
+  if (!fits || (ownRecordings === undefined && pool === undefined)) {
+    throw new AppError('REQUEST_INVALID', 'say --own-recordings yes or no, or --pool all or chosen');
+  }
+  return {
+    own: ownRecordings === undefined ? null : ownRecordings === 'yes',
+    pool: pool === 'all' || pool === 'chosen' ? pool : null,
+  };
 }
 
 const LIMIT_FLAGS: readonly (readonly [flag: string, name: keyof Limits, help: string])[] = [

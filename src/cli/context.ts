@@ -1,4 +1,6 @@
+import { resolve } from 'node:path';
 import type { Writable } from 'node:stream';
+import type { Engine } from '../engine/engine-types.js';
 import { AppError } from '../errors.js';
 import type { SignalSource } from '../shutdown.js';
 import type { Platform } from './platform.js';
@@ -20,6 +22,15 @@ export interface CliContext {
   /** In a server that carries out a command for somebody: its own state, and his name. */
   readonly platform?: Platform;
   readonly userName?: string;
+  /** Of the server that carries the command out. */
+  readonly engine?: Engine;
+  /** Where whoever gave the command is; absent: where this process is. */
+  readonly cwd?: string;
+}
+
+/** A path as whoever gave the command means it. */
+export function pathOf({ cwd }: Pick<CliContext, 'cwd'>, path: string): string {
+  return resolve(cwd ?? process.cwd(), path);
 }
 
 /** A text given as words on the command line, or on standard input. */

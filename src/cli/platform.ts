@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { AuditLog } from '../audit/audit-log.js';
-import { LexiconCatalog } from '../catalog/lexicons.js';
+import { VoiceCatalog } from '../catalog/voice-catalog.js';
 import type { Config } from '../config.js';
 import { AppError } from '../errors.js';
 import type { Logger } from '../log.js';
@@ -27,7 +27,7 @@ export interface Platform {
   readonly audit: AuditLog;
   readonly quotas: Quotas;
   readonly calls: CallLedger;
-  readonly lexicons: LexiconCatalog;
+  readonly voices: VoiceCatalog;
   readonly authenticator: Authenticator;
   close(): Promise<void>;
 }
@@ -35,7 +35,15 @@ export interface Platform {
 export interface PlatformOptions {
   readonly config: Pick<
     Config,
-    'dataDir' | 'databaseUrl' | 's3Url' | 's3Region' | 'masterKeyFile' | 'auth' | 'oidcIssuer' | 'oidcAudience'
+    | 'dataDir'
+    | 'databaseUrl'
+    | 's3Url'
+    | 's3Region'
+    | 'masterKeyFile'
+    | 'auth'
+    | 'oidcIssuer'
+    | 'oidcAudience'
+    | 'speakerThreshold'
   >;
   readonly log: Logger;
   readonly signal?: AbortSignal;
@@ -63,6 +71,8 @@ export async function openPlatform({ config, log, signal }: PlatformOptions): Pr
     });
     const quotas = new Quotas({ database });
     const calls = createCallLedger({ quotas, audit, digestKey: (tenantId) => vault.digestKey(tenantId), log });
+    const { speakerThreshold } = config;
+    const voices = new VoiceCatalog({ database, vault, quotas, calls, speakerThreshold, log });
     const people =
       config.oidcIssuer === null
         ? {}
@@ -78,9 +88,10 @@ export async function openPlatform({ config, log, signal }: PlatformOptions): Pr
       audit,
       quotas,
       calls,
-      lexicons: new LexiconCatalog({ database, calls }),
+      voices,
       authenticator,
       async close() {
+        await voices.close();
         await audit.close();
         await database.close();
       },

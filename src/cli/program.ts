@@ -3,6 +3,7 @@ import { AppError } from '../errors.js';
 import { addAdapterCommands } from './adapter.js';
 import { addAdminCommands } from './admin.js';
 import { addAuditCommands } from './audit.js';
+import { addConsentCommands } from './consent.js';
 import type { CliContext } from './context.js';
 import { addDoctorCommand } from './doctor.js';
 import { addKeysCommands } from './keys.js';
@@ -59,6 +60,7 @@ function buildProgram(context: CliContext): Command {
   addModelCommands(program, context);
   addAdapterCommands(program, context);
   addVoiceCommands(program, context);
+  addConsentCommands(program, context);
   addAdminCommands(program, context);
   addKeysCommands(program, context);
   addAuditCommands(program, context);

@@ -8,7 +8,7 @@ import { ENCODING_FACTS, ENCODINGS, type Encoding } from '../audio/encode/encode
 import { createAigcLabel } from '../audio/label.js';
 import { createLabelledEncoder, type LabelledEncoder } from '../audio/labelled-encoder.js';
 import type { Config } from '../config.js';
-import type { AudioChunk, SynthesisRequest } from '../engine/engine-types.js';
+import type { AudioChunk, Engine, SynthesisRequest } from '../engine/engine-types.js';
 import { AppError } from '../errors.js';
 import { type CliContext, isTerminal, printJson, readWords } from './context.js';
 import { createProgressLine } from './progress.js';
@@ -131,8 +131,9 @@ export async function saveSpeech(
   context: CliContext,
   config: Config,
   requests: readonly { readonly request: Omit<SynthesisRequest, 'voice'>; readonly output: string }[],
+  running?: Engine,
 ): Promise<void> {
-  await withEngine(context, config, async (engine) => {
+  const speak = async (engine: Engine) => {
     const voice = config.defaultVoice ?? engine.info.defaultVoice;
     if (voice === null)
       throw new AppError('VOICE_NOT_FOUND', 'there is no voice yet; enrol one with "timbre voice add"');
@@ -148,7 +149,8 @@ export async function saveSpeech(
         throw error;
       }
     }
-  });
+  };
+  await (running === undefined ? withEngine(context, config, speak) : speak(running));
 }
 
 function describeProgress(chunk: AudioChunk, lengthSamples: number, elapsedMs: number): string {

@@ -57,7 +57,7 @@ async function serve(context: CliContext, flags: ServeFlags, run: RunCommand): P
     version: context.version,
     ...(context.engineModule === undefined ? {} : { engineModule: context.engineModule }),
     onProgress: showImport(line),
-    commands: (platform) => listenForCommands(config.dataDir, platform, run, context),
+    commands: (platform, engine) => listenForCommands(config.dataDir, platform, run, { ...context, engine }),
     signal: context.signal,
   });
   line.clear();

@@ -1,7 +1,7 @@
 import type { Server as HttpsServer } from 'node:https';
 import { join } from 'node:path';
 import type { Config } from '../config.js';
-import type { ImportProgress } from '../engine/engine-types.js';
+import type { Engine, ImportProgress } from '../engine/engine-types.js';
 import { EnginePool } from '../engine/pool.js';
 import { AppError } from '../errors.js';
 import { buildGateway } from '../gateway/app.js';
@@ -28,7 +28,7 @@ export interface ServerOptions {
   readonly engineModule?: string;
   readonly onProgress?: (progress: ImportProgress) => void;
   /** Takes administrative commands for the embedded database, which is this process's alone. */
-  readonly commands?: (platform: Platform) => Promise<{ close(): Promise<void> }>;
+  readonly commands?: (platform: Platform, engine: Engine) => Promise<{ close(): Promise<void> }>;
   readonly signal?: AbortSignal;
 }
 
@@ -105,7 +105,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     const housekeeping = startHousekeeping(platform, config, log);
     shutdown.add({ phase: 'close', name: 'housekeeping', run: () => housekeeping.stop() });
     if (config.databaseUrl === null && options.commands !== undefined) {
-      const commands = await options.commands(platform);
+      const commands = await options.commands(platform, pool);
       shutdown.add({ phase: 'close', name: 'commands', run: () => commands.close() });
     }
     const queue = new InProcessSpeechQueue({
@@ -119,7 +119,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     const worker = runSpeechWorker({
       source: queue,
       engine: pool,
-      loadLexicon: (lexicon) => platform.lexicons.load(lexicon),
+      loadProfile: (profile) => platform.voices.loadProfile(profile),
       concurrency: config.maxRunning,
       log,
       signal: stopClaiming.signal,
@@ -159,7 +159,8 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       speechCache,
       authenticator: platform.authenticator,
       calls: platform.calls,
-      lexicons: platform.lexicons,
+      voices: platform.voices,
+      database: platform.database,
       ...(tls === null ? {} : { tls }),
       metrics,
       log,
@@ -188,9 +189,9 @@ function catalogOf(pool: EnginePool): EngineCatalog {
     listModels: (options) => pool.listModels(options),
     sourcesDigest: (names, options) => pool.sourcesDigest(names, options),
     enrolVoice: (request, options) => pool.enrolVoice(request, options),
-    readLexicon: (text, options) => pool.readLexicon(text, options),
-    convertLexicon: (text, format, language, options) => pool.convertLexicon(text, format, language, options),
-    compareReadings: (request, options) => pool.compareReadings(request, options),
+    checkRecordings: (request, options) => pool.checkRecordings(request, options),
+    prepareVoice: (request, options) => pool.prepareVoice(request, options),
+    compareSpeakers: (request, options) => pool.compareSpeakers(request, options),
     status() {
       const { state, lastFailure, engineRssBytes } = pool.status;
       return { state, reason: lastFailure, rssBytes: engineRssBytes };

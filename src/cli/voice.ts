@@ -3,10 +3,12 @@ import type { Command } from 'commander';
 import { SPEECH_LANGUAGES } from '../api/synthesis.js';
 import { AppError } from '../errors.js';
 import { type CliContext, printJson, renderTable } from './context.js';
+import { addTenantVoice, addTenantVoiceCommands, listTenantVoices, removeTenantVoice } from './tenant-voice.js';
 import { addEngineFlags, configFromFlags, type EngineFlags, withEngine } from './with-engine.js';
 
 interface JsonFlags extends EngineFlags {
   readonly json?: boolean;
+  readonly tenant?: string;
 }
 
 interface AddFlags extends JsonFlags {
@@ -15,9 +17,14 @@ interface AddFlags extends JsonFlags {
   readonly promptFree?: boolean;
   readonly model?: string;
   readonly replace?: boolean;
+  readonly consent?: string;
+  readonly attestedBy?: string;
+  readonly style?: string;
+  readonly displayName?: string;
+  readonly newVersion?: boolean;
 }
 
-/** `timbre voice add|list|remove`. */
+/** `timbre voice …`: the operator's pool, which are files of the data folder, or, with `--tenant`, voices of a tenant. */
 export function addVoiceCommands(program: Command, context: CliContext): void {
   const voice = program.command('voice').description('enrol and look at voices');
 
@@ -31,20 +38,48 @@ export function addVoiceCommands(program: Command, context: CliContext): void {
       .option('-l, --lang <language>', `language of the transcript: ${SPEECH_LANGUAGES.join(', ')}`, 'auto')
       .option('--prompt-free', 'take only the style: needs no transcript')
       .option('--model <name>', 'model to enrol for; by default the default model')
-      .option('--replace', 'replace a voice of the same name')
+      .option('--replace', 'replace a voice of the same name (in the pool)')
+      .option('--tenant <id>', 'a voice of this tenant, rather than of the pool')
+      .option('--consent <id>', "the speaker's consent (timbre consent add)")
+      .option('--attested-by <name>', 'who compared the speaker of the consent with that of the recordings')
+      .option('--style <name>', 'add this style to the voice, as its next version')
+      .option('--new-version', 'make the usual style anew, as the next version')
+      .option('--display-name <name>', 'what people call the voice')
       .option('--json', 'print the voice as JSON'),
-  ).action((name: string, recordings: string[], flags: AddFlags) => addVoice(context, name, recordings, flags));
+  ).action((name: string, recordings: string[], flags: AddFlags) =>
+    flags.tenant === undefined
+      ? addVoice(context, name, recordings, flags)
+      : addTenantVoice(context, name, recordings, { ...flags, tenant: flags.tenant }),
+  );
 
   addEngineFlags(
-    voice.command('list').description('list the voices there are').option('--json', 'print them as JSON'),
-  ).action((flags: JsonFlags) => listVoices(context, flags));
-
-  addEngineFlags(voice.command('remove').description('remove a voice').argument('<name>', 'name of the voice')).action(
-    async (name: string, flags: EngineFlags) => {
-      await withEngine(context, configFromFlags(context, flags), (engine) => engine.removeVoice(name));
-      context.stdout.write(`removed ${name}\n`);
-    },
+    voice
+      .command('list')
+      .description('list the voices there are')
+      .option('--tenant <id>', 'of this tenant, rather than of the pool')
+      .option('--json', 'print them as JSON'),
+  ).action((flags: JsonFlags) =>
+    flags.tenant === undefined
+      ? listVoices(context, flags)
+      : listTenantVoices(context, { ...flags, tenant: flags.tenant }),
   );
+
+  addEngineFlags(
+    voice
+      .command('remove')
+      .description('remove a voice')
+      .argument('<name>', 'name of the voice')
+      .option('--tenant <id>', 'of this tenant, rather than of the pool'),
+  ).action(async (name: string, flags: JsonFlags) => {
+    if (flags.tenant !== undefined) {
+      await removeTenantVoice(context, name, { ...flags, tenant: flags.tenant });
+      return;
+    }
+    await withEngine(context, configFromFlags(context, flags), (engine) => engine.removeVoice(name));
+    context.stdout.write(`removed ${name}\n`);
+  });
+
+  addTenantVoiceCommands(voice, context);
 }
 
 async function addVoice(

@@ -216,7 +216,7 @@ export class EngineChild {
     signal?.throwIfAborted();
     if (this.#lost !== null) throw new EngineLostError(this.#lost);
     const id = this.#nextId++;
-    const long = call.method === 'importModel' || call.method === 'verify' || call.method === 'enrolVoice';
+    const long = LONG_CALLS.has(call.method);
     if (long) this.#longCalls++;
     let onAbort = () => {};
     try {
@@ -331,6 +331,16 @@ export class EngineChild {
     this.#process.send(command, () => {});
   }
 }
+
+/** Calls in which a process may be silent for long. */
+const LONG_CALLS: ReadonlySet<EngineCall['method']> = new Set([
+  'importModel',
+  'verify',
+  'enrolVoice',
+  'prepareVoice',
+  'checkRecordings',
+  'compareSpeakers',
+]);
 
 /** The loader that lets a child run our sources as they are; a built server needs none. */
 function typescriptLoader(): string {

@@ -145,6 +145,12 @@ function callEngine(
   switch (call.method) {
     case 'enrolVoice':
       return engine.enrolVoice(call.request, { signal });
+    case 'checkRecordings':
+      return engine.checkRecordings(call.request, { signal });
+    case 'prepareVoice':
+      return engine.prepareVoice(call.request, { signal });
+    case 'compareSpeakers':
+      return engine.compareSpeakers(call.request, { signal });
     case 'listVoices':
       return engine.listVoices();
     case 'removeVoice':
@@ -157,12 +163,6 @@ function callEngine(
       return engine.inspectModel(call.name);
     case 'sourcesDigest':
       return engine.sourcesDigest(call.request);
-    case 'readLexicon':
-      return engine.readLexicon(call.text);
-    case 'convertLexicon':
-      return engine.convertLexicon(call.text, call.format, call.language);
-    case 'compareReadings':
-      return engine.compareReadings(call.request);
     case 'verify':
       return engine.verify({ signal });
     default:

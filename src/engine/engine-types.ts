@@ -7,7 +7,6 @@ import type { LanguageMode } from '../text/language.js';
 import type { SplitMethod } from '../text/sentences.js';
 import type { CacheStatistics } from './bounded-cache.js';
 import type { DecodeStatistics } from './decode-tasks.js';
-import type { CompareReadingsRequest, ReadingDifference, ReadLexicon } from './lexicon-work.js';
 import type { PaceControl } from './pace-control.js';
 import type { Precision, QualityReport } from './quality-report.js';
 
@@ -46,32 +45,34 @@ export interface SynthesisRequest {
   readonly sentencePauseMs?: number;
   /** Pronunciation lexicons, the later before the earlier; absent: "default" and the one with the voice's name. */
   readonly lexicons?: readonly LexiconReference[];
-  /** Lexicons that the engine does not keep, the later before the earlier; all of them before those of the data folder. */
-  readonly suppliedLexicons?: readonly SuppliedLexicon[];
   /**
    * The voices that markup may change to, by the name it calls them by; absent: none but the request's own. A style
    * "sad" of voice "ann" is the voice "ann.sad".
    */
   readonly voices?: Readonly<Record<string, string>>;
+  /**
+   * Profiles of voices that the engine does not keep, by name; a style of a voice is `name.style`. Absent: voices are those
+   * of the data folder. Where it is there, so must be the request's own voice, and no other voice is looked for in the
+   * data folder.
+   */
+  readonly profiles?: Readonly<Record<string, SuppliedProfile>>;
+}
+
+/** A voice's profile by its digest, with its bytes where the engine may not have seen them yet. */
+export interface SuppliedProfile {
+  /** SHA-256 of the bytes, lower-case hex. */
+  readonly digest: string;
+  /** As {@link PreparedVoice} has them. Absent: `VOICE_NOT_LOADED` is thrown where the engine has none of this digest. */
+  readonly bytes?: Uint8Array;
 }
 
 /** The fields of a request that name something kept, which may be replaced under its name. */
-export type SpeechNames = Pick<SynthesisRequest, 'voice' | 'adapter' | 'lexicons'>;
+export type SpeechNames = Pick<SynthesisRequest, 'voice' | 'profiles' | 'adapter' | 'lexicons'>;
 
 /** A lexicon of the data folder; without a version the newest one when the request begins. */
 export interface LexiconReference {
   readonly name: string;
   readonly version?: number;
-}
-
-/** A lexicon by its digest, with its text where the engine may not have seen it yet. */
-export interface SuppliedLexicon {
-  /** As explanations call it: `default@3`. */
-  readonly name: string;
-  /** SHA-256 of the text, lower-case hex. */
-  readonly digest: string;
-  /** CSV or PLS. Absent: `LEXICON_NOT_LOADED` is thrown where the engine remembers none of this digest. */
-  readonly text?: string;
 }
 
 /** A stretch of finished audio; chunks follow one another without gap or overlap, pauses included. */
@@ -111,6 +112,49 @@ export interface EnrolRequest {
   readonly model?: string;
   /** Replace a voice of the same name instead of throwing `VOICE_EXISTS`. */
   readonly replace?: boolean;
+}
+
+/** A voice that is made but not kept: its caller keeps it. */
+export interface PrepareVoiceRequest extends Omit<EnrolRequest, 'recordings' | 'replace'> {
+  readonly recordings: readonly { readonly bytes: Uint8Array; readonly fileName: string }[];
+}
+
+export interface PreparedVoice {
+  readonly summary: VoiceSummary;
+  readonly modelDigest: string;
+  /** What {@link SynthesisRequest.profiles} takes. */
+  readonly profile: Uint8Array;
+  /** SHA-256 of the profile, lower-case hex. */
+  readonly digest: string;
+  readonly checks: readonly RecordingCheck[];
+}
+
+/** One thing that was checked of a recording, and what was found. */
+export interface RecordingCheck {
+  /** Which recording, from 0. */
+  readonly recording: number;
+  readonly check:
+    | 'format'
+    | 'length'
+    | 'level'
+    | 'clipping'
+    | 'noise'
+    | 'silence'
+    | 'bandwidth'
+    | 'speaker'
+    | 'language'
+    | 'transcript';
+  readonly outcome: 'ok' | 'warning' | 'refused' | 'unchecked';
+  /** What was found, and what to do where that is not good. */
+  readonly message: string;
+  /** In the unit of the check; null where there is no number. */
+  readonly value: number | null;
+}
+
+export interface CompareSpeakersRequest {
+  /** Somebody who says a statement, up to 5 minutes. */
+  readonly statement: Uint8Array;
+  readonly recordings: readonly Uint8Array[];
 }
 
 export interface VoiceSummary {
@@ -252,6 +296,18 @@ export interface Engine {
   synthesize(request: SynthesisRequest, options?: SynthesisOptions): AsyncGenerator<AudioChunk, void, undefined>;
   /** Throws `VOICE_EXISTS`, `VOICE_INVALID`, `AUDIO_*`, `TEXT_*`, `MODEL_NOT_FOUND`. */
   enrolVoice(request: EnrolRequest, options?: Cancellable): Promise<VoiceSummary>;
+  /**
+   * Checks recordings as {@link prepareVoice} does, and says all it finds. Throws `MODEL_NOT_FOUND`, `TEXT_*`,
+   * `LANGUAGE_UNSUPPORTED`.
+   */
+  checkRecordings(request: PrepareVoiceRequest, options?: Cancellable): Promise<readonly RecordingCheck[]>;
+  /** Makes a voice that the caller keeps. Throws `AUDIO_UNFIT` with what to improve, and what `enrolVoice` throws. */
+  prepareVoice(request: PrepareVoiceRequest, options?: Cancellable): Promise<PreparedVoice>;
+  /**
+   * How alike the speaker of a statement is to those of the recordings: the least cosine of their speaker embeddings; null
+   * where no imported model has a speaker encoder. Throws `AUDIO_*` for a statement that is none.
+   */
+  compareSpeakers(request: CompareSpeakersRequest, options?: Cancellable): Promise<number | null>;
   listVoices(): Promise<readonly VoiceSummary[]>;
   /** Throws `VOICE_NOT_FOUND`. */
   removeVoice(name: string): Promise<void>;
@@ -265,17 +321,12 @@ export interface Engine {
   inspectModel(name: string): Promise<ModelDetails>;
   /**
    * A digest of what a request's names stand for now: voice, model, adapter, lexicons. With the request's own fields it
-   * decides every sample, markup aside. Throws `VOICE_NOT_FOUND`, `ADAPTER_NOT_FOUND`, `LEXICON_NOT_FOUND`.
+   * decides every sample, markup aside. Throws `VOICE_NOT_FOUND`, `VOICE_NOT_LOADED`,
+   * `ADAPTER_NOT_FOUND`, `LEXICON_NOT_FOUND`.
    */
   sourcesDigest(request: SpeechNames): Promise<string>;
   /** Checks the runtime and what the store holds against its digests. */
   verify(options?: Cancellable): Promise<readonly Finding[]>;
-  /** Throws `LEXICON_INVALID` for a file that is none at all. */
-  readLexicon(text: string): Promise<ReadLexicon>;
-  /** Throws `LEXICON_INVALID`. */
-  convertLexicon(text: string, format: 'csv' | 'pls', language: string | null): Promise<string>;
-  /** Throws `TEXT_*`, `LANGUAGE_UNSUPPORTED`, `LEXICON_INVALID`. */
-  compareReadings(request: CompareReadingsRequest): Promise<readonly ReadingDifference[]>;
   /** Counts for metrics. */
   statistics?(): EngineStatistics;
   close(): Promise<void>;

@@ -4,8 +4,11 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { readAudioFile } from '../audio/decode.js';
 import { AppError } from '../errors.js';
+import type { SpeakerEncoderSpec } from '../models/speaker-encoder.js';
 import type { Delivery } from '../text/ssml.js';
 import { AdapterStore } from './adapter-store.js';
+import type { SpeakerEmbeddingCall } from './analysis-tasks.js';
+import type { CacheStatistics } from './bounded-cache.js';
 import { COMPILER_VERSION } from './component-store.js';
 import type { DecodeStatistics } from './decode-tasks.js';
 import { DEMO_MODEL, DEMO_VOICE, demoVoiceFolder, ensureDemoVoice } from './demo-voice.js';
@@ -13,6 +16,7 @@ import {
   type AudioChunk,
   type CacheSizes,
   type Cancellable,
+  type CompareSpeakersRequest,
   DEFAULT_CACHE_BYTES,
   type Engine,
   type EngineInfo,
@@ -22,23 +26,27 @@ import {
   type Finding,
   type ImportModelRequest,
   type ImportProgress,
+  type PreparedVoice,
+  type PrepareVoiceRequest,
   type RecordingSource,
   type SpeechNames,
   type SynthesisOptions,
   type SynthesisRequest,
 } from './engine-types.js';
-import { checkRecordingCount, enrolVoice } from './enrol-voice.js';
+import { checkRecordingCount, checkRecordings, enrolVoice } from './enrol-voice.js';
 import { type InferenceThreads, startInferenceThread, startInferenceThreads } from './inference-threads.js';
 import { LexiconStore } from './lexicon-store.js';
-import { type CompareReadingsRequest, compareReadings, convertLexicon, readLexicon } from './lexicon-work.js';
 import { ModelStore } from './model-store.js';
 import { openRuntime, type Runtime } from './onnxruntime.js';
+import { throwIfRefused } from './recording-checks.js';
 import type { FaultOutcome, SpeechFault } from './self-check.js';
+import { compareSpeakers, readStatement, type SpeakerEmbedding } from './speaker-comparison.js';
 import { openSpeechModel, type SpeechModel } from './speech-model.js';
+import { digestOf, SuppliedProfiles } from './supplied-profiles.js';
 import { type SynthesisControl, synthesize } from './synthesize.js';
 import { TextCache } from './text-cache.js';
 import { sourcesDigest, UtteranceCache, type UtteranceSources, utteranceKey } from './utterance-cache.js';
-import type { VoiceProfile } from './voice-profile.js';
+import { encodeVoiceProfile, type VoiceProfile } from './voice-profile.js';
 import { VoiceStore, voiceSummary } from './voice-store.js';
 
 /** More compute threads than this gain nothing at the batch sizes of speech. */
@@ -78,13 +86,12 @@ async function openCheckedRuntime(threads: number): Promise<Runtime> {
   return runtime;
 }
 
-type SynthesisNames = SpeechNames & Pick<SynthesisRequest, 'suppliedLexicons'>;
-
 class LocalEngine implements Engine {
   #decode: DecodeStatistics | null = null;
   readonly #dataDir: string;
   readonly #models: ModelStore;
   readonly #voices: VoiceStore;
+  readonly #supplied: SuppliedProfiles;
   readonly #lexicons: LexiconStore;
   readonly #adapters: AdapterStore;
   readonly #runtime: Runtime;
@@ -98,7 +105,9 @@ class LocalEngine implements Engine {
   constructor(dataDir: string, runtime: Runtime, threads: InferenceThreads, cacheBytes: CacheSizes) {
     this.#dataDir = dataDir;
     this.#models = new ModelStore(dataDir);
-    this.#voices = new VoiceStore(dataDir, cacheBytes.voices);
+    // Half of the bytes for each kind of voice.
+    this.#voices = new VoiceStore(dataDir, cacheBytes.voices / 2);
+    this.#supplied = new SuppliedProfiles(cacheBytes.voices / 2);
     this.#lexicons = new LexiconStore(dataDir);
     this.#adapters = new AdapterStore(dataDir);
     this.#texts = new TextCache(cacheBytes.texts);
@@ -130,7 +139,7 @@ class LocalEngine implements Engine {
   }
 
   async sourcesDigest(request: SpeechNames): Promise<string> {
-    const voice = await this.#voices.load(request.voice);
+    const voice = await this.#voiceOf(request, request.voice);
     return sourcesDigest((await this.#sources(request, voice, this.#modelOf(voice))).facts);
   }
 
@@ -141,7 +150,7 @@ class LocalEngine implements Engine {
 
   async *synthesize(request: SynthesisRequest, options: SynthesisOptions = {}) {
     options.signal?.throwIfAborted();
-    const voice = await this.#voices.load(request.voice);
+    const voice = await this.#voiceOf(request, request.voice);
     const model = this.#modelOf(voice);
     const { lexicon, facts } = await this.#sources(request, voice, model);
     if (request.inputType === 'ssml') {
@@ -163,9 +172,11 @@ class LocalEngine implements Engine {
   }
 
   /** What the request's names stand for now. */
-  async #sources(request: SynthesisNames, voice: VoiceProfile, model: SpeechModel) {
-    const { voice: name, adapter, lexicons, suppliedLexicons } = request;
-    const lexicon = await this.#lexicons.load(lexicons ?? this.#lexicons.usualFor(name), suppliedLexicons);
+  async #sources(names: SpeechNames, voice: VoiceProfile, model: SpeechModel) {
+    const { voice: name, adapter, lexicons, profiles } = names;
+    // A lexicon with a voice's name is for the voice of the data folder.
+    const usual = this.#lexicons.usualFor(profiles === undefined ? name : null);
+    const lexicon = await this.#lexicons.load(lexicons ?? usual);
     const adapterVersion = adapter === undefined ? '' : this.#adapters.version(adapter);
     const facts: UtteranceSources = { voice, model: model.digest, lexicon: lexicon?.digest ?? '', adapterVersion };
     return { lexicon, facts };
@@ -188,48 +199,102 @@ class LocalEngine implements Engine {
     }
   }
 
+  /** A voice of the data folder, or one whose profile came with the request, now or earlier. */
+  async #voiceOf({ profiles }: SpeechNames, name: string): Promise<VoiceProfile> {
+    if (profiles === undefined) return this.#voices.load(name);
+    const supplied = Object.hasOwn(profiles, name) ? profiles[name] : undefined;
+    if (supplied !== undefined) return this.#supplied.take(name, supplied);
+    throw new AppError('VOICE_NOT_FOUND', `there is no voice "${name.slice(0, 80)}" among those of the request`);
+  }
+
   /** The voices that markup asks for: names by what the request allows, styles by the voices called voice.style. */
-  #casting({ voices = {} }: SynthesisRequest, voice: VoiceProfile): (delivery: Delivery) => Promise<VoiceProfile> {
+  #casting(request: SynthesisRequest, voice: VoiceProfile): (delivery: Delivery) => Promise<VoiceProfile> {
+    const { voices = {}, profiles } = request;
     const load = async (name: string): Promise<VoiceProfile> => {
-      const other = await this.#voices.load(name);
+      const other = await this.#voiceOf(request, name);
       if (other.modelDigest === voice.modelDigest) return other;
       const advice = 'enrol it with that model, or send its part as a request of its own';
       throw new AppError('VOICE_INVALID', `voice "${name}" speaks with another model than "${voice.name}"; ${advice}`);
     };
     return async ({ voice: named, style }) => {
-      const own = named === null || named === voice.name;
-      const name = own ? voice.name : Object.hasOwn(voices, named) ? voices[named] : undefined;
+      const own = named === null || named === request.voice;
+      const name = own ? request.voice : Object.hasOwn(voices, named) ? voices[named] : undefined;
       if (name === undefined) {
         const shown = named?.slice(0, 80);
         throw new AppError('VOICE_NOT_FOUND', `the markup asks for voice "${shown}", which the request does not allow`);
       }
       const styled = `${name}.${style}`;
-      if (style !== null && this.#voices.names().includes(styled)) return load(styled);
-      return name === voice.name ? voice : load(name);
+      const has = profiles === undefined ? this.#voices.names().includes(styled) : Object.hasOwn(profiles, styled);
+      if (style !== null && has) return load(styled);
+      return name === request.voice ? voice : load(name);
     };
   }
 
   async enrolVoice(request: EnrolRequest, { signal }: Cancellable = {}) {
     this.#voices.checkFree(request.name, request.replace ?? false);
-    const name = request.model ?? this.info.defaultModel;
-    if (!name) throw new AppError('MODEL_NOT_FOUND', 'there is no model to enrol a voice with; import one first');
-    const { version } = this.#models.record(name);
-    const model = this.#model(name);
     checkRecordingCount(request.recordings.length);
     const recordings = await Promise.all(request.recordings.map(readRecording));
-    const profile = await enrolVoice(
-      {
-        name: request.name,
-        recordings,
-        transcript: request.transcript,
-        language: request.language,
-        model: { name, digest: model.digest, version },
-      },
-      model.enrolment,
-      { signal },
-    );
+    const profile = await this.#enrol(request, recordings, signal);
     await this.#voices.save(profile, request.replace ?? false);
     return voiceSummary(profile);
+  }
+
+  async checkRecordings(request: PrepareVoiceRequest, { signal }: Cancellable = {}) {
+    const { enrolment } = this.#modelToEnrolWith(request.model);
+    return checkRecordings(request, { spec: enrolment.spec, speakerEmbedding: this.#speakerEmbedding(signal), signal });
+  }
+
+  async prepareVoice(request: PrepareVoiceRequest, { signal }: Cancellable = {}): Promise<PreparedVoice> {
+    const { digest: modelDigest } = this.#modelToEnrolWith(request.model);
+    checkRecordingCount(request.recordings.length);
+    const checks = await this.checkRecordings(request, signal ? { signal } : {});
+    throwIfRefused(checks, request.recordings.length);
+    const recordings = request.recordings.map(({ bytes }) => bytes);
+    const voice = await this.#enrol(request, recordings, signal);
+    const profile = await encodeVoiceProfile(voice);
+    return { summary: voiceSummary(voice), modelDigest, profile, digest: digestOf(profile), checks };
+  }
+
+  async compareSpeakers({ statement, recordings }: CompareSpeakersRequest, { signal }: Cancellable = {}) {
+    const embedding = this.#speakerEmbedding(signal);
+    if (embedding !== null) return compareSpeakers(statement, recordings, embedding, signal);
+    // What is no statement is refused all the same.
+    await readStatement(statement);
+    return null;
+  }
+
+  #modelToEnrolWith(wanted: string | undefined): SpeechModel {
+    const name = wanted ?? this.info.defaultModel;
+    if (!name) throw new AppError('MODEL_NOT_FOUND', 'there is no model to enrol a voice with; import one first');
+    return this.#model(name);
+  }
+
+  #enrol(
+    request: Omit<EnrolRequest, 'recordings'>,
+    recordings: readonly Uint8Array[],
+    signal: AbortSignal | undefined,
+  ): Promise<VoiceProfile> {
+    const model = this.#modelToEnrolWith(request.model);
+    const { version } = this.#models.record(model.name);
+    const { name, transcript, language } = request;
+    const made = { name: model.name, digest: model.digest, version };
+    return enrolVoice({ name, recordings, transcript, language, model: made }, model.enrolment, { signal });
+  }
+
+  /** Of any model that came with a speaker encoder; null where none did. */
+  #speakerEmbedding(signal: AbortSignal | undefined): SpeakerEmbedding | null {
+    for (const name of this.#models.names()) {
+      const manifest = this.#models.load(name).manifests['speaker-encoder'];
+      // Compiled by an earlier release, it may lack the embedding.
+      const width = (manifest?.settings as Partial<SpeakerEncoderSpec> | undefined)?.embeddingWidth ?? null;
+      if (manifest === undefined || width === null) continue;
+      const { digest: component } = manifest;
+      return (fbank, frames) => {
+        const call: SpeakerEmbeddingCall = { component, fbank, frames };
+        return this.#threads.analyse.call<Float32Array>('speakerEmbedding', call, signal ? { signal } : {});
+      };
+    }
+    return null;
   }
 
   async listVoices() {
@@ -283,18 +348,6 @@ class LocalEngine implements Engine {
     return findings;
   }
 
-  readLexicon(text: string) {
-    return readLexicon(text);
-  }
-
-  async convertLexicon(text: string, format: 'csv' | 'pls', language: string | null) {
-    return convertLexicon(text, format, language);
-  }
-
-  compareReadings(request: CompareReadingsRequest) {
-    return compareReadings(request);
-  }
-
   statistics(): EngineStatistics {
     // Asked for now, told with the next ping: the thread answers between two network runs.
     this.#threads.decode
@@ -306,7 +359,7 @@ class LocalEngine implements Engine {
     return {
       decode: this.#decode,
       caches: {
-        voices: this.#voices.statistics,
+        voices: addStatistics(this.#voices.statistics, this.#supplied.statistics),
         texts: this.#texts.statistics,
         utterances: this.#utterances.statistics,
       },
@@ -366,6 +419,17 @@ class LocalEngine implements Engine {
     }
     return model;
   }
+}
+
+function addStatistics(a: CacheStatistics, b: CacheStatistics): CacheStatistics {
+  return {
+    hits: a.hits + b.hits,
+    misses: a.misses + b.misses,
+    evictions: a.evictions + b.evictions,
+    entries: a.entries + b.entries,
+    sizeBytes: a.sizeBytes + b.sizeBytes,
+    maxBytes: a.maxBytes + b.maxBytes,
+  };
 }
 
 async function readRecording(source: RecordingSource): Promise<Uint8Array> {

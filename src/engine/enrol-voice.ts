@@ -6,8 +6,10 @@ import { AppError } from '../errors.js';
 import type { ModelSpec } from '../models/model-spec.js';
 import { textToPhonemes } from '../text/frontend.js';
 import type { LanguageMode, PhonemeSentence } from '../text/language.js';
-import type { ModelVersion } from './engine-types.js';
+import type { ModelVersion, RecordingCheck } from './engine-types.js';
+import { checkRecording, checkTranscript, refusedReading } from './recording-checks.js';
 import { type ReferenceRecording, readReferenceRecording } from './reference-recording.js';
+import type { SpeakerEmbedding } from './speaker-comparison.js';
 import type { VoiceProfile, VoicePrompt } from './voice-profile.js';
 
 type MaybePromise<T> = T | Promise<T>;
@@ -109,6 +111,49 @@ export async function enrolVoice(
     warnings,
     createdAt: new Date().toISOString(),
   };
+}
+
+/**
+ * Checks recordings and transcript as {@link enrolVoice} needs them, and stricter where a voice would be poor; says all it
+ * finds instead of stopping at the first.
+ *
+ * @throws AppError `TEXT_*`, `LANGUAGE_UNSUPPORTED`, `VOICE_INVALID` (their number); `signal.reason` once aborted.
+ */
+export async function checkRecordings(
+  voice: Pick<VoiceToEnrol, 'transcript' | 'language'> & {
+    readonly recordings: readonly { readonly bytes: Uint8Array }[];
+  },
+  {
+    spec,
+    speakerEmbedding,
+    signal,
+  }: {
+    readonly spec: EnrolmentNetworks['spec'];
+    readonly speakerEmbedding: SpeakerEmbedding | null;
+    readonly signal?: AbortSignal | undefined;
+  },
+): Promise<RecordingCheck[]> {
+  checkRecordingCount(voice.recordings.length);
+  const phonemes = voice.transcript === null ? null : await readTranscript(voice.transcript, voice.language, spec);
+  const checks: RecordingCheck[] = [];
+  for (const [index, { bytes }] of voice.recordings.entries()) {
+    signal?.throwIfAborted();
+    const label = voice.recordings.length === 1 ? 'the recording' : `recording ${index + 1}`;
+    try {
+      const recording = await readReferenceRecording(bytes, label);
+      const found = await checkRecording(recording, speakerEmbedding);
+      if (index === 0 && phonemes !== null && voice.transcript !== null) {
+        const { activeSeconds } = recording;
+        const said = { phonemes: phonemes.phonemeIds.length, activeSeconds };
+        found.push(...checkTranscript(voice.transcript, voice.language, said));
+      }
+      checks.push(...found.map((finding) => ({ ...finding, recording: index })));
+    } catch (error) {
+      if (!(error instanceof AppError) || !error.code.startsWith('AUDIO_')) throw error;
+      checks.push({ ...refusedReading(error), recording: index });
+    }
+  }
+  return checks;
 }
 
 /** Spectrogram at the model's rate, and the speaker vector where the model takes one, through the style encoder → ge. */

@@ -5,6 +5,7 @@ import { type ChildExit, EngineChild, type EngineChildOptions, EngineLostError }
 import type {
   AudioChunk,
   Cancellable,
+  CompareSpeakersRequest,
   Engine,
   EngineInfo,
   EngineOptions,
@@ -15,12 +16,14 @@ import type {
   ImportProgress,
   ModelDetails,
   ModelSummary,
+  PreparedVoice,
+  PrepareVoiceRequest,
+  RecordingCheck,
   SpeechNames,
   SynthesisOptions,
   SynthesisRequest,
   VoiceSummary,
 } from './engine-types.js';
-import type { CompareReadingsRequest, ReadingDifference, ReadLexicon } from './lexicon-work.js';
 import type { EngineCall } from './protocol.js';
 
 export interface EnginePoolOptions {
@@ -179,6 +182,18 @@ export class EnginePool implements Engine {
     return this.#call({ method: 'enrolVoice', request }, options);
   }
 
+  checkRecordings(request: PrepareVoiceRequest, options: Cancellable = {}): Promise<readonly RecordingCheck[]> {
+    return this.#callAgain({ method: 'checkRecordings', request }, options);
+  }
+
+  prepareVoice(request: PrepareVoiceRequest, options: Cancellable = {}): Promise<PreparedVoice> {
+    return this.#callAgain({ method: 'prepareVoice', request }, options);
+  }
+
+  compareSpeakers(request: CompareSpeakersRequest, options: Cancellable = {}): Promise<number | null> {
+    return this.#callAgain({ method: 'compareSpeakers', request }, options);
+  }
+
   listVoices(options: Cancellable = {}): Promise<readonly VoiceSummary[]> {
     return this.#callAgain({ method: 'listVoices' }, options);
   }
@@ -204,23 +219,6 @@ export class EnginePool implements Engine {
 
   sourcesDigest(request: SpeechNames, options: Cancellable = {}): Promise<string> {
     return this.#callAgain({ method: 'sourcesDigest', request }, options);
-  }
-
-  readLexicon(text: string, options: Cancellable = {}): Promise<ReadLexicon> {
-    return this.#callAgain({ method: 'readLexicon', text }, options);
-  }
-
-  convertLexicon(
-    text: string,
-    format: 'csv' | 'pls',
-    language: string | null,
-    options: Cancellable = {},
-  ): Promise<string> {
-    return this.#callAgain({ method: 'convertLexicon', text, format, language }, options);
-  }
-
-  compareReadings(request: CompareReadingsRequest, options: Cancellable = {}): Promise<readonly ReadingDifference[]> {
-    return this.#callAgain({ method: 'compareReadings', request }, options);
   }
 
   verify(options: Cancellable = {}): Promise<readonly Finding[]> {

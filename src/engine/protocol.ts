@@ -5,35 +5,31 @@
 import { AppError, ERROR_CODES, type ErrorPayload } from '../errors.js';
 import type {
   AudioChunk,
+  CompareSpeakersRequest,
   EngineInfo,
   EngineOptions,
   EngineStatistics,
   EnrolRequest,
   ImportModelRequest,
   ImportProgress,
+  PrepareVoiceRequest,
   SpeechNames,
   SynthesisRequest,
 } from './engine-types.js';
-import type { CompareReadingsRequest } from './lexicon-work.js';
 
 /** One call of the engine; the names are those of `Engine`. */
 export type EngineCall =
   | { readonly method: 'synthesize'; readonly request: SynthesisRequest; readonly credit: number }
   | { readonly method: 'enrolVoice'; readonly request: EnrolRequest }
+  | { readonly method: 'checkRecordings'; readonly request: PrepareVoiceRequest }
+  | { readonly method: 'prepareVoice'; readonly request: PrepareVoiceRequest }
+  | { readonly method: 'compareSpeakers'; readonly request: CompareSpeakersRequest }
   | { readonly method: 'listVoices' }
   | { readonly method: 'removeVoice'; readonly name: string }
   | { readonly method: 'listModels' }
   | { readonly method: 'importModel'; readonly request: ImportModelRequest }
   | { readonly method: 'inspectModel'; readonly name: string }
   | { readonly method: 'sourcesDigest'; readonly request: SpeechNames }
-  | { readonly method: 'readLexicon'; readonly text: string }
-  | {
-      readonly method: 'convertLexicon';
-      readonly text: string;
-      readonly format: 'csv' | 'pls';
-      readonly language: string | null;
-    }
-  | { readonly method: 'compareReadings'; readonly request: CompareReadingsRequest }
   | { readonly method: 'verify' };
 
 /** What the server sends. */

@@ -12,6 +12,8 @@ export interface ReferenceRecording {
   readonly activeSeconds: number;
   /** SHA-256 of the file, lower-case hex. */
   readonly sha256: string;
+  /** The file is damaged or cut short. */
+  readonly truncated: boolean;
   /** What is doubtful about it, as sentences. */
   readonly warnings: readonly string[];
 }
@@ -85,6 +87,7 @@ export async function readReferenceRecording(bytes: Uint8Array, label: string): 
     durationSeconds: seconds,
     activeSeconds: level.activeSeconds,
     sha256: createHash('sha256').update(bytes).digest('hex'),
+    truncated: clip.truncated,
     warnings,
   };
 }

@@ -1,7 +1,8 @@
 import { access } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { openCheckpoint } from '../checkpoint/open-checkpoint.js';
-import { type SafetensorsEntry, writeSafetensors } from '../checkpoint/safetensors-writer.js';
+import type { Checkpoint } from '../checkpoint/checkpoint.js';
+import { openCheckpoint, openCheckpointBytes } from '../checkpoint/open-checkpoint.js';
+import { encodeSafetensors, type SafetensorsEntry, writeSafetensors } from '../checkpoint/safetensors-writer.js';
 import { AppError } from '../errors.js';
 import type { LanguageMode } from '../text/language.js';
 import type { ModelVersion } from './engine-types.js';
@@ -52,6 +53,17 @@ const FORMAT = 1;
  * else as JSON in the metadata. The file appears whole or not at all.
  */
 export async function saveVoiceProfile(path: string, profile: VoiceProfile): Promise<void> {
+  const { entries, metadata } = profileFile(profile);
+  await writeSafetensors(path, entries, metadata);
+}
+
+/** The bytes of the file that {@link saveVoiceProfile} writes, for who keeps profiles elsewhere. */
+export function encodeVoiceProfile(profile: VoiceProfile): Promise<Uint8Array> {
+  const { entries, metadata } = profileFile(profile);
+  return encodeSafetensors(entries, metadata);
+}
+
+function profileFile(profile: VoiceProfile): { entries: SafetensorsEntry[]; metadata: Record<string, string> } {
   const { prompt, globalEmbedding, ...facts } = profile;
   const entries: SafetensorsEntry[] = [
     { name: 'ge', dtype: 'F32', shape: [globalEmbedding.length], load: () => globalEmbedding },
@@ -67,7 +79,7 @@ export async function saveVoiceProfile(path: string, profile: VoiceProfile): Pro
       entries.push({ name: 'prompt_bert', dtype: 'F32', shape, load: () => bertFeatures });
     }
   }
-  await writeSafetensors(path, entries, { timbre_voice: JSON.stringify({ format: FORMAT, ...facts }) });
+  return { entries, metadata: { timbre_voice: JSON.stringify({ format: FORMAT, ...facts }) } };
 }
 
 /**
@@ -79,8 +91,17 @@ export async function loadVoiceProfile(path: string): Promise<VoiceProfile> {
   await access(path).catch((cause: unknown) => {
     throw new AppError('VOICE_NOT_FOUND', `there is no voice ${basename(path)}; enrol it again`, { cause });
   });
+  return readProfile(`file ${basename(path)}`, () => openCheckpoint(path));
+}
+
+/** Reads what {@link encodeVoiceProfile} made; `name` is what messages call it. Throws `VOICE_INVALID`. */
+export function decodeVoiceProfile(bytes: Uint8Array, name: string): VoiceProfile {
+  return readProfile(name, () => openCheckpointBytes(bytes, name));
+}
+
+function readProfile(name: string, open: () => Checkpoint): VoiceProfile {
   try {
-    const file = openCheckpoint(path);
+    const file = open();
     try {
       const tensor = (name: string) => {
         const found = file.tensors.get(name);
@@ -101,13 +122,9 @@ export async function loadVoiceProfile(path: string): Promise<VoiceProfile> {
     }
   } catch (cause) {
     // The cause may name folders of the server, which are not the caller's business.
-    throw new AppError(
-      'VOICE_INVALID',
-      `the voice file ${basename(path)} is damaged or of another release; enrol the voice again`,
-      {
-        cause,
-      },
-    );
+    throw new AppError('VOICE_INVALID', `the voice ${name} is damaged or of another release; enrol the voice again`, {
+      cause,
+    });
   }
 }
 

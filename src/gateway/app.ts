@@ -8,31 +8,36 @@ import fastify, {
   type FastifyRequest,
   LogController,
 } from 'fastify';
-import type { LexiconCatalog } from '../catalog/lexicons.js';
+import type { VoiceCatalog } from '../catalog/voice-catalog.js';
 import type { Config } from '../config.js';
 import { ERROR_CODES } from '../errors.js';
 import type { EngineCatalog } from '../jobs/engine-catalog.js';
 import type { SpeechQueue } from '../jobs/speech-queue.js';
 import type { Logger } from '../log.js';
 import type { TimbreMetrics } from '../metrics.js';
+import type { Database } from '../store/database.js';
 import type { Authenticator } from '../tenancy/authenticator.js';
 import type { CallLedger } from '../tenancy/call-ledger.js';
 import type { AudioStore } from './audio-store.js';
 import { registerAuthentication, registerRateHeaders } from './authentication.js';
 import { registerCors } from './cors.js';
 import { answerClientError, answerNotFound, handleError } from './error-answers.js';
+import { acceptForms } from './forms.js';
 import { registerOpenApi } from './openapi.js';
 import { registerAudioRoutes } from './routes/audio.js';
 import { registerCatalogRoutes } from './routes/catalog.js';
+import { registerConsentRoutes } from './routes/consents.js';
 import { registerElevenLabsRoutes } from './routes/elevenlabs.js';
+import { registerElevenLabsVoiceRoutes } from './routes/elevenlabs-voices.js';
 import { registerElevenLabsWebSockets } from './routes/elevenlabs-websocket.js';
 import { registerHealthRoutes } from './routes/health.js';
-import { registerLexiconRoutes } from './routes/lexicons.js';
 import { registerOpenAiRoutes } from './routes/openai.js';
+import { registerOpenAiVoiceRoutes } from './routes/openai-voices.js';
 import { registerReferenceRoutes } from './routes/reference.js';
 import { registerStreamRoute } from './routes/stream.js';
 import { registerSynthesizeRoutes } from './routes/synthesize.js';
 import { registerVerifyRoute } from './routes/verify.js';
+import { registerVoiceRoutes } from './routes/voices.js';
 import { WEBSOCKET_OPTIONS } from './socket.js';
 import type { SpeechCache } from './speech-cache.js';
 import type { TextSegmenter } from './speech-context.js';
@@ -61,7 +66,9 @@ export interface GatewayOptions {
   readonly speechCache: SpeechCache;
   readonly authenticator: Authenticator;
   readonly calls: CallLedger;
-  readonly lexicons: LexiconCatalog;
+  readonly voices: VoiceCatalog;
+  /** For what the operator does over HTTP. */
+  readonly database: Database;
   readonly metrics: TimbreMetrics;
   readonly log: Logger;
   /** Absent: plain HTTP. */
@@ -148,6 +155,8 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
     });
   });
 
+  // What may be heard no more is not kept either.
+  options.voices.stops.onStop(({ ownerId }) => options.speechCache.forget(ownerId));
   registerCors(app, config.corsOrigins);
   registerAuthentication(app, options.authenticator);
   registerRateHeaders(app);
@@ -157,10 +166,17 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
   registerAudioRoutes(app, options);
   registerSynthesizeRoutes(app, options);
   registerOpenAiRoutes(app, options);
+  // Their own scope: only here a body may be a form.
+  app.register(async (scope) => {
+    acceptForms(scope);
+    registerVoiceRoutes(scope, options);
+    registerConsentRoutes(scope, options);
+    registerOpenAiVoiceRoutes(scope, options);
+    registerElevenLabsVoiceRoutes(scope, options);
+  });
   registerElevenLabsRoutes(app, options);
   registerReferenceRoutes(app, options);
-  // Scopes of their own: only here a body may be CSV or XML, or audio.
-  app.register(async (scope) => registerLexiconRoutes(scope, options));
+  // Its own scope: only here a body may be audio.
   app.register(async (scope) => registerVerifyRoute(scope, options));
   app.register(websocket, WEBSOCKET_OPTIONS);
   // The plugin has to be there before the routes that it serves.

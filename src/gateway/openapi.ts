@@ -1,29 +1,53 @@
 import type { FastifyInstance, RouteOptions } from 'fastify';
 import type { TSchema } from 'typebox';
-import { ElevenLabsQuery, ElevenLabsSpeechFields, ElevenLabsTimedSpeech } from '../api/elevenlabs.js';
 import {
-  LexiconAnswer,
-  LexiconsAnswer,
-  LexiconVersionsAnswer,
-  PreviewLexiconAnswer,
-  PreviewLexiconFields,
-  ReadLexiconQuery,
-  StoreLexiconAnswer,
-  StoreLexiconFields,
-  StoreLexiconQuery,
-} from '../api/lexicons.js';
-import { OpenAiModel, OpenAiSpeechFields, OpenAiVoicesAnswer } from '../api/openai.js';
+  ElevenLabsNewVoiceFields,
+  ElevenLabsQuery,
+  ElevenLabsSpeechFields,
+  ElevenLabsTimedSpeech,
+} from '../api/elevenlabs.js';
+import {
+  OpenAiConsent,
+  OpenAiConsentChange,
+  OpenAiConsentDeleted,
+  OpenAiConsentList,
+  OpenAiListQuery,
+  OpenAiModel,
+  OpenAiNewConsentFields,
+  OpenAiNewVoiceFields,
+  OpenAiSpeechFields,
+  OpenAiVoice,
+  OpenAiVoicesAnswer,
+} from '../api/openai.js';
 import { LegacyTtsFields, ReferenceTtsFields } from '../api/reference.js';
-import { ErrorAnswer, ReadyAnswer, VerifyAnswer, VoicesAnswer } from '../api/resources.js';
+import { ErrorAnswer, ReadyAnswer, VerifyAnswer } from '../api/resources.js';
 import { SynthesizeAnswer, SynthesizeFields } from '../api/synthesis.js';
+import {
+  CheckRecordingFields,
+  ConsentAnswer,
+  ConsentChangeFields,
+  ConsentsAnswer,
+  NewConsentFields,
+  NewVersionFields,
+  NewVoiceFields,
+  PreviewFields,
+  RecordingCheckAnswer,
+  RevokeConsentFields,
+  SharesAnswer,
+  ShareVoiceFields,
+  VersionsAnswer,
+  VoiceAnswer,
+  VoiceChangeFields,
+  VoicesAnswer,
+} from '../api/voices.js';
 
 /** What the document says of a route beyond its address: the very schemas that its handler checks with. */
 interface RouteDescription {
   readonly summary: string;
   readonly tag: string;
   readonly body?: TSchema | 'audio';
-  /** Media types of files that the body may be instead. */
-  readonly files?: readonly string[];
+  /** Files of a form, or of the JSON body in base64: their fields, and whether there may be several. */
+  readonly files?: Readonly<Record<string, 'one' | 'many'>>;
   readonly query?: TSchema;
   readonly answer?: TSchema;
   readonly audio?: boolean;
@@ -52,39 +76,108 @@ const DESCRIPTIONS: Readonly<Record<string, RouteDescription>> = {
     answer: VerifyAnswer,
   },
   'GET /v1/voices': { summary: 'Voices', tag: 'Timbre', answer: VoicesAnswer },
-  'GET /v1/lexicons': { summary: 'Pronunciation lexicons', tag: 'Lexicons', answer: LexiconsAnswer },
-  'PUT /v1/lexicons/:name': {
-    summary: 'Store the next version of a lexicon, used from the next request on',
-    tag: 'Lexicons',
-    query: StoreLexiconQuery,
-    body: StoreLexiconFields,
-    files: ['text/csv', 'application/pls+xml'],
-    answer: StoreLexiconAnswer,
+  'POST /v1/voices': {
+    summary: 'Make a voice of recordings',
+    tag: 'Voices',
+    body: NewVoiceFields,
+    files: { recordings: 'many' },
+    answer: VoiceAnswer,
   },
-  'GET /v1/lexicons/:name': {
-    summary: 'The entries of a lexicon, or the file',
-    tag: 'Lexicons',
-    query: ReadLexiconQuery,
-    answer: LexiconAnswer,
+  'POST /v1/voices/check': {
+    summary: 'Say whether recordings are good enough, and what to improve',
+    tag: 'Voices',
+    body: CheckRecordingFields,
+    files: { recordings: 'many' },
+    answer: RecordingCheckAnswer,
   },
-  'GET /v1/lexicons/:name/versions': {
-    summary: 'The versions of a lexicon',
-    tag: 'Lexicons',
-    answer: LexiconVersionsAnswer,
+  'GET /v1/voices/:voice': { summary: 'A voice', tag: 'Voices', answer: VoiceAnswer },
+  'PATCH /v1/voices/:voice': {
+    summary: 'Rename a voice, switch it off or on, go back to a version',
+    tag: 'Voices',
+    body: VoiceChangeFields,
+    answer: VoiceAnswer,
   },
-  'DELETE /v1/lexicons/:name': { summary: 'Remove a lexicon with its versions', tag: 'Lexicons' },
-  'POST /v1/lexicons/preview': {
-    summary: 'What a lexicon changes in a text, and both sounds',
-    tag: 'Lexicons',
-    body: PreviewLexiconFields,
-    answer: PreviewLexiconAnswer,
+  'DELETE /v1/voices/:voice': { summary: 'Destroy a voice with all its versions', tag: 'Voices' },
+  'GET /v1/voices/:voice/versions': { summary: 'Versions of a voice', tag: 'Voices', answer: VersionsAnswer },
+  'POST /v1/voices/:voice/versions': {
+    summary: 'Another version: a style added or made anew',
+    tag: 'Voices',
+    body: NewVersionFields,
+    files: { recordings: 'many' },
+    answer: VoiceAnswer,
   },
+  'GET /v1/voices/:voice/recording': { summary: 'A recording that a voice was made of', tag: 'Voices', audio: true },
+  'POST /v1/voices/:voice/preview': { summary: 'Hear a voice', tag: 'Voices', body: PreviewFields, audio: true },
+  'GET /v1/voices/:voice/shares': { summary: 'Whom a voice is shared with', tag: 'Voices', answer: SharesAnswer },
+  'POST /v1/voices/:voice/shares': { summary: 'Let a tenant use a voice', tag: 'Voices', body: ShareVoiceFields },
+  'DELETE /v1/voices/:voice/shares/:tenant': { summary: 'End it', tag: 'Voices' },
+  'POST /v1/consents': {
+    summary: "A speaker's consent: a recorded statement or a signed document",
+    tag: 'Consents',
+    body: NewConsentFields,
+    files: { recording: 'one', document: 'one' },
+    answer: ConsentAnswer,
+  },
+  'GET /v1/consents': { summary: 'Consents', tag: 'Consents', answer: ConsentsAnswer },
+  'GET /v1/consents/:consent': { summary: 'A consent', tag: 'Consents', answer: ConsentAnswer },
+  'PATCH /v1/consents/:consent': {
+    summary: 'Rename a consent',
+    tag: 'Consents',
+    body: ConsentChangeFields,
+    answer: ConsentAnswer,
+  },
+  'GET /v1/consents/:consent/evidence': { summary: 'The recording or document', tag: 'Consents', audio: true },
+  'POST /v1/consents/:consent/revoke': {
+    summary: 'Take a consent back: its voices stop within a second',
+    tag: 'Consents',
+    body: RevokeConsentFields,
+    answer: ConsentAnswer,
+  },
+  'DELETE /v1/consents/:consent': { summary: 'Revoke a consent and destroy its statement', tag: 'Consents' },
   'GET /v1/stream': { summary: 'WebSocket: text in pieces, audio as it is made', tag: 'Timbre' },
   'GET /readyz': { summary: 'Whether a synthesis would be taken now', tag: 'Operation', answer: ReadyAnswer },
   'GET /healthz': { summary: 'Whether the server lives', tag: 'Operation' },
   'GET /metrics': { summary: 'Prometheus metrics', tag: 'Operation' },
   'POST /v1/audio/speech': { summary: 'Say a text', tag: 'OpenAI', body: OpenAiSpeechFields, audio: true },
   'GET /v1/audio/voices': { summary: 'Voices', tag: 'OpenAI', answer: OpenAiVoicesAnswer },
+  'POST /v1/audio/voices': {
+    summary: 'Make a voice of a recording',
+    tag: 'OpenAI',
+    body: OpenAiNewVoiceFields,
+    files: { audio_sample: 'one' },
+    answer: OpenAiVoice,
+  },
+  'POST /v1/audio/voice_consents': {
+    summary: 'Upload a recorded consent',
+    tag: 'OpenAI',
+    body: OpenAiNewConsentFields,
+    files: { recording: 'one' },
+    answer: OpenAiConsent,
+  },
+  'GET /v1/audio/voice_consents': {
+    summary: 'Consents',
+    tag: 'OpenAI',
+    query: OpenAiListQuery,
+    answer: OpenAiConsentList,
+  },
+  'GET /v1/audio/voice_consents/:consent': { summary: 'A consent', tag: 'OpenAI', answer: OpenAiConsent },
+  'POST /v1/audio/voice_consents/:consent': {
+    summary: 'Rename a consent',
+    tag: 'OpenAI',
+    body: OpenAiConsentChange,
+    answer: OpenAiConsent,
+  },
+  'DELETE /v1/audio/voice_consents/:consent': {
+    summary: 'Take a consent back',
+    tag: 'OpenAI',
+    answer: OpenAiConsentDeleted,
+  },
+  'POST /v1/voices/add': {
+    summary: 'Make a voice of recordings',
+    tag: 'ElevenLabs',
+    body: ElevenLabsNewVoiceFields,
+    files: { files: 'many' },
+  },
   'GET /v1/models/:model': { summary: 'A model', tag: 'OpenAI', answer: OpenAiModel },
   'POST /v1/text-to-speech/:voice_id': elevenLabs('Say a text', { audio: true }),
   'POST /v1/text-to-speech/:voice_id/stream': elevenLabs('Say a text, as a stream', { audio: true }),
@@ -161,10 +254,14 @@ function operationOf(method: string, route: RouteOptions): object {
   const content =
     body === 'audio'
       ? { 'audio/*': { schema: { type: 'string', format: 'binary' } } }
-      : {
-          'application/json': { schema: body },
-          ...Object.fromEntries((description?.files ?? []).map((type) => [type, { schema: { type: 'string' } }])),
-        };
+      : description?.files === undefined
+        ? { 'application/json': { schema: body } }
+        : {
+            'multipart/form-data': { schema: withFiles(body, description.files, { type: 'string', format: 'binary' }) },
+            'application/json': {
+              schema: withFiles(body, description.files, { type: 'string', contentEncoding: 'base64' }),
+            },
+          };
   return {
     summary: description?.summary ?? `${method} ${route.url}`,
     tags: [description?.tag ?? 'Timbre'],
@@ -178,6 +275,16 @@ function operationOf(method: string, route: RouteOptions): object {
       },
     },
   };
+}
+
+/** The fields of a form, or of the JSON object that is taken instead of one. */
+function withFiles(schema: TSchema | undefined, files: NonNullable<RouteDescription['files']>, file: object): object {
+  const properties: Record<string, object> = schema === undefined ? {} : Reflect.get(schema, 'properties');
+  const added = Object.entries(files).map(([name, count]) => [
+    name,
+    count === 'many' ? { type: 'array', items: file, maxItems: 16 } : file,
+  ]);
+  return { ...schema, properties: { ...properties, ...Object.fromEntries(added) } };
 }
 
 function queryParameters(schema: TSchema | undefined): object[] {

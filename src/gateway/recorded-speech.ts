@@ -26,9 +26,18 @@ export async function* recorded(
     }
     outcome = 'ok';
   } catch (error) {
-    if (!signal.aborted) outcome = error instanceof AppError ? error.code : 'INTERNAL';
+    outcome = outcomeOf(error, signal);
     throw error;
   } finally {
     call.end({ outcome, audioMs, audioDigest: audioMs > 0 ? digest.digest('hex') : null });
   }
+}
+
+/** `cancelled` where the caller left; what ended it otherwise, which may be that the voice must stop. */
+export function outcomeOf(error: unknown, signal: AbortSignal): string {
+  const reason: unknown = signal.aborted ? signal.reason : error;
+  if (!(reason instanceof AppError)) return signal.aborted ? 'cancelled' : 'INTERNAL';
+  return reason.code === 'REQUEST_CANCELLED' || (signal.aborted && reason.code === 'REQUEST_TIMEOUT')
+    ? 'cancelled'
+    : reason.code;
 }

@@ -2,13 +2,12 @@ import { createHash } from 'node:crypto';
 import { realpath } from 'node:fs/promises';
 import { basename, isAbsolute, relative, resolve } from 'node:path';
 import { readAudioFile } from '../audio/decode.js';
+import { RECORDING_VOICE_PREFIX, type VoiceAccess } from '../catalog/voice-access.js';
 import { AppError } from '../errors.js';
 import type { EngineCatalog } from '../jobs/engine-catalog.js';
 import type { SpeechRequest } from '../jobs/speech-queue.js';
 import { listVoices } from './voice-directory.js';
 
-/** Voices that are made of a recording in the folder; lists of voices leave them out. */
-export const REFERENCE_VOICE_PREFIX = 'ref-';
 const MAX_RECORDING_BYTES = 20 * 1024 * 1024;
 const MAX_KNOWN = 10_000;
 
@@ -29,29 +28,34 @@ export interface ReferenceRecording {
 export class ReferenceVoices {
   readonly #folder: string | null;
   readonly #catalog: EngineCatalog;
+  readonly #access: VoiceAccess;
   /** Made, or being made. */
   readonly #known = new Map<string, Promise<string>>();
 
-  constructor(folder: string | null, catalog: EngineCatalog) {
+  constructor(folder: string | null, catalog: EngineCatalog, access: VoiceAccess) {
     this.#folder = folder;
     this.#catalog = catalog;
+    this.#access = access;
   }
 
   /**
-   * The voice for a recording: a file of the folder, or the name of an enrolled voice.
+   * The voice for a recording: a file of the folder, where the tenant may use recordings without a consent, or the name
+   * of a voice.
    *
-   * Throws `AUDIO_NOT_FOUND` for what is neither, and what enrolment throws.
+   * Throws `CONSENT_REQUIRED`, `AUDIO_NOT_FOUND` for what is neither, and what enrolment throws.
    */
-  async voiceFor(recording: ReferenceRecording): Promise<string> {
+  async voiceFor(tenantId: string, recording: ReferenceRecording): Promise<string> {
+    if (await this.#access.has(tenantId, recording.path)) return recording.path;
     const voices = await listVoices(this.#catalog);
     if (voices.some((voice) => voice.name === recording.path && !isReferenceVoice(voice.name))) return recording.path;
+    await this.#access.requireOwnRecordings(tenantId);
     const main = await this.read(recording.path);
     const auxiliary = await this.#readThoseThatExist(recording.auxiliaryPaths);
     const recordings = [main, ...auxiliary];
     const hash = createHash('sha256');
     for (const { bytes } of recordings) hash.update(createHash('sha256').update(bytes).digest());
     hash.update(JSON.stringify([recording.promptText, recording.promptLanguage, recording.model]));
-    const name = `${REFERENCE_VOICE_PREFIX}${hash.digest('hex').slice(0, 40)}`;
+    const name = `${RECORDING_VOICE_PREFIX}${hash.digest('hex').slice(0, 40)}`;
     const known = this.#known.get(name);
     if (known !== undefined) return await known;
     const made = voices.some((voice) => voice.name === name)
@@ -115,5 +119,5 @@ export class ReferenceVoices {
 }
 
 export function isReferenceVoice(name: string): boolean {
-  return name.startsWith(REFERENCE_VOICE_PREFIX);
+  return name.startsWith(RECORDING_VOICE_PREFIX);
 }

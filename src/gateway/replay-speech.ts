@@ -1,4 +1,5 @@
 import { createAigcLabel } from '../audio/label.js';
+import type { AllowedVoice } from '../catalog/voice-access.js';
 import { AppError } from '../errors.js';
 import type { GatewayOptions } from './app.js';
 import { callerOf } from './authentication.js';
@@ -14,6 +15,7 @@ import type { KeptSpeech } from './speech-cache.js';
 export async function replaySpeech(
   { config, calls, metrics, draining, speechCache }: GatewayOptions,
   call: SpeechCall,
+  voice: AllowedVoice,
   kept: KeptSpeech,
 ): Promise<OpenSpeech> {
   if (draining.aborted) {
@@ -21,7 +23,7 @@ export async function replaySpeech(
   }
   const caller = callerOf(call.request);
   try {
-    const served = await calls.serve(caller, callFacts(call), kept.outcome);
+    const served = await calls.serve(caller, callFacts(call, voice), kept.outcome);
     call.request.rateHeaders = served.headers;
   } catch (error) {
     if (error instanceof AppError && error.code === 'UNAUTHENTICATED') speechCache.forget(caller.tenantId);

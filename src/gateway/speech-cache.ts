@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { findStreamLabel, type RelabelledStream } from '../audio/relabel.js';
-import type { EngineCatalog } from '../jobs/engine-catalog.js';
+import type { EngineCatalog, SpeechNames } from '../jobs/engine-catalog.js';
 import type { SpeechRequest } from '../jobs/speech-queue.js';
 import type { TimbreMetrics } from '../metrics.js';
 import type { SpeechOutcome } from '../tenancy/call-ledger.js';
@@ -80,7 +80,7 @@ export class SpeechCache {
   /** The key of a request, or null for one that is never kept: files, markup (which may name other voices), no cache. */
   async keyOf(tenantId: string, speech: SpeechRequest, output: SpeechOutput): Promise<SpeechKey | null> {
     if (this.#options.maxBytes === 0 || output.layout === 'file' || speech.inputType === 'ssml') return null;
-    const sources = await this.#sourcesOf(speech.voice).catch(() => null);
+    const sources = await this.#sourcesOf(namesOf(speech)).catch(() => null);
     // What cannot be named cannot be spoken either, which the engine says better.
     if (sources === null) return null;
     // Whoever waits for it, the audio is the same.
@@ -111,10 +111,10 @@ export class SpeechCache {
   /** Keeps a stream that came to its end, unless what its names stand for has changed since. */
   async keep(
     key: SpeechKey,
-    { speech: { voice }, output }: { readonly speech: SpeechRequest; readonly output: SpeechOutput },
+    { speech, output }: { readonly speech: SpeechRequest; readonly output: SpeechOutput },
     made: Omit<KeptSpeech, 'label' | 'stream'>,
   ): Promise<void> {
-    const now = await withinTime((signal) => this.#options.catalog.sourcesDigest({ voice }, { signal })).catch(
+    const now = await withinTime((signal) => this.#options.catalog.sourcesDigest(namesOf(speech), { signal })).catch(
       () => null,
     );
     if (now !== key.sources) return;
@@ -140,16 +140,17 @@ export class SpeechCache {
     for (const [tenantId, { entries }] of [...this.#tenants]) {
       for (const [digest, { untilMs }] of [...entries]) if (untilMs <= now) this.#remove(tenantId, digest);
     }
-    for (const [voice, { untilMs }] of [...this.#sources]) if (untilMs <= now) this.#sources.delete(voice);
+    for (const [key, { untilMs }] of [...this.#sources]) if (untilMs <= now) this.#sources.delete(key);
   }
 
-  #sourcesOf(voice: string): Promise<string> {
-    const known = this.#sources.get(voice);
+  #sourcesOf(names: SpeechNames): Promise<string> {
+    const key = JSON.stringify(names);
+    const known = this.#sources.get(key);
     if (known !== undefined && known.untilMs > this.#now()) return known.digest;
-    const digest = withinTime((signal) => this.#options.catalog.sourcesDigest({ voice }, { signal }));
+    const digest = withinTime((signal) => this.#options.catalog.sourcesDigest(names, { signal }));
     if (this.#sources.size >= MAX_REMEMBERED_SOURCES) this.#sources.clear();
-    this.#sources.set(voice, { untilMs: this.#now() + SOURCES_TTL_MS, digest });
-    digest.catch(() => this.#sources.delete(voice));
+    this.#sources.set(key, { untilMs: this.#now() + SOURCES_TTL_MS, digest });
+    digest.catch(() => this.#sources.delete(key));
     return digest;
   }
 
@@ -188,6 +189,13 @@ export class SpeechCache {
     this.#sizeBytes += addedBytes;
     this.#options.metrics.cacheBytes.set(this.#sizeBytes, CACHE);
   }
+}
+
+/** Voices that the engine does not keep are named by what their profiles are. */
+function namesOf({ voice, profiles }: SpeechRequest): SpeechNames {
+  if (profiles === undefined) return { voice };
+  const digests = Object.entries(profiles).map(([name, { digest }]) => [name, { digest }]);
+  return { voice, profiles: Object.fromEntries(digests) };
 }
 
 /** Whatever order a route made the object in. */

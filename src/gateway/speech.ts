@@ -2,13 +2,14 @@ import type { FastifyRequest } from 'fastify';
 import type { Encoding } from '../audio/encode/encoder.js';
 import { createAigcLabel } from '../audio/label.js';
 import { createLabelledEncoder, type LabelledEncoder } from '../audio/labelled-encoder.js';
+import type { AllowedVoice } from '../catalog/voice-access.js';
 import { AppError } from '../errors.js';
 import type { SpeechEvent, SpeechRequest } from '../jobs/speech-queue.js';
 import type { TimbreMetrics } from '../metrics.js';
 import type { SpeechOutcome } from '../tenancy/call-ledger.js';
 import type { GatewayOptions } from './app.js';
 import { callerOf } from './authentication.js';
-import { recorded } from './recorded-speech.js';
+import { outcomeOf, recorded } from './recorded-speech.js';
 import { replaySpeech } from './replay-speech.js';
 
 /** How the audio leaves: see {@link createEncoder}. */
@@ -30,6 +31,8 @@ export interface SpeechCall {
   /** The caller, or the configuration, named the seed: the same request may come again. */
   readonly repeatable: boolean;
   readonly signal: AbortSignal;
+  /** The voice was made for this very request, of a recording that the tenant may use. */
+  readonly madeOfRecording?: boolean;
 }
 
 export interface SpeechPiece {
@@ -85,60 +88,74 @@ export interface StartedSpeech {
   readonly outcome: () => SpeechOutcome | null;
 }
 
+/** A call in a voice that its tenant may use now. */
+export interface AllowedSpeech {
+  readonly voice: AllowedVoice;
+  /** As the engine is asked for it. */
+  readonly speech: SpeechRequest;
+}
+
+/** The one place where a voice is let speak. Throws `VOICE_NOT_FOUND`, `VOICE_DISABLED`, `CONSENT_…`. */
+export async function allowSpeech(
+  { voices }: Pick<GatewayOptions, 'voices'>,
+  { request, speech, madeOfRecording = false }: Pick<SpeechCall, 'request' | 'speech' | 'madeOfRecording'>,
+): Promise<AllowedSpeech> {
+  const { tenantId } = callerOf(request);
+  const voice = await voices.access.use(tenantId, speech.voice, { madeOfRecording });
+  const { name, profiles } = voice;
+  const named = { ...speech, tenant: tenantId, voice: name };
+  return { voice, speech: profiles === null ? named : { ...named, profiles } };
+}
+
 /**
- * Lets a synthesis in (limits, and a record that is safe), queues it, and waits for its first audio.
+ * Lets a synthesis in (limits, and a record that is safe), queues it, and waits for its first audio. It ends with its
+ * voice: a revoked consent stops what is being said.
  *
- * Throws what {@link CallLedger.begin}, the queue and the engine throw, and `SHUTTING_DOWN`.
+ * Throws what {@link allowSpeech}, {@link CallLedger.begin}, the queue and the engine throw, and `SHUTTING_DOWN`.
  */
 export async function startSpeech(
   gateway: GatewayOptions,
-  { request, id, speech, textCharacters, signal }: Omit<SpeechCall, 'output' | 'repeatable'>,
+  call: Omit<SpeechCall, 'output' | 'repeatable'>,
+  allowed?: AllowedSpeech,
 ): Promise<StartedSpeech> {
   const { queue, metrics, draining, calls } = gateway;
   if (draining.aborted) {
     throw new AppError('SHUTTING_DOWN', 'the server is shutting down; send the request to another one, or again later');
   }
+  const { request, id, textCharacters } = call;
+  const { voice, speech } = allowed ?? (await allowSpeech(gateway, call));
   const caller = callerOf(request);
-  const spoken = await withLexicons(gateway, request, speech);
-  const call = await calls.begin(caller, callFacts({ request, id, speech, textCharacters }));
-  request.rateHeaders = call.headers;
+  const opened = await calls.begin(caller, callFacts(call, voice));
+  request.rateHeaders = opened.headers;
   metrics.characters.inc({}, textCharacters);
   const { tenantId } = caller;
-  const job = { id, request: { ...spoken, tenant: tenantId }, tenant: tenantId, weight: call.weight };
+  const job = { id, request: speech, tenant: tenantId, weight: opened.weight };
+  const use = voice.watch();
+  const signal = use === null ? call.signal : AbortSignal.any([call.signal, use.signal]);
   const events = measured(queue.submit(job, { signal }), metrics, signal);
   let outcome: SpeechOutcome | null = null;
   const end = (ended: SpeechOutcome) => {
+    use?.release();
     outcome = ended;
-    call.end(ended);
+    opened.end(ended);
   };
-  const rest = onlyAudio(recorded(events, { ...call, end }, signal));
+  const rest = onlyAudio(recorded(events, { ...opened, end }, signal));
   const first = await rest.next();
   if (first.done) throw new AppError('SYNTHESIS_FAILED', 'the engine made no audio for this text; try another wording');
   return { first: first.value, rest, outcome: () => outcome };
 }
 
-/** A request with the lexicons that it is read with: those it names, or the usual ones as they are now. */
-async function withLexicons(
-  { lexicons }: GatewayOptions,
-  request: FastifyRequest,
-  speech: SpeechRequest,
-): Promise<SpeechRequest> {
-  if (speech.suppliedLexicons !== undefined) return speech;
-  return { ...speech, suppliedLexicons: await lexicons.usualFor(callerOf(request).tenantId, speech.voice) };
-}
-
 /** What the ledger is told of a call. */
-export function callFacts({
-  request,
-  id,
-  speech,
-  textCharacters,
-}: Omit<SpeechCall, 'output' | 'repeatable' | 'signal'>) {
+export function callFacts(
+  { request, id, speech, textCharacters }: Pick<SpeechCall, 'request' | 'id' | 'speech' | 'textCharacters'>,
+  voice: AllowedVoice,
+) {
   return {
     requestId: id,
     route: request.routeOptions.url ?? 'none',
-    voice: speech.voice,
-    model: null,
+    voice: voice.name,
+    voiceVersion: voice.version,
+    model: voice.model,
     text: speech.text,
     characters: textCharacters,
   };
@@ -150,14 +167,14 @@ export function callFacts({
  *
  * Throws what {@link startSpeech} throws, and `REQUEST_INVALID` for a rate that the encoding lacks.
  */
-export async function openSpeech(gateway: GatewayOptions, asked: SpeechCall): Promise<OpenSpeech> {
+export async function openSpeech(gateway: GatewayOptions, call: SpeechCall): Promise<OpenSpeech> {
   const { speechCache } = gateway;
-  const { tenantId } = callerOf(asked.request);
-  const call = { ...asked, speech: await withLexicons(gateway, asked.request, asked.speech) };
-  const key = call.repeatable ? await speechCache.keyOf(tenantId, call.speech, call.output) : null;
+  const { tenantId } = callerOf(call.request);
+  const allowed = await allowSpeech(gateway, call);
+  const key = call.repeatable ? await speechCache.keyOf(tenantId, allowed.speech, call.output) : null;
   const kept = key === null ? null : speechCache.find(key);
-  if (kept !== null) return replaySpeech(gateway, call, kept);
-  const { first, rest, outcome } = await startSpeech(gateway, call);
+  if (kept !== null) return replaySpeech(gateway, call, allowed.voice, kept);
+  const { first, rest, outcome } = await startSpeech(gateway, call, allowed);
   const inputHz = first.sampleRateHz;
   let encoder: LabelledEncoder;
   try {
@@ -175,7 +192,7 @@ export async function openSpeech(gateway: GatewayOptions, asked: SpeechCall): Pr
     const { lengthSamples } = encoder;
     const { faults } = progress;
     const facts = { contentType, extension, inputHz, outputHz, lengthSamples, faults, outcome: ended };
-    void speechCache.keep(key, call, { ...facts, pieces });
+    void speechCache.keep(key, { speech: allowed.speech, output: call.output }, { ...facts, pieces });
   };
   return {
     contentType,
@@ -270,7 +287,7 @@ async function* measured(
     outcome = 'ok';
     if (audioSeconds > 0) metrics.realTimeFactor.observe((performance.now() - startedMs) / 1000 / audioSeconds);
   } catch (error) {
-    if (!signal.aborted) outcome = error instanceof AppError ? error.code : 'INTERNAL';
+    outcome = outcomeOf(error, signal);
     throw error;
   } finally {
     metrics.syntheses.inc({ outcome });

@@ -34,32 +34,28 @@ export interface EnrolVoiceRequest {
   readonly replace?: boolean;
 }
 
-/** A lexicon file as an import reads it. */
-export interface ReadLexicon {
-  readonly entries: readonly {
-    readonly word: string;
-    readonly language: string | null;
-    readonly alphabet: string;
-    readonly value: string;
-    readonly line: number;
-  }[];
-  readonly problems: readonly { readonly line: number; readonly message: string }[];
+export type PrepareVoiceRequest = Omit<EnrolVoiceRequest, 'replace'>;
+
+export interface RecordingCheck {
+  readonly recording: number;
+  readonly check: string;
+  readonly outcome: 'ok' | 'warning' | 'refused' | 'unchecked';
+  readonly message: string;
+  readonly value: number | null;
 }
 
-export interface CompareReadingsRequest {
-  readonly text: string;
-  readonly language: SpeechRequest['language'];
-  readonly before: readonly { readonly name: string; readonly text: string }[];
-  readonly after: readonly { readonly name: string; readonly text: string }[];
+export interface PreparedVoice {
+  readonly summary: VoiceRecord;
+  readonly modelDigest: string;
+  readonly profile: Uint8Array;
+  readonly digest: string;
+  readonly checks: readonly RecordingCheck[];
 }
 
-export interface ReadingDifference {
-  readonly written: string;
-  readonly start: number;
-  readonly end: number;
-  readonly before: string;
-  readonly after: string;
-  readonly rule: string;
+/** The names of a request that may come to mean something else; of profiles, what they are, not where. */
+export interface SpeechNames {
+  readonly voice: string;
+  readonly profiles?: Readonly<Record<string, { readonly digest: string }>>;
 }
 
 export interface EngineStatus {
@@ -79,19 +75,18 @@ export interface EngineCatalog {
    * A digest of what the names stand for now (voice, its model, lexicons). With a request's own fields it decides every
    * sample of plain text. Throws `VOICE_NOT_FOUND`.
    */
-  sourcesDigest(names: Pick<SpeechRequest, 'voice'>, options?: { readonly signal?: AbortSignal }): Promise<string>;
-  /** Throws `LEXICON_INVALID` for a file that is none at all. */
-  readLexicon(text: string, options?: { readonly signal?: AbortSignal }): Promise<ReadLexicon>;
-  convertLexicon(
-    text: string,
-    format: 'csv' | 'pls',
-    language: string | null,
+  sourcesDigest(names: SpeechNames, options?: { readonly signal?: AbortSignal }): Promise<string>;
+  /** What is good and what is not of recordings, before a voice is made of them. Throws `TEXT_*`, `MODEL_NOT_FOUND`. */
+  checkRecordings(
+    request: PrepareVoiceRequest,
     options?: { readonly signal?: AbortSignal },
-  ): Promise<string>;
-  /** Throws `TEXT_*`, `LANGUAGE_UNSUPPORTED`, `LEXICON_INVALID`. */
-  compareReadings(
-    request: CompareReadingsRequest,
+  ): Promise<readonly RecordingCheck[]>;
+  /** Makes a voice that the caller keeps. Throws as `enrolVoice`, and `AUDIO_UNFIT`. */
+  prepareVoice(request: PrepareVoiceRequest, options?: { readonly signal?: AbortSignal }): Promise<PreparedVoice>;
+  /** How alike the speakers are; null where no speaker encoder is there. Throws `AUDIO_*`. */
+  compareSpeakers(
+    request: { readonly statement: Uint8Array; readonly recordings: readonly Uint8Array[] },
     options?: { readonly signal?: AbortSignal },
-  ): Promise<readonly ReadingDifference[]>;
+  ): Promise<number | null>;
   status(): EngineStatus;
 }

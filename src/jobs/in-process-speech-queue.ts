@@ -59,7 +59,11 @@ export class InProcessSpeechQueue implements SpeechQueue, SpeechJobSource {
   ): AsyncGenerator<SpeechEvent, void, undefined> {
     signal?.throwIfAborted();
     const entry = this.#enqueue(job);
-    const onAbort = () => entry.wakeCaller?.();
+    // Also while the caller is busy with what it took: the engine must not go on meanwhile.
+    const onAbort = () => {
+      this.#cancel(entry);
+      entry.wakeCaller?.();
+    };
     signal?.addEventListener('abort', onAbort, { once: true });
     try {
       for (;;) {

@@ -3,15 +3,12 @@
  * the one for a single server; one over a message bus has the same two sides, so everything here is plain data.
  */
 
-/** A tenant's lexicon, by where its text lies; whoever gives it to the engine reads it there. */
-export interface SuppliedLexiconReference {
+/** Where the profile of a voice lies; whoever gives it to the engine reads it there. */
+export interface ProfileReference {
   readonly tenant: string;
-  readonly lexicon: string;
-  readonly version: number;
-  /** SHA-256 of the text, lower-case hex. */
+  readonly object: string;
+  /** SHA-256, lower-case hex. */
   readonly digest: string;
-  /** Of one that lies nowhere. */
-  readonly text?: string;
 }
 
 export interface SpeechRequest {
@@ -46,10 +43,11 @@ export interface SpeechRequest {
     readonly temperature?: number;
     readonly repetitionPenalty?: number;
   };
-  /** Pronunciation lexicons, the later before the earlier. */
-  readonly suppliedLexicons?: readonly SuppliedLexiconReference[];
-  /** The voices that markup may change to, by the name it calls them by; absent: none but the request's own. */
-  readonly voices?: Readonly<Record<string, string>>;
+  /**
+   * Voices that the engine does not keep, by the names it is to call them: where their profiles lie, and their digests.
+   * Absent: the voice is one of the engine's own.
+   */
+  readonly profiles?: Readonly<Record<string, ProfileReference>>;
   readonly splitMethod?: 'sentence' | 'chunk30' | 'cut0' | 'cut1' | 'cut2' | 'cut3' | 'cut4' | 'cut5';
   readonly sentencePauseMs?: number;
 }

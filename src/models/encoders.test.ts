@@ -152,7 +152,7 @@ describe('speaker encoder', () => {
     expect(codeOf(() => readSpeakerEncoderSpec(shapesOnly({ 'conv1.weight': [8, 1, 3, 3] })))).toBe(
       'CHECKPOINT_UNSUPPORTED',
     );
-    const spec = { bands: 80, blockCounts: [1, 1, 1, 1], width: 80 };
+    const spec = { bands: 80, blockCounts: [1, 1, 1, 1], width: 80, embeddingWidth: null };
     expect(codeOf(() => buildSpeakerEncoder(shapesOnly({}), spec))).toBe('CHECKPOINT_UNSUPPORTED');
   });
 });

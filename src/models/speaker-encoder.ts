@@ -10,11 +10,14 @@ export interface SpeakerEncoderSpec {
   readonly blockCounts: readonly number[];
   /** Width of the speaker vector: channels × (bands / 8). */
   readonly width: number;
+  /** Width of the embedding that tells speakers apart; null where the checkpoint lacks the layer. */
+  readonly embeddingWidth: number | null;
 }
 
 const BANDS = 80;
 const STAGES = 4;
 const EPSILON = 1e-5;
+const DEVIATION_FLOOR = 1e-8;
 /** Stages after the first halve time and frequency. */
 const STAGE_STRIDE = 2;
 /** The network's own rectifier is clipped; the one after the first convolution is not. */
@@ -30,14 +33,18 @@ export function readSpeakerEncoderSpec(checkpoint: Checkpoint): SpeakerEncoderSp
     countLayers(checkpoint, (block) => `layer${stage + 1}.${block}.conv1.weight`),
   );
   const [channels = 0] = requireTensor(checkpoint, 'layer3_ds.weight').shape;
-  return { bands: BANDS, blockCounts, width: (channels * BANDS) / STAGE_STRIDE ** (STAGES - 1) };
+  const width = (channels * BANDS) / STAGE_STRIDE ** (STAGES - 1);
+  const [embeddingWidth = 0, statistics = 0] = checkpoint.tensors.get('seg_1.weight')?.shape ?? [];
+  return { bands: BANDS, blockCounts, width, embeddingWidth: statistics === 2 * width ? embeddingWidth : null };
 }
 
 /**
  * The speaker encoder up to its pooled map: `fbank` (frames, 80) → `sv_emb` (1, width), the mean over time of the
  * fused last stages. Batch norms are folded into the convolutions. Exposes `layer4` (1, channels, 10, frames / 8).
+ * Where the checkpoint has the layer, `embedding` (1, embeddingWidth) too: mean and deviation over time through one linear
+ * layer, whose cosine tells speakers apart.
  *
- * upstream: sv.py SV.compute_embedding3, eres2net/ERes2NetV2.py forward3
+ * upstream: sv.py SV.compute_embedding3, eres2net/ERes2NetV2.py forward3 and forward, pooling_layers.py TSTP
  *
  * @throws AppError `CHECKPOINT_UNSUPPORTED` where a tensor is missing.
  */
@@ -68,7 +75,27 @@ export function buildSpeakerEncoder(
   const fused = graph.scope('fuse34', () => attentiveFusion(network, fourth, halved, 'fuse34'));
   const pooled = graph.reduceMean(fused, [3], false); // (1, channels, bands / 8)
   graph.output('sv_emb', graph.reshape(pooled, [1, -1]), 'float32', [1, spec.width]);
+  if (spec.embeddingWidth !== null) {
+    const statistics = graph.concat([graph.reshape(pooled, [1, -1]), deviationOverTime(graph, fused)], 1);
+    const layer = ['weight', 'bias'].map((part) => {
+      const tensor = requireTensor(checkpoint, `seg_1.${part}`);
+      return graph.weight(`seg_1.${part}`, tensor.shape, () => tensor.readFloat32());
+    });
+    const embedding = graph.op('Gemm', [statistics, ...layer], { transB: 1 });
+    graph.output('embedding', embedding, 'float32', [1, spec.embeddingWidth]);
+  }
   return graph.build();
+}
+
+/** Of (1, channels, bands, steps): the deviation of each channel and band over time, (1, channels · bands). */
+function deviationOverTime(graph: GraphBuilder, x: Value): Value {
+  const centred = graph.sub(x, graph.reduceMean(x, [3]));
+  const squares = graph.reduceSum(graph.mul(centred, centred), [3], false);
+  const steps = graph.cast(graph.shape(x, 3, 4), 'float32');
+  // Of a sample, as upstream's is; a single step, which has no deviation, is divided by 1.
+  const degrees = graph.op('Max', [graph.sub(steps, graph.scalar(1)), graph.scalar(1)]);
+  const variance = graph.add(graph.div(squares, degrees), graph.scalar(DEVIATION_FLOOR));
+  return graph.reshape(graph.sqrt(variance), [1, -1]);
 }
 
 interface Network {

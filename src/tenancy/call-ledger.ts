@@ -12,6 +12,8 @@ export interface SpeechCall {
   /** `/v1/audio/speech`, …: the route, not the URL. */
   readonly route: string;
   readonly voice: string;
+  /** Of the voice, where it has versions. */
+  readonly voiceVersion?: number | null;
   /** Null: the voice's own. */
   readonly model: string | null;
   readonly adapter?: string | null;
@@ -82,6 +84,7 @@ export function createCallLedger({ quotas, audit, digestKey, log }: CallLedgerOp
       request: call.requestId,
       route: call.route,
       voice: call.voice,
+      voice_version: call.voiceVersion ?? null,
       model: call.model,
       adapter: call.adapter ?? null,
       characters: call.characters,

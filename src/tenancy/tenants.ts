@@ -22,6 +22,8 @@ export interface Tenant {
   readonly limits: Limits;
   /** Voices may be made from recordings without a consent record. */
   readonly ownRecordingsAllowed: boolean;
+  /** Which voices of the operator's pool the tenant may use: all, or those that were shared with it. */
+  readonly poolVoices: 'all' | 'chosen';
 }
 
 /** The columns of limits, by their names here. */
@@ -112,9 +114,13 @@ export async function setOwnRecordingsAllowed(database: Database, id: string, al
   return update(database, id, ['own_recordings_allowed = $2'], [allowed]);
 }
 
+/** Which voices of the operator's pool the tenant may use. */
+export async function setPoolVoices(database: Database, id: string, which: Tenant['poolVoices']): Promise<Tenant> {
+  return update(database, id, ['pool_voices = $2'], [which]);
+}
+
 /** Tables of a tenant's rows that go with it; usage and audit records stay, which is what they are for. */
 const DELETED_TABLES = [
-  'lexicon_versions',
   'voice_shares',
   'voice_stops',
   'voices',
@@ -135,6 +141,7 @@ export async function deleteTenant(database: Database, id: string): Promise<Tena
   await database.asTenant(id, async (sql) => {
     for (const table of DELETED_TABLES) await sql.query(`DELETE FROM ${table}`);
   });
+  await database.asPlatform((sql) => sql.query('DELETE FROM voice_shares WHERE owner_id = $1', [id]));
   return tenant;
 }
 
@@ -168,6 +175,7 @@ interface TenantRow {
   readonly concurrent_streams: number | null;
   readonly storage_bytes: number | null;
   readonly own_recordings_allowed: boolean;
+  readonly pool_voices: Tenant['poolVoices'];
 }
 
 function toTenant(row: TenantRow | undefined): Tenant {
@@ -187,6 +195,7 @@ function toTenant(row: TenantRow | undefined): Tenant {
       storageBytes: row.storage_bytes,
     },
     ownRecordingsAllowed: row.own_recordings_allowed,
+    poolVoices: row.pool_voices,
   };
 }
 

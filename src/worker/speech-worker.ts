@@ -1,18 +1,13 @@
-import type { AudioChunk, Engine, SuppliedLexicon } from '../engine/engine-types.js';
+import type { AudioChunk, Engine, SynthesisRequest } from '../engine/engine-types.js';
 import { AppError } from '../errors.js';
-import type {
-  ClaimedSpeechJob,
-  SpeechJobSource,
-  SpeechRequest,
-  SuppliedLexiconReference,
-} from '../jobs/speech-queue.js';
+import type { ClaimedSpeechJob, ProfileReference, SpeechJobSource, SpeechRequest } from '../jobs/speech-queue.js';
 import type { Logger } from '../log.js';
 
 export interface SpeechWorkerOptions {
   readonly source: SpeechJobSource;
   readonly engine: Pick<Engine, 'synthesize'>;
-  /** The text of a tenant's lexicon, for an engine that does not have it yet. */
-  readonly loadLexicon: (lexicon: SuppliedLexiconReference) => Promise<string>;
+  /** The bytes of a voice's profile, when the engine has not seen it yet. */
+  readonly loadProfile: (profile: ProfileReference) => Promise<Uint8Array>;
   /** Jobs in hand at once: the engine's places. */
   readonly concurrency: number;
   readonly log: Logger;
@@ -39,11 +34,11 @@ async function claimLoop(options: SpeechWorkerOptions): Promise<void> {
   }
 }
 
-async function runJob(claimed: ClaimedSpeechJob, { engine, loadLexicon, log }: SpeechWorkerOptions): Promise<void> {
+async function runJob(claimed: ClaimedSpeechJob, { engine, loadProfile, log }: SpeechWorkerOptions): Promise<void> {
   const { job, signal } = claimed;
   try {
     await claimed.publish({ type: 'started' });
-    for await (const chunk of synthesize(engine, job.request, loadLexicon, signal)) {
+    for await (const chunk of synthesize(engine, job.request, loadProfile, signal)) {
       await claimed.publish({ type: 'audio', ...chunk });
     }
     claimed.finish();
@@ -58,27 +53,30 @@ async function runJob(claimed: ClaimedSpeechJob, { engine, loadLexicon, log }: S
 }
 
 /**
- * Asks the engine with the lexicons' digests first, which is enough once it has seen them; with their texts where that is
- * not enough, which it says before any audio.
+ * Speaks in a voice that the engine may not know yet: by its digest first, and with its bytes where that is not enough,
+ * which is before any audio.
  */
 async function* synthesize(
   engine: Pick<Engine, 'synthesize'>,
-  { suppliedLexicons, ...request }: SpeechRequest,
-  loadLexicon: SpeechWorkerOptions['loadLexicon'],
+  { profiles, ...request }: SpeechRequest,
+  loadProfile: SpeechWorkerOptions['loadProfile'],
   signal: AbortSignal,
 ): AsyncGenerator<AudioChunk, void, undefined> {
-  if (suppliedLexicons === undefined) return yield* engine.synthesize(request, { signal });
-  const named = suppliedLexicons.map(({ lexicon, version, digest }) => ({ name: `${lexicon}@${version}`, digest }));
+  if (profiles === undefined) return yield* engine.synthesize(request, { signal });
+  const entries = Object.entries(profiles);
+  const byDigest: SynthesisRequest = {
+    ...request,
+    profiles: Object.fromEntries(entries.map(([name, { digest }]) => [name, { digest }])),
+  };
   try {
-    return yield* engine.synthesize({ ...request, suppliedLexicons: named }, { signal });
+    return yield* engine.synthesize(byDigest, { signal });
   } catch (error) {
-    if (!(error instanceof AppError) || error.code !== 'LEXICON_NOT_LOADED') throw error;
+    if (!(error instanceof AppError) || error.code !== 'VOICE_NOT_LOADED') throw error;
   }
-  const loaded: SuppliedLexicon[] = await Promise.all(
-    suppliedLexicons.map(async (reference, i) => ({
-      ...named[i]!,
-      text: reference.text ?? (await loadLexicon(reference)),
-    })),
+  const loaded = await Promise.all(
+    entries.map(
+      async ([name, profile]) => [name, { digest: profile.digest, bytes: await loadProfile(profile) }] as const,
+    ),
   );
-  yield* engine.synthesize({ ...request, suppliedLexicons: loaded }, { signal });
+  yield* engine.synthesize({ ...byDigest, profiles: Object.fromEntries(loaded) }, { signal });
 }

@@ -38,6 +38,7 @@ function configOf(name: string, databaseUrl: string | null): Config {
     auth: 'required',
     oidcIssuer: null,
     oidcAudience: 'timbre',
+    speakerThreshold: 0.36,
   };
 }
 

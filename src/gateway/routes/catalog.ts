@@ -1,31 +1,30 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { AppError } from '../../errors.js';
-import type { ModelRecord, VoiceRecord } from '../../jobs/engine-catalog.js';
+import type { ModelRecord } from '../../jobs/engine-catalog.js';
 import type { GatewayOptions } from '../app.js';
-import { isReferenceVoice } from '../reference-voices.js';
-import { listVoices, withinTime } from '../voice-directory.js';
+import { visibleVoices, withinTime } from '../voice-directory.js';
 
 /**
  * `/v1/voices` and `/v1/models`. Three dialects ask for them at the same address, so an answer has the fields of all:
  * ours, ElevenLabs's `voice_id` and `category`, OpenAI's `object` and `data`. Only ElevenLabs's list of models, which is
  * an array, needs to know who asks: its clients send `xi-api-key`.
  */
-export function registerCatalogRoutes(app: FastifyInstance, { catalog, config }: GatewayOptions): void {
-  const ownVoices = async () => (await listVoices(catalog)).filter(({ name }) => !isReferenceVoice(name));
+export function registerCatalogRoutes(app: FastifyInstance, gateway: GatewayOptions): void {
+  const { catalog, config } = gateway;
   const listModels = () => withinTime((signal) => catalog.listModels({ signal }));
 
-  app.get('/v1/voices', VOICES, async () => ({
+  app.get('/v1/voices', VOICES, async (request) => ({
     default_voice: config.defaultVoice ?? catalog.defaultVoice,
-    voices: (await ownVoices()).map(renderVoice),
+    voices: await visibleVoices(gateway, request),
   }));
 
   app.get<{ Querystring: { page_size?: string; next_page_token?: string } }>('/v2/voices', VOICES, async (request) => {
-    const voices = await ownVoices();
+    const voices = await visibleVoices(gateway, request);
     const start = wholeNumber(request.query.next_page_token, 0, voices.length) ?? 0;
     const end = start + (wholeNumber(request.query.page_size, 1, 100) ?? 10);
     const hasMore = end < voices.length;
     return {
-      voices: voices.slice(start, end).map(renderVoice),
+      voices: voices.slice(start, end),
       has_more: hasMore,
       total_count: voices.length,
       next_page_token: hasMore ? String(end) : null,
@@ -33,8 +32,8 @@ export function registerCatalogRoutes(app: FastifyInstance, { catalog, config }:
   });
 
   app.get<{ Params: { voice: string } }>('/v1/voices/:voice', VOICES, async (request) => {
-    const voice = (await ownVoices()).find(({ name }) => name === request.params.voice);
-    if (voice !== undefined) return renderVoice(voice);
+    const voice = (await visibleVoices(gateway, request)).find(({ id }) => id === request.params.voice);
+    if (voice !== undefined) return voice;
     throw new AppError('VOICE_NOT_FOUND', 'there is no such voice; GET /v1/voices lists those there are');
   });
 
@@ -57,22 +56,6 @@ export function registerCatalogRoutes(app: FastifyInstance, { catalog, config }:
 
 const VOICES = { config: { access: 'voices:read' } } as const;
 const MODELS = { config: { access: 'models:read' } } as const;
-
-function renderVoice(voice: VoiceRecord) {
-  return {
-    name: voice.name,
-    language: voice.language,
-    transcript: voice.transcript,
-    model: voice.model,
-    duration_ms: voice.durationMs,
-    created_at: voice.createdAt,
-    warnings: [...voice.warnings],
-    voice_id: voice.name,
-    category: 'cloned',
-    labels: { language: voice.language },
-    created_at_unix: unixSeconds(voice.createdAt),
-  };
-}
 
 function renderModel(model: ModelRecord) {
   return {

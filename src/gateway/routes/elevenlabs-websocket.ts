@@ -11,7 +11,7 @@ import { CLOSE_INTERNAL, CLOSE_NORMAL, CLOSE_POLICY, Socket } from '../socket.js
 import type { SpeechOutput } from '../speech.js';
 import { type ContextEvent, SpeechContext } from '../speech-context.js';
 import { chooseSeed } from '../synthesis-input.js';
-import { resolveVoice } from '../voice-directory.js';
+import { resolveVoice, voiceNamesOf } from '../voice-directory.js';
 import { clampSpeed, ELEVENLABS_CONFIG, languageOfCode, parseOutputFormat } from './elevenlabs.js';
 
 const MAX_CONTEXTS = 16;
@@ -120,10 +120,10 @@ class ElevenLabsConnection {
         `${MAX_CONTEXTS} contexts are open, which is all that one connection may have`,
       );
     }
-    const { config, catalog, createSegmenter } = this.#gateway;
+    const { config, createSegmenter } = this.#gateway;
     const { query, params } = this.#request;
     const output: SpeechOutput = { ...parseOutputFormat(textOf(query['output_format'])), layout: 'stream' };
-    const voice = await resolveVoice(params.voice_id, { configured: config.defaultVoice, catalog });
+    const voice = await resolveVoice(params.voice_id, voiceNamesOf(this.#gateway, this.#request));
     const seed = Number(query['seed']);
     const opened: OpenContext = {
       alignedSeconds: 0,

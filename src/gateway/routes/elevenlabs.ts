@@ -9,7 +9,7 @@ import { compileFields } from '../check-fields.js';
 import { type OpenSpeech, openSpeech, type SpeechOutput } from '../speech.js';
 import { cancelWhenGone, collectSpeech, type ReplyCancel, sendPieces, sendSpeech } from '../speech-reply.js';
 import { checkText, chooseSeed, isRepeatable } from '../synthesis-input.js';
-import { resolveVoice } from '../voice-directory.js';
+import { resolveVoice, voiceNamesOf } from '../voice-directory.js';
 
 export const ELEVENLABS_CONFIG = { dialect: 'elevenlabs', access: 'speech' } as const;
 
@@ -40,12 +40,12 @@ async function speak(
   reply: FastifyReply,
   answer: Answer,
 ) {
-  const { config, catalog } = gateway;
+  const { config } = gateway;
   const given = fields.check(request.body);
   const query = queryFields.check(queryFields.readQuery(request.query));
   const textCharacters = checkText(given.text, config.maxTextCharacters);
   const output = parseOutputFormat(query.output_format);
-  const voice = await resolveVoice(request.params.voice_id, { configured: config.defaultVoice, catalog });
+  const voice = await resolveVoice(request.params.voice_id, voiceNamesOf(gateway, request));
   const seed = chooseSeed(given.seed, config);
   reply.header('cache-control', 'no-store').header('x-timbre-seed', String(seed)).header('request-id', request.id);
   reply.header('character-cost', String(textCharacters));

@@ -4,11 +4,10 @@ import { AppError } from '../../errors.js';
 import type { GatewayOptions } from '../app.js';
 import { compileFields, FieldError } from '../check-fields.js';
 import { openAiError } from '../dialects.js';
-import { isReferenceVoice } from '../reference-voices.js';
 import { type OpenSpeech, openSpeech, type SpeechOutput } from '../speech.js';
 import { cancelWhenGone, type ReplyCancel, sendPieces, sendSpeech } from '../speech-reply.js';
 import { checkText, chooseSeed, isRepeatable } from '../synthesis-input.js';
-import { listVoices, resolveVoice } from '../voice-directory.js';
+import { resolveVoice, voiceNamesOf } from '../voice-directory.js';
 
 const CONFIG = { dialect: 'openai', access: 'speech' } as const;
 const MAX_INPUT_CHARACTERS = 4096;
@@ -29,15 +28,10 @@ const OUTPUTS: Readonly<Record<string, Omit<SpeechOutput, 'layout'>>> = {
 /** OpenAI's `/v1/audio/speech` and the list of voices that its other servers have. */
 export function registerOpenAiRoutes(app: FastifyInstance, gateway: GatewayOptions): void {
   app.post('/v1/audio/speech', { config: CONFIG }, (request, reply) => speak(gateway, request, reply));
-
-  app.get('/v1/audio/voices', { config: { ...CONFIG, access: 'voices:read' } }, async () => {
-    const voices = (await listVoices(gateway.catalog)).filter(({ name }) => !isReferenceVoice(name));
-    return { object: 'list', voices: voices.map(({ name }) => ({ id: name, name, object: 'audio.voice' })) };
-  });
 }
 
 async function speak(gateway: GatewayOptions, request: FastifyRequest, reply: FastifyReply) {
-  const { config, catalog } = gateway;
+  const { config } = gateway;
   const given = fields.check(request.body);
   const textCharacters = checkInput(given.input, config.maxTextCharacters);
   const format = given.response_format ?? 'mp3';
@@ -58,7 +52,7 @@ async function speak(gateway: GatewayOptions, request: FastifyRequest, reply: Fa
     );
   }
   const name = typeof given.voice === 'string' ? given.voice : given.voice.id;
-  const voice = await resolveVoice(name, { configured: config.defaultVoice, catalog });
+  const voice = await resolveVoice(name, voiceNamesOf(gateway, request));
   const seed = chooseSeed(given.seed, config);
   reply.header('cache-control', 'no-store').header('x-timbre-seed', String(seed));
   const cancel = cancelWhenGone(reply, config);

@@ -10,7 +10,7 @@ import type { GatewayOptions } from '../app.js';
 import { callerOf } from '../authentication.js';
 import { compileFields, FieldError } from '../check-fields.js';
 import { toAppError } from '../error-answers.js';
-import { ReferenceVoices } from '../reference-voices.js';
+import { isReferenceVoice, ReferenceVoices } from '../reference-voices.js';
 import { openSpeech } from '../speech.js';
 import { cancelWhenGone, collectSpeech, sendSpeech } from '../speech-reply.js';
 import { checkText } from '../synthesis-input.js';
@@ -52,7 +52,7 @@ export function registerReferenceRoutes(app: FastifyInstance, gateway: GatewayOp
   };
   const reference: ReferenceGateway = {
     gateway,
-    voices: new ReferenceVoices(gateway.config.referenceFolder, gateway.catalog),
+    voices: new ReferenceVoices(gateway.config.referenceFolder, gateway.catalog, gateway.voices.access),
     stateOf,
   };
   const config = REFERENCE_CONFIG;
@@ -204,7 +204,7 @@ export async function speakReference(
 ) {
   const { gateway, voices } = reference;
   const textCharacters = checkText(wanted.text, gateway.config.maxTextCharacters);
-  const voice = await voices.voiceFor({
+  const voice = await voices.voiceFor(callerOf(request).tenantId, {
     path: wanted.referencePath,
     auxiliaryPaths: wanted.auxiliaryPaths,
     promptText: wanted.promptText,
@@ -234,6 +234,7 @@ export async function speakReference(
     output: { encoding: wanted.encoding, layout: wanted.stream ? 'bare-stream' : 'file' },
     repeatable: wanted.seed >= 0,
     signal: cancel.signal,
+    madeOfRecording: isReferenceVoice(voice),
   });
   const described = { ...open, contentType: wanted.contentType };
   if (wanted.stream) return sendSpeech(reply, described, cancel);

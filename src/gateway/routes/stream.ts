@@ -3,12 +3,12 @@ import { Compile } from 'typebox/compile';
 import { type StreamEvent, StreamMessage } from '../../api/stream.js';
 import { AppError } from '../../errors.js';
 import type { GatewayOptions } from '../app.js';
-import { callerOf, signIn } from '../authentication.js';
+import { signIn } from '../authentication.js';
 import { toAppError } from '../error-answers.js';
 import { CLOSE_NORMAL, CLOSE_POLICY, Socket } from '../socket.js';
 import { type ContextEvent, SpeechContext } from '../speech-context.js';
 import { chooseSeed } from '../synthesis-input.js';
-import { defaultVoice, resolveVoice } from '../voice-directory.js';
+import { defaultVoice, resolveVoice, voiceNamesOf } from '../voice-directory.js';
 
 /** Contexts that one connection may have open at once. */
 const MAX_CONTEXTS = 16;
@@ -133,23 +133,15 @@ class StreamConnection {
         `${MAX_CONTEXTS} contexts are open, which is all that one connection may have`,
       );
     }
-    const { config, catalog, createSegmenter, lexicons } = this.#gateway;
-    const names = { configured: config.defaultVoice, catalog };
+    const { config, createSegmenter } = this.#gateway;
+    const names = voiceNamesOf(this.#gateway, this.#request);
     const voice = start.voice === undefined ? defaultVoice(names) : await resolveVoice(start.voice, names);
     const seed = chooseSeed(start.seed, config);
-    const { tenantId } = callerOf(this.#request);
-    const suppliedLexicons = start.lexicons && (await lexicons.named(tenantId, start.lexicons));
     const context = new SpeechContext({
       gateway: this.#gateway,
       request: this.#request,
       id: `${this.#request.id}.${++this.#contextCount}`,
-      speech: {
-        voice,
-        language: start.language ?? 'auto',
-        speed: start.speed ?? 1,
-        seed,
-        ...(suppliedLexicons === undefined ? {} : { suppliedLexicons }),
-      },
+      speech: { voice, language: start.language ?? 'auto', speed: start.speed ?? 1, seed },
       output: {
         encoding: start.format ?? 'pcm',
         layout: 'stream',
