@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import type { Checkpoint } from '../src/checkpoint/checkpoint.js';
+import { packStepImage } from '../src/engine/kernels/step-image.js';
 import type { Runtime } from '../src/engine/onnxruntime.js';
+import { stepKernelOf } from '../src/engine/open-text2semantic.js';
 import type { Precision } from '../src/engine/quality-report.js';
 import { type RowRequest, SemanticDecoder, type Text2SemanticSessions } from '../src/engine/semantic-decoder.js';
 import type { SessionOptions } from '../src/engine/session.js';
@@ -46,22 +48,34 @@ export function buildDecoder(
     writeModelFile(join(folder, `${precision}-${name}.onnx`), model, weights);
     return runtime.createSession(join(folder, `${precision}-${name}.onnx`), options.session);
   };
-  const parts = (adapters: boolean): Pick<Text2SemanticSessions, 'prefill' | 'step'> => {
-    const suffix = adapters ? '-adapters' : '';
-    if (precision === 'fp32') {
-      const whole = open(`whole${suffix}`, { adapters });
-      return { prefill: whole, step: whole };
-    }
-    return {
-      prefill: open(`prefill${suffix}`, { part: 'prefill', precision: formats.prefill, adapters }),
-      step: open(`step${suffix}`, { part: 'step', precision: formats.step, adapters }),
+  const whole = (adapters: boolean) => {
+    const session = open(adapters ? 'whole-adapters' : 'whole', { adapters });
+    return { prefill: session, step: session };
+  };
+  const prefillOf = (adapters: boolean) =>
+    open(adapters ? 'prefill-adapters' : 'prefill', { part: 'prefill', precision: formats.prefill, adapters });
+  const stepOf = (adapters: boolean) =>
+    open(adapters ? 'step-adapters' : 'step', { part: 'step', precision: formats.step, adapters });
+  const cacheSteps = Array.from({ length: settings.layers }, () => steps);
+  let sessions: Text2SemanticSessions;
+  if (precision === 'fp32') sessions = { ...whole(false), adapted: () => whole(true) };
+  else if (precision === 'int8') {
+    const image = packStepImage(checkpoint, settings, cacheSteps);
+    weightsBytes += image.length;
+    sessions = {
+      prefill: prefillOf(false),
+      step: stepKernelOf(image, settings, runtime),
+      cacheSteps,
+      adapted: () => ({ prefill: prefillOf(true) }),
     };
-  };
-  const sessions: Text2SemanticSessions = {
-    ...parts(false),
-    ...(precision !== 'fp32' && { cacheSteps: Array.from({ length: settings.layers }, () => steps) }),
-    adapted: () => parts(true),
-  };
+  } else {
+    sessions = {
+      prefill: prefillOf(false),
+      step: stepOf(false),
+      cacheSteps,
+      adapted: () => ({ prefill: prefillOf(true), step: stepOf(true) }),
+    };
+  }
   return { decoder: new SemanticDecoder(sessions, settings, { rows: options.rows, maxLength: 1024 }), weightsBytes };
 }
 

@@ -19,6 +19,7 @@ export const ERROR_CODES = {
   SSML_INVALID: { status: 400, retryable: false },
   LEXICON_NOT_FOUND: { status: 404, retryable: false },
   LEXICON_INVALID: { status: 400, retryable: false },
+  LEXICON_NOT_LOADED: { status: 503, retryable: true },
   // Voices and recordings
   VOICE_NOT_FOUND: { status: 404, retryable: false },
   ADAPTER_NOT_FOUND: { status: 404, retryable: false },

@@ -1,4 +1,5 @@
 import type { CreateEngine, ModelSummary, VoiceSummary } from '../../src/engine/engine-types.js';
+import { compareReadings, convertLexicon, readLexicon } from '../../src/engine/lexicon-work.js';
 
 /** An engine that needs no time: whatever a request takes is the server's own. Each sentence is a window of 12 tokens. */
 export const SAMPLE_RATE_HZ = 32_000;
@@ -51,6 +52,9 @@ export const createEngine: CreateEngine = async () => ({
   listModels: async () => [MODEL],
   importModel: async () => MODEL,
   inspectModel: async () => ({ ...MODEL, networks: [], settings: {}, quality: [] }),
+  readLexicon,
+  convertLexicon: async (...parameters) => convertLexicon(...parameters),
+  compareReadings,
   verify: async () => [],
   async close() {},
 });

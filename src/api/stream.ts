@@ -15,6 +15,7 @@ export const StreamMessage = Type.Union([
       language: Type.Optional(Type.Enum([...SPEECH_LANGUAGES])),
       speed: Type.Optional(Type.Number({ minimum: 0.5, maximum: 2 })),
       seed: Type.Optional(Type.Integer({ minimum: 0, maximum: 4_294_967_295 })),
+      lexicons: Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 80 }), { maxItems: 16 })),
       format: Type.Optional(Type.Enum([...AUDIO_FORMATS], { description: 'pcm by default.' })),
       sample_rate: Type.Optional(Type.Integer({ minimum: 8000, maximum: 48_000 })),
       bitrate_kbps: Type.Optional(Type.Integer({ minimum: 8, maximum: 320 })),

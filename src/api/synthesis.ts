@@ -65,6 +65,14 @@ export const SynthesizeFields = Type.Object(
     stream: Type.Optional(
       Type.Boolean({ description: 'true: answer with the audio itself, sentence by sentence as it is made.' }),
     ),
+    lexicons: Type.Optional(
+      Type.Array(Type.String({ minLength: 1, maxLength: 80 }), {
+        maxItems: 16,
+        description:
+          'Pronunciation lexicons by name, or name@version, the later before the earlier; by default "default" and the one ' +
+          "with the voice's name.",
+      }),
+    ),
     top_k: Type.Optional(Type.Integer({ minimum: 1, maximum: 1025 })),
     top_p: Type.Optional(Type.Number({ minimum: 0.01, maximum: 1 })),
     temperature: Type.Optional(Type.Number({ minimum: 0.01, maximum: 2 })),

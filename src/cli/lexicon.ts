@@ -1,9 +1,9 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { SPEECH_LANGUAGES } from '../api/synthesis.js';
-import { checkLexicon, LexiconStore } from '../engine/lexicon-store.js';
+import { LexiconStore } from '../engine/lexicon-store.js';
+import { differencesOf, explainWith, readLexicon } from '../engine/lexicon-work.js';
 import { AppError } from '../errors.js';
-import { type ExplainedWord, type Explanation, explainText } from '../text/explain.js';
 import { type CompiledLexicon, compileLexicon } from '../text/lexicon.js';
 import { readLexiconFile, writeCsv, writePls } from '../text/lexicon-files.js';
 import { type CliContext, printJson, readWords, renderTable } from './context.js';
@@ -46,7 +46,7 @@ export function addLexiconCommands(program: Command, context: CliContext): void 
       .argument('<file>', 'CSV or PLS file')
       .option('--json', 'print them as JSON'),
   ).action(async (file: string, flags: JsonFlags) => {
-    const { entries, problems } = await checkLexicon(await readText(file));
+    const { entries, problems } = await readLexicon(await readText(file));
     if (flags.json) printJson(context, { entries: entries.length, problems });
     else for (const { line, message } of problems) context.stdout.write(`line ${line}: ${message}\n`);
     if (problems.length > 0)
@@ -120,16 +120,6 @@ interface PreviewFlags extends EngineFlags {
   readonly json?: boolean;
 }
 
-/** A word that is read otherwise with a lexicon; empty readings where it is not said. */
-interface Difference {
-  readonly written: string;
-  readonly start: number;
-  readonly end: number;
-  readonly before: string;
-  readonly after: string;
-  readonly rule: string;
-}
-
 async function preview(
   context: CliContext,
   source: string,
@@ -141,10 +131,9 @@ async function preview(
   const store = new LexiconStore(config.dataDir);
   const file = /[./\\]/.test(source) ? await readText(source) : null;
   const lexicon = file === null ? await store.load([{ name: source }]) : await compiled(file);
-  const options = { language: languageFlag(flags.lang), method: 'sentence', symbols: 'v2' } as const;
-  const before = await explainText(text, options);
-  const after = await explainText(text, { ...options, lexicon });
-  const differences = differencesOf(text, before, after);
+  const language = languageFlag(flags.lang);
+  const before = await explainWith({ text, language }, null);
+  const differences = differencesOf(text, before, await explainWith({ text, language }, lexicon));
   if (flags.json) printJson(context, differences);
   else if (differences.length === 0) context.stdout.write('nothing is read otherwise\n');
   else {
@@ -160,7 +149,7 @@ async function preview(
   const name = file === null ? source : `preview-${process.pid}`;
   if (file !== null) await store.import(name, file, { skipInvalid: true });
   try {
-    const said = { text, language: options.language, seed: 0, speed: 1 };
+    const said = { text, language, seed: 0, speed: 1 };
     await saveSpeech(context, config, [
       { request: { ...said, lexicons: [] }, output: `${flags.output}-before.wav` },
       { request: { ...said, lexicons: [{ name }] }, output: `${flags.output}-after.wav` },
@@ -173,29 +162,6 @@ async function preview(
 
 async function compiled(text: string): Promise<CompiledLexicon> {
   return (await compileLexicon([{ name: 'preview', entries: readLexiconFile(text).entries }])).lexicon;
-}
-
-/** Where the readings of two explanations of one text differ, by place. */
-function differencesOf(text: string, before: Explanation, after: Explanation): Difference[] {
-  const old = wordsOf(before);
-  const changed = wordsOf(after).filter(
-    (word) =>
-      !old.some((other) => other.start === word.start && other.end === word.end && other.reading === word.reading),
-  );
-  const differences: Difference[] = [];
-  for (const { start, end, reading, rule } of changed) {
-    const was = old.filter((word) => word.start < end && word.end > start).map((word) => word.reading);
-    const last = differences.at(-1);
-    if (last !== undefined && last.start === start && last.end === end) {
-      differences[differences.length - 1] = { ...last, after: `${last.after} ${reading}` };
-    } else
-      differences.push({ written: text.slice(start, end), start, end, before: was.join(' '), after: reading, rule });
-  }
-  return differences;
-}
-
-function wordsOf(explanation: Explanation): ExplainedWord[] {
-  return explanation.flatMap((item) => (item.type === 'sentence' ? item.spans.flatMap(({ words }) => words) : []));
 }
 
 async function readText(file: string): Promise<string> {

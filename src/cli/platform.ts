@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { AuditLog } from '../audit/audit-log.js';
+import { LexiconCatalog } from '../catalog/lexicons.js';
 import { VoiceCatalog } from '../catalog/voice-catalog.js';
 import type { Config } from '../config.js';
 import { AppError } from '../errors.js';
@@ -27,6 +28,7 @@ export interface Platform {
   readonly audit: AuditLog;
   readonly quotas: Quotas;
   readonly calls: CallLedger;
+  readonly lexicons: LexiconCatalog;
   readonly voices: VoiceCatalog;
   readonly authenticator: Authenticator;
   close(): Promise<void>;
@@ -88,6 +90,7 @@ export async function openPlatform({ config, log, signal }: PlatformOptions): Pr
       audit,
       quotas,
       calls,
+      lexicons: new LexiconCatalog({ database, calls }),
       voices,
       authenticator,
       async close() {

@@ -28,7 +28,7 @@ export type ComponentKind = 'text2semantic' | 'sovits' | 'hubert' | 'bert' | 'sp
  * Raised whenever a compiled network changes its inputs, outputs or results, so that what an earlier release compiled
  * is recognised instead of run.
  */
-export const COMPILER_VERSION = 2;
+export const COMPILER_VERSION = 3;
 
 /**
  * Weights stay mapped and are packed anew by every run: a session opens in milliseconds, for networks that are run once
@@ -86,6 +86,8 @@ export interface NetworkSource {
 /** A network's graphs by name, and what their precision cost where that is not fp32. */
 export interface CompiledNetwork {
   readonly graphs: Readonly<Record<string, GraphModel>>;
+  /** Files beside the graphs, by name. */
+  readonly files?: Readonly<Record<string, Uint8Array>>;
   readonly quality?: QualityReport;
 }
 
@@ -151,7 +153,8 @@ export class ComponentStore {
       const graphs = named.map(([, graph]) => graph);
       const weights = writeWeightsFile(join(folder, 'weights.safetensors'), graphs, { digest });
       for (const [name, graph] of named) writeModelFile(join(folder, `${name}.onnx`), graph, weights);
-      for (const [name, bytes] of Object.entries(source.attachments)) writeFileSync(join(folder, name), bytes);
+      const files = { ...source.attachments, ...compiled.files };
+      for (const [name, bytes] of Object.entries(files)) writeFileSync(join(folder, name), bytes);
       const unique = new Map(graphs.flatMap((graph) => graph.weights).map((weight) => [weight.name, weight.shape]));
       const manifest: ComponentManifest = {
         kind: source.kind,

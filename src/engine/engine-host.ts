@@ -163,6 +163,12 @@ function callEngine(
       return engine.inspectModel(call.name);
     case 'sourcesDigest':
       return engine.sourcesDigest(call.request);
+    case 'readLexicon':
+      return engine.readLexicon(call.text);
+    case 'convertLexicon':
+      return engine.convertLexicon(call.text, call.format, call.language);
+    case 'compareReadings':
+      return engine.compareReadings(call.request);
     case 'verify':
       return engine.verify({ signal });
     default:

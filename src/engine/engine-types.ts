@@ -7,6 +7,7 @@ import type { LanguageMode } from '../text/language.js';
 import type { SplitMethod } from '../text/sentences.js';
 import type { CacheStatistics } from './bounded-cache.js';
 import type { DecodeStatistics } from './decode-tasks.js';
+import type { CompareReadingsRequest, ReadingDifference, ReadLexicon } from './lexicon-work.js';
 import type { PaceControl } from './pace-control.js';
 import type { Precision, QualityReport } from './quality-report.js';
 
@@ -45,6 +46,8 @@ export interface SynthesisRequest {
   readonly sentencePauseMs?: number;
   /** Pronunciation lexicons, the later before the earlier; absent: "default" and the one with the voice's name. */
   readonly lexicons?: readonly LexiconReference[];
+  /** Lexicons that the engine does not keep, the later before the earlier; all of them before those of the data folder. */
+  readonly suppliedLexicons?: readonly SuppliedLexicon[];
   /**
    * The voices that markup may change to, by the name it calls them by; absent: none but the request's own. A style
    * "sad" of voice "ann" is the voice "ann.sad".
@@ -73,6 +76,16 @@ export type SpeechNames = Pick<SynthesisRequest, 'voice' | 'profiles' | 'adapter
 export interface LexiconReference {
   readonly name: string;
   readonly version?: number;
+}
+
+/** A lexicon by its digest, with its text where the engine may not have seen it yet. */
+export interface SuppliedLexicon {
+  /** As explanations call it: `default@3`. */
+  readonly name: string;
+  /** SHA-256 of the text, lower-case hex. */
+  readonly digest: string;
+  /** CSV or PLS. Absent: `LEXICON_NOT_LOADED` is thrown where the engine remembers none of this digest. */
+  readonly text?: string;
 }
 
 /** A stretch of finished audio; chunks follow one another without gap or overlap, pauses included. */
@@ -327,6 +340,12 @@ export interface Engine {
   sourcesDigest(request: SpeechNames): Promise<string>;
   /** Checks the runtime and what the store holds against its digests. */
   verify(options?: Cancellable): Promise<readonly Finding[]>;
+  /** Throws `LEXICON_INVALID` for a file that is none at all. */
+  readLexicon(text: string): Promise<ReadLexicon>;
+  /** Throws `LEXICON_INVALID`. */
+  convertLexicon(text: string, format: 'csv' | 'pls', language: string | null): Promise<string>;
+  /** Throws `TEXT_*`, `LANGUAGE_UNSUPPORTED`, `LEXICON_INVALID`. */
+  compareReadings(request: CompareReadingsRequest): Promise<readonly ReadingDifference[]>;
   /** Counts for metrics. */
   statistics?(): EngineStatistics;
   close(): Promise<void>;

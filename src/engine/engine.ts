@@ -36,6 +36,7 @@ import {
 import { checkRecordingCount, checkRecordings, enrolVoice } from './enrol-voice.js';
 import { type InferenceThreads, startInferenceThread, startInferenceThreads } from './inference-threads.js';
 import { LexiconStore } from './lexicon-store.js';
+import { type CompareReadingsRequest, compareReadings, convertLexicon, readLexicon } from './lexicon-work.js';
 import { ModelStore } from './model-store.js';
 import { openRuntime, type Runtime } from './onnxruntime.js';
 import { throwIfRefused } from './recording-checks.js';
@@ -85,6 +86,8 @@ async function openCheckedRuntime(threads: number): Promise<Runtime> {
   runtime.selfCheck();
   return runtime;
 }
+
+type SynthesisNames = SpeechNames & Pick<SynthesisRequest, 'suppliedLexicons'>;
 
 class LocalEngine implements Engine {
   #decode: DecodeStatistics | null = null;
@@ -172,11 +175,11 @@ class LocalEngine implements Engine {
   }
 
   /** What the request's names stand for now. */
-  async #sources(names: SpeechNames, voice: VoiceProfile, model: SpeechModel) {
-    const { voice: name, adapter, lexicons, profiles } = names;
+  async #sources(request: SynthesisNames, voice: VoiceProfile, model: SpeechModel) {
+    const { voice: name, adapter, lexicons, suppliedLexicons, profiles } = request;
     // A lexicon with a voice's name is for the voice of the data folder.
     const usual = this.#lexicons.usualFor(profiles === undefined ? name : null);
-    const lexicon = await this.#lexicons.load(lexicons ?? usual);
+    const lexicon = await this.#lexicons.load(lexicons ?? usual, suppliedLexicons);
     const adapterVersion = adapter === undefined ? '' : this.#adapters.version(adapter);
     const facts: UtteranceSources = { voice, model: model.digest, lexicon: lexicon?.digest ?? '', adapterVersion };
     return { lexicon, facts };
@@ -346,6 +349,18 @@ class LocalEngine implements Engine {
       findings.push(await this.#verifyVoice(name));
     }
     return findings;
+  }
+
+  readLexicon(text: string) {
+    return readLexicon(text);
+  }
+
+  async convertLexicon(text: string, format: 'csv' | 'pls', language: string | null) {
+    return convertLexicon(text, format, language);
+  }
+
+  compareReadings(request: CompareReadingsRequest) {
+    return compareReadings(request);
   }
 
   statistics(): EngineStatistics {

@@ -247,7 +247,7 @@ function compileText2Semantic(
   };
   if (precision === 'fp32') return { graphs: whole };
   const quantised = quantiseText2Semantic(checkpoint, settings, { precision, runtime, folder });
-  if (quantised) return { graphs: quantised.graphs, quality: quantised.report };
+  if (quantised) return { graphs: quantised.graphs, files: quantised.files, quality: quantised.report };
   return { graphs: whole, quality: { network: 'text2semantic', precision, measures: [], kept: ['all layers: fp32'] } };
 }
 

@@ -1,7 +1,7 @@
 import type { Text2SemanticSettings } from '../models/text2semantic.js';
 import { type Tensor, tensor } from './tensor.js';
 
-type CacheArray = Float32Array | Int8Array;
+export type CacheArray = Float32Array | Int8Array;
 
 /**
  * Keys and values of all rows by name (`k.0`, `v.0`, …), each (slots, heads, maxLength, headWidth). The network reads and
@@ -14,12 +14,19 @@ export class KeyValueCache {
   #arrays: ReadonlyMap<string, CacheArray>;
   #slots: number;
 
-  constructor(settings: Text2SemanticSettings, type: 'float32' | 'int8', slots: number, maxLength: number) {
+  /** `arrays`: where the network keeps its cache itself, for so many slots; by default the cache makes its own. */
+  constructor(
+    settings: Text2SemanticSettings,
+    type: 'float32' | 'int8',
+    slots: number,
+    maxLength: number,
+    arrays?: ReadonlyMap<string, CacheArray>,
+  ) {
     this.type = type;
     this.names = Array.from({ length: settings.layers }, (_, layer) => [`k.${layer}`, `v.${layer}`]).flat();
     this.#dims = [settings.heads, maxLength, settings.headWidth];
     this.#slots = slots;
-    this.#arrays = this.#allocate(slots);
+    this.#arrays = arrays ?? this.#allocate(slots);
   }
 
   get slots(): number {

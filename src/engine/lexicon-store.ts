@@ -2,9 +2,10 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AppError } from '../errors.js';
-import { type CompiledLexicon, compileLexicon, type LexiconEntry, type LexiconProblem } from '../text/lexicon.js';
+import { type CompiledLexicon, compileLexicon, type LexiconProblem } from '../text/lexicon.js';
 import { type LexiconFile, readLexiconFile } from '../text/lexicon-files.js';
-import type { LexiconReference } from './engine-types.js';
+import type { LexiconReference, SuppliedLexicon } from './engine-types.js';
+import { readLexicon } from './lexicon-work.js';
 import { checkName } from './model-store.js';
 
 export interface LexiconSummary {
@@ -56,7 +57,7 @@ export class LexiconStore {
     { skipInvalid = false }: { readonly skipInvalid?: boolean } = {},
   ): Promise<LexiconSummary & { readonly problems: readonly LexiconProblem[] }> {
     checkName('lexicon', name);
-    const { entries, problems } = await checkLexicon(text);
+    const { entries, problems } = await readLexicon(text);
     if (problems.length > 0 && !skipInvalid) throw new AppError('LEXICON_INVALID', describeProblems(problems));
     const folder = join(this.#folder, name);
     mkdirSync(folder, { recursive: true });
@@ -85,30 +86,47 @@ export class LexiconStore {
     return names.filter((name) => this.#newest(name) !== null).map((name) => ({ name }));
   }
 
-  /** Lexicons ready for use, the later before the earlier ones; null where there is none. Throws LEXICON_NOT_FOUND. */
-  async load(references: readonly LexiconReference[]): Promise<LoadedLexicon | null> {
-    if (references.length === 0) return null;
+  /**
+   * Lexicons ready for use, the later before the earlier ones and those that came with a request before those of the
+   * folder; null where there is none. Throws LEXICON_NOT_FOUND, and LEXICON_NOT_LOADED where a supplied one has no text and
+   * is not remembered.
+   */
+  async load(
+    references: readonly LexiconReference[],
+    supplied: readonly SuppliedLexicon[] = [],
+  ): Promise<LoadedLexicon | null> {
+    if (references.length + supplied.length === 0) return null;
     const exact = references.map((reference) => ({ name: reference.name, version: this.#versionOf(reference) }));
     // A lexicon that was removed and made anew counts its versions from 1 again.
-    const key = exact
-      .map(({ name, version }) => `${name}@${version}:${statSync(this.#path(name, version)).mtimeMs}`)
-      .join(' ');
-    const known = this.#compiled.get(key) ?? this.#compile(exact);
+    const key = [
+      ...exact.map(({ name, version }) => `${name}@${version}:${statSync(this.#path(name, version)).mtimeMs}`),
+      ...supplied.map(({ name, digest }) => `${name}:${digest}`),
+    ].join(' ');
+    const known = this.#compiled.get(key) ?? this.#compile(exact, supplied);
     this.#compiled.delete(key);
     this.#compiled.set(key, known);
     for (const oldest of this.#compiled.keys()) {
       if (this.#compiled.size <= MOST_COMPILED) break;
       this.#compiled.delete(oldest);
     }
-    known.catch(() => this.#compiled.delete(key));
+    // Only this attempt: a later one may have brought the text.
+    known.catch(() => this.#compiled.get(key) === known && this.#compiled.delete(key));
     return known;
   }
 
-  async #compile(references: readonly Required<LexiconReference>[]): Promise<LoadedLexicon> {
-    const sources = references.map((reference) => ({
+  async #compile(
+    references: readonly Required<LexiconReference>[],
+    supplied: readonly SuppliedLexicon[],
+  ): Promise<LoadedLexicon> {
+    const stored = references.map((reference) => ({
       name: `${reference.name}@${reference.version}`,
       entries: this.read(reference).entries,
     }));
+    const sent = supplied.map(({ name, text }) => {
+      if (text !== undefined) return { name, entries: readLexiconFile(text).entries };
+      throw new AppError('LEXICON_NOT_LOADED', `lexicon "${name.slice(0, 80)}" was not sent to the engine`);
+    });
+    const sources = [...stored, ...sent];
     const { lexicon } = await compileLexicon(sources);
     const digest = createHash('sha256')
       .update(JSON.stringify(sources.map(({ entries }) => entries)))
@@ -145,16 +163,8 @@ export class LexiconStore {
   }
 }
 
-/** Reads and compiles a file as an import does: its entries and everything that is wrong with it, by line. */
-export async function checkLexicon(
-  text: string,
-): Promise<{ readonly entries: readonly LexiconEntry[]; readonly problems: readonly LexiconProblem[] }> {
-  const file = readLexiconFile(text);
-  const { problems } = await compileLexicon([{ name: 'file', entries: file.entries }]);
-  return { entries: file.entries, problems: [...file.problems, ...problems].sort((a, b) => a.line - b.line) };
-}
-
-function describeProblems(problems: readonly LexiconProblem[]): string {
+/** A message that names the lines. */
+export function describeProblems(problems: readonly LexiconProblem[]): string {
   const shown = problems.slice(0, 20).map(({ line, message }) => `line ${line}: ${message}`);
   const more = problems.length > shown.length ? ` … and ${problems.length - shown.length} more` : '';
   return `the lexicon has ${problems.length} entries that cannot be used: ${shown.join('; ')}${more}`;

@@ -24,6 +24,7 @@ import type {
   SynthesisRequest,
   VoiceSummary,
 } from './engine-types.js';
+import type { CompareReadingsRequest, ReadingDifference, ReadLexicon } from './lexicon-work.js';
 import type { EngineCall } from './protocol.js';
 
 export interface EnginePoolOptions {
@@ -219,6 +220,23 @@ export class EnginePool implements Engine {
 
   sourcesDigest(request: SpeechNames, options: Cancellable = {}): Promise<string> {
     return this.#callAgain({ method: 'sourcesDigest', request }, options);
+  }
+
+  readLexicon(text: string, options: Cancellable = {}): Promise<ReadLexicon> {
+    return this.#callAgain({ method: 'readLexicon', text }, options);
+  }
+
+  convertLexicon(
+    text: string,
+    format: 'csv' | 'pls',
+    language: string | null,
+    options: Cancellable = {},
+  ): Promise<string> {
+    return this.#callAgain({ method: 'convertLexicon', text, format, language }, options);
+  }
+
+  compareReadings(request: CompareReadingsRequest, options: Cancellable = {}): Promise<readonly ReadingDifference[]> {
+    return this.#callAgain({ method: 'compareReadings', request }, options);
   }
 
   verify(options: Cancellable = {}): Promise<readonly Finding[]> {

@@ -16,6 +16,7 @@ import type {
   SpeechNames,
   SynthesisRequest,
 } from './engine-types.js';
+import type { CompareReadingsRequest } from './lexicon-work.js';
 
 /** One call of the engine; the names are those of `Engine`. */
 export type EngineCall =
@@ -30,6 +31,14 @@ export type EngineCall =
   | { readonly method: 'importModel'; readonly request: ImportModelRequest }
   | { readonly method: 'inspectModel'; readonly name: string }
   | { readonly method: 'sourcesDigest'; readonly request: SpeechNames }
+  | { readonly method: 'readLexicon'; readonly text: string }
+  | {
+      readonly method: 'convertLexicon';
+      readonly text: string;
+      readonly format: 'csv' | 'pls';
+      readonly language: string | null;
+    }
+  | { readonly method: 'compareReadings'; readonly request: CompareReadingsRequest }
   | { readonly method: 'verify' };
 
 /** What the server sends. */

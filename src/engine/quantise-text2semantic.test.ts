@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { randomText2Semantic } from '../../test/fixtures/random-text2semantic.js';
 import { readText2SemanticSettings } from '../models/text2semantic.js';
+import { layOutStepImage } from './kernels/step-image.js';
 import { openRuntime } from './onnxruntime.js';
 import { worstLoss } from './quality-report.js';
 import { klDivergence, quantiseText2Semantic } from './quantise-text2semantic.js';
@@ -17,7 +18,7 @@ describe('quantising text-to-semantic', () => {
     const settings = readText2SemanticSettings(checkpoint, { positions: 512 });
     const runtime = openRuntime({ threads: 1 });
     // Random weights hardly prefer one token to another, so that the likeliest one changes easily.
-    const { report, graphs } = quantiseText2Semantic(checkpoint, settings, {
+    const { report, graphs, files } = quantiseText2Semantic(checkpoint, settings, {
       precision: 'int8',
       runtime,
       folder,
@@ -30,7 +31,8 @@ describe('quantising text-to-semantic', () => {
     expect(worstLoss(report.measures)).toBeLessThan(0.2);
     expect(report.measures[1]!.value).toBeLessThan(0.01);
     expect(Number.parseInt(report.measures[0]!.over, 10)).toBeGreaterThan(300);
-    expect(graphs.step.weights.filter((weight) => weight.type === 'uint8')).toHaveLength(2 * 4 + 1);
+    expect(files['step.kernel']?.length).toBe(layOutStepImage(settings).sizeBytes);
+    expect(graphs['prefill']?.weights.filter((weight) => weight.type === 'int8')).toHaveLength(2 * 4 + 1);
     expect(readdirSync(folder)).toEqual([]);
   });
 

@@ -13,14 +13,18 @@ import type { GraphModel } from '../onnx/graph.js';
 import { writeModelFile } from '../onnx/model-file.js';
 import { writeWeightsFile } from '../onnx/weights-file.js';
 import { phonemeIds } from '../text/symbols.js';
-import type { Runtime } from './onnxruntime.js';
+import { fitsStepKernel, packStepImage } from './kernels/step-image.js';
+import type { Runtime, Session } from './onnxruntime.js';
+import { STEP_IMAGE, stepKernelOf } from './open-text2semantic.js';
 import { MAX_LOSS, type Precision, type QualityMeasure, type QualityReport, worstLoss } from './quality-report.js';
 import { argMax, type SamplingParameters } from './sampler.js';
 import { type RowRequest, SemanticDecoder, type Text2SemanticSessions } from './semantic-decoder.js';
 
 /** The graphs of a text-to-semantic network in a lower precision, and what that costs. */
 export interface QuantisedText2Semantic {
-  readonly graphs: Readonly<Record<'prefill' | 'step' | 'prefill-adapters' | 'step-adapters', GraphModel>>;
+  readonly graphs: Readonly<Record<string, GraphModel>>;
+  /** Packed weights of a step, where our own kernel computes it. */
+  readonly files: Readonly<Record<string, Uint8Array>>;
   readonly report: QualityReport;
 }
 
@@ -65,6 +69,11 @@ export function quantiseText2Semantic(
       new SemanticDecoder(sessionOf(buildText2Semantic(checkpoint, settings), 'fp32'), settings),
     );
     const formats = new Formats(settings, options.precision);
+    if (options.precision === 'int8' && fitsStepKernel(settings)) {
+      const byKernel = quantiseForKernel(checkpoint, settings, options, formats, reference, sessionOf);
+      if (byKernel) return byKernel;
+      formats.lowerPrefill();
+    }
     let sensitivity: readonly number[] | null = null;
     for (let round = 0; round < 6; round++) {
       const graphs = buildParts(checkpoint, settings, formats, reference.cacheSteps);
@@ -81,7 +90,7 @@ export function quantiseText2Semantic(
           measures,
           kept: formats.kept(),
         };
-        return { graphs, report };
+        return { graphs, files: {}, report };
       }
       if (formats.raisePrefill()) continue;
       sensitivity ??= layerLosses(checkpoint, settings, options.precision, reference, sessionOf);
@@ -91,6 +100,30 @@ export function quantiseText2Semantic(
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+type SessionOf = (graph: GraphModel, name: string) => Session;
+
+/** The network with its step in our own kernel; null where that loses too much, whatever format the prefill has. */
+function quantiseForKernel(
+  checkpoint: Checkpoint,
+  settings: Text2SemanticSettings,
+  options: QuantiseOptions,
+  formats: Formats,
+  reference: Reference,
+  sessionOf: SessionOf,
+): QuantisedText2Semantic | null {
+  const image = packStepImage(checkpoint, settings, reference.cacheSteps);
+  const step = stepKernelOf(image, settings, options.runtime);
+  do {
+    const graphs = buildPrefills(checkpoint, settings, formats);
+    const prefill = sessionOf(graphs.prefill, `kernel-${formats.kept().length}-prefill`);
+    const measures = compare(reference, settings, { prefill, step, cacheSteps: reference.cacheSteps });
+    if (worstLoss(measures) > (options.maxLoss ?? MAX_LOSS)) continue;
+    const report = { network: 'text2semantic', precision: options.precision, measures, kept: formats.kept() } as const;
+    return { graphs, files: { [STEP_IMAGE]: image }, report };
+  } while (formats.raisePrefill());
+  return null;
 }
 
 /** Which format each layer has: that asked for, or a higher one where that lost too much. */
@@ -113,6 +146,10 @@ class Formats {
     if (this.#prefill !== 'column7') return this.of(layer);
     return this.of(layer) === 'fp32' ? 'fp32' : 'column7';
   };
+
+  lowerPrefill(): void {
+    this.#prefill = 'column7';
+  }
 
   /** Gives the prefill the finer steps that the layers have; false when it has them already. */
   raisePrefill(): boolean {
@@ -141,26 +178,28 @@ class Formats {
   }
 }
 
+function buildPrefills(checkpoint: Checkpoint, settings: Text2SemanticSettings, formats: Formats) {
+  const precision: Text2SemanticPrecision = { format: formats.ofPrefill, cacheSteps: null };
+  return {
+    prefill: buildText2Semantic(checkpoint, settings, { part: 'prefill', precision }),
+    'prefill-adapters': buildText2Semantic(checkpoint, settings, { part: 'prefill', precision, adapters: true }),
+  };
+}
+
 function buildParts(
   checkpoint: Checkpoint,
   settings: Text2SemanticSettings,
   formats: Formats,
   cacheSteps: readonly CacheSteps[],
-): QuantisedText2Semantic['graphs'] {
-  const prefill: Text2SemanticPrecision = { format: formats.ofPrefill, cacheSteps: null };
-  const step: Text2SemanticPrecision = {
+) {
+  const precision: Text2SemanticPrecision = {
     format: formats.of,
     cacheSteps: (layer) => cacheSteps[layer]!, // one for each layer
   };
   return {
-    prefill: buildText2Semantic(checkpoint, settings, { part: 'prefill', precision: prefill }),
-    step: buildText2Semantic(checkpoint, settings, { part: 'step', precision: step }),
-    'prefill-adapters': buildText2Semantic(checkpoint, settings, {
-      part: 'prefill',
-      precision: prefill,
-      adapters: true,
-    }),
-    'step-adapters': buildText2Semantic(checkpoint, settings, { part: 'step', precision: step, adapters: true }),
+    ...buildPrefills(checkpoint, settings, formats),
+    step: buildText2Semantic(checkpoint, settings, { part: 'step', precision }),
+    'step-adapters': buildText2Semantic(checkpoint, settings, { part: 'step', precision, adapters: true }),
   };
 }
 
@@ -295,7 +334,7 @@ function layerLosses(
   settings: Text2SemanticSettings,
   wanted: WeightFormat,
   reference: Reference,
-  sessionOf: (graph: GraphModel, name: string) => Text2SemanticSessions['step'],
+  sessionOf: SessionOf,
 ): number[] {
   return Array.from({ length: settings.layers + 1 }, (_, layer) => {
     const format = (other: number): WeightFormat => (other === layer ? wanted : 'fp32');

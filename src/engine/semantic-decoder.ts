@@ -3,6 +3,7 @@ import { AppError } from '../errors.js';
 import type { CacheSteps, Text2SemanticSettings } from '../models/text2semantic.js';
 import type { Text2SemanticAdapter } from '../models/text2semantic-adapter.js';
 import { AdapterBatch } from './adapter-batch.js';
+import type { StepKernel } from './kernels/step-kernel.js';
 import { type CacheStepsByName, KeyValueCache } from './key-value-cache.js';
 import { type BoundRun, type Session, type Tensor, tensor, zeros } from './onnxruntime.js';
 import { exponentialAt, RANDOM_STREAM, type RandomKey } from './random.js';
@@ -20,14 +21,20 @@ export interface SemanticDecoderOptions {
   readonly observer?: (row: number, logits: Float32Array, hidden: Float32Array | null) => void;
 }
 
-/** Sessions of the graphs that `buildText2Semantic` makes: one for both parts, or one for each. */
+/** Sessions of the graphs that `buildText2Semantic` makes: one for both parts, or one for each; a step may be our own kernel. */
 export interface Text2SemanticSessions {
   readonly prefill: Session;
-  readonly step: Session;
+  readonly step: Session | ((options: { readonly rows: number; readonly maxLength: number }) => StepKernel);
   /** What one step of the int8 cache that `step` reads stands for, by layer; absent where the cache is fp32. */
   readonly cacheSteps?: readonly CacheSteps[];
   /** Opens the graphs that take adapters, when the first row has one; absent: no row may have one. */
-  readonly adapted?: () => { readonly prefill: Session; readonly step: Session };
+  readonly adapted?: () => AdaptedSessions;
+}
+
+interface AdaptedSessions {
+  readonly prefill: Session;
+  /** Absent where a kernel computes steps. */
+  readonly step?: Session;
 }
 
 export interface RowRequest {
@@ -97,13 +104,16 @@ export class SemanticDecoder {
   /** Where prefill writes when the cache is int8, before it is quantised; null where it writes the cache itself. */
   readonly #scratch: KeyValueCache | null;
   readonly #cacheSteps: CacheStepsByName | null;
+  /** What computes a step; null where a session does. */
+  readonly #kernel: StepKernel | null;
+  readonly #stepSession: Session | null;
   /**
-   * Fewest rows of a run. Kernels for 4 and 8 bits may compute a lone row in another order than two; the last bits then
+   * Fewest rows of a run of a session. Kernels for 4 and 8 bits may compute a lone row in another order than two; the last bits then
    * differ, and quantising activations and cache makes steps of it: the study saw 0.9 % in the logits. A second row that
    * nobody asked for costs 10 % of a lone row's step.
    */
   readonly #fewestRows: 1 | 2;
-  #adapted: { readonly prefill: Session; readonly step: Session } | null = null;
+  #adapted: AdaptedSessions | null = null;
   /** The adapters of the rows, and runs with them; they outlive the rows until another adapter joins. */
   #adapters: {
     readonly batch: AdapterBatch;
@@ -119,8 +129,13 @@ export class SemanticDecoder {
   readonly #positions: Int32Array;
   readonly #seqlens: Int32Array;
   readonly #total = new Int32Array(1);
+  /** (rows, logitsStride) */
   readonly #logits: Float32Array;
+  readonly #logitsStride: number;
   readonly #hidden: Float32Array | null;
+  /** What a prefill writes, until its row has a slot. */
+  readonly #prefillLogits: Float32Array;
+  readonly #prefillHidden: Float32Array | null;
   #nextRow = 1;
   #closed = false;
 
@@ -138,17 +153,38 @@ export class SemanticDecoder {
     this.#sampler = createSampler(settings.vocabulary);
     const { step, cacheSteps } = this.#sessions;
     this.#cacheSteps = cacheSteps ? byName(cacheSteps) : null;
+    this.#scratch = cacheSteps ? new KeyValueCache(settings, 'float32', 1, this.maxLength) : null;
+    const { vocabulary, width } = settings;
+    const hasHidden = typeof step !== 'function' && step.outputs.some((info) => info.name === 'hidden');
+    this.#prefillLogits = new Float32Array(vocabulary);
+    this.#prefillHidden = hasHidden ? new Float32Array(width) : null;
+    if (typeof step === 'function') {
+      const rows = this.capacity;
+      const kernel = step({ rows, maxLength: this.maxLength });
+      this.#kernel = kernel;
+      this.#stepSession = null;
+      this.#fewestRows = 1;
+      this.#cache = new KeyValueCache(settings, 'int8', rows, this.maxLength, kernel.cache);
+      this.#tokens = kernel.tokens;
+      this.#positions = kernel.positions;
+      this.#seqlens = kernel.lengths;
+      this.#logits = kernel.logits;
+      this.#logitsStride = kernel.logitsStride;
+      this.#hidden = null;
+      return;
+    }
+    this.#kernel = null;
+    this.#stepSession = step;
     this.#fewestRows = cacheSteps ? 2 : 1;
     const slots = Math.max(LEAST_SLOTS, Math.min(this.capacity, ROWS_AT_A_TIME));
     this.#cache = new KeyValueCache(settings, cacheSteps ? 'int8' : 'float32', slots, this.maxLength);
-    this.#scratch = cacheSteps ? new KeyValueCache(settings, 'float32', 1, this.maxLength) : null;
     const most = Math.max(this.capacity, LEAST_SLOTS);
     this.#tokens = new Int32Array(most);
     this.#positions = new Int32Array(most);
     this.#seqlens = new Int32Array(most);
-    this.#logits = new Float32Array(most * settings.vocabulary);
-    const hasHidden = step.outputs.some((info) => info.name === 'hidden');
-    this.#hidden = hasHidden ? new Float32Array(most * settings.width) : null;
+    this.#logitsStride = vocabulary;
+    this.#logits = new Float32Array(most * vocabulary);
+    this.#hidden = hasHidden ? new Float32Array(most * width) : null;
   }
 
   /** Rows being decoded. */
@@ -187,8 +223,8 @@ export class SemanticDecoder {
       throw new AppError('ENGINE_OVERLOADED', `all ${this.capacity} rows of the decoder are taken; try again later`);
     }
     this.#checkRequest(request);
-    // The slot beside a lone row belongs to the one that keeps it company.
-    const slot = this.#rows.length === 1 ? 2 : this.#rows.length;
+    // In a session's runs the slot beside a lone row belongs to the one that keeps it company.
+    const slot = this.#rows.length === 1 && !this.#scratch ? 2 : this.#rows.length;
     if (slot >= this.#cache.slots) this.#grow();
     const prompt = Int32Array.from(request.promptSemantic ?? []);
     this.#prefilling = { request, prompt, slot, done: 0 };
@@ -229,12 +265,9 @@ export class SemanticDecoder {
       row.length += 1;
       longest = Math.max(longest, row.length);
     }
-    // Products with an adapter's matrices, which are not packed, have another kernel for a lone row as well.
-    const adapted = this.#rows.some((row) => row.adapter !== null);
-    const run = Math.max(count, adapted ? 2 : this.#fewestRows);
-    if (run > count) this.#seqlens[count] = 0; // a row that sees only itself, and that nobody reads
     this.#total[0] = longest;
-    (adapted ? this.#adaptedRun(run) : this.#stepRun(run)).run();
+    if (this.#kernel) this.#kernel.run(this.#rows.map((row) => row.adapter));
+    else this.#runSession(count);
     const events = this.#rows.map((row, slot) => this.#draw(row, slot));
     for (const event of events) if (event.finished) this.removeRow(event.row);
     return events;
@@ -265,11 +298,11 @@ export class SemanticDecoder {
     if (this.#closed) return;
     this.#closed = true;
     this.#rows.length = 0;
-    this.#sessions.step.close();
-    if (this.#sessions.prefill !== this.#sessions.step) this.#sessions.prefill.close();
-    if (!this.#adapted) return;
-    this.#adapted.step.close();
-    if (this.#adapted.prefill !== this.#adapted.step) this.#adapted.prefill.close();
+    this.#kernel?.close();
+    const { prefill } = this.#sessions;
+    for (const session of new Set([prefill, this.#stepSession, this.#adapted?.prefill, this.#adapted?.step])) {
+      session?.close();
+    }
   }
 
   #checkRequest(request: RowRequest): void {
@@ -335,7 +368,7 @@ export class SemanticDecoder {
       total: tensor('int32', [1], Int32Array.of(end)),
     };
     const outputs = this.#scratch ? this.#scratch.bind(inputs, 0, 1) : this.#cache.bind(inputs, prefill.slot, 1);
-    Object.assign(outputs, this.#headOutputs(prefill.slot, 1));
+    Object.assign(outputs, this.#headOutputs(this.#prefillLogits, this.#prefillHidden, 1));
     const adapter = request.adapterWeights ?? null;
     if (adapter) {
       const batch = new AdapterBatch([adapter], this.settings);
@@ -351,7 +384,8 @@ export class SemanticDecoder {
     if (this.#scratch && this.#cacheSteps) {
       this.#cache.quantizeFrom(this.#scratch, slot, 0, length, this.#cacheSteps);
     } else if (slot !== prefilled) this.#cache.move(prefilled, slot, length);
-    this.#moveHead(prefilled, slot);
+    this.#logits.set(this.#prefillLogits, slot * this.#logitsStride);
+    if (this.#prefillHidden) this.#hidden?.set(this.#prefillHidden, slot * this.settings.width);
     const history = new TokenHistory(this.settings.vocabulary);
     for (const token of prompt) history.add(token);
     const row: Row = {
@@ -378,10 +412,18 @@ export class SemanticDecoder {
     return event;
   }
 
+  #runSession(count: number): void {
+    // Products with an adapter's matrices, which are not packed, have another kernel for a lone row as well.
+    const adapted = this.#rows.some((row) => row.adapter !== null);
+    const run = Math.max(count, adapted ? 2 : this.#fewestRows);
+    if (run > count) this.#seqlens[count] = 0; // a row that sees only itself, and that nobody reads
+    (adapted ? this.#adaptedRun(run) : this.#stepRun(run)).run();
+  }
+
   #stepRun(count: number): BoundRun {
     const known = this.#steps.get(count);
     if (known) return known;
-    const run = this.#prepareStep(this.#sessions.step, count, {});
+    const run = this.#prepareStep(this.#stepSession, count, {});
     this.#steps.set(count, run);
     return run;
   }
@@ -408,7 +450,7 @@ export class SemanticDecoder {
     return run;
   }
 
-  #openAdapted(): { readonly prefill: Session; readonly step: Session } {
+  #openAdapted(): AdaptedSessions {
     this.#adapted ??= this.#sessions.adapted?.() ?? null;
     if (this.#adapted) return this.#adapted;
     throw new AppError('MODEL_INVALID', 'this model was compiled without adapters; import it again');
@@ -419,7 +461,8 @@ export class SemanticDecoder {
     this.#adapters = null;
   }
 
-  #prepareStep(session: Session, count: number, more: Readonly<Record<string, Tensor>>): BoundRun {
+  #prepareStep(session: Session | undefined | null, count: number, more: Readonly<Record<string, Tensor>>): BoundRun {
+    assert(session, 'the model has no graph of a step');
     const inputs: Record<string, Tensor> = {
       tokens: tensor('int32', [count, 1], this.#tokens.subarray(0, count)),
       token_positions: tensor('int32', [count, 1], this.#positions.subarray(0, count)),
@@ -433,31 +476,22 @@ export class SemanticDecoder {
       inputs['visible'] = tensor('int32', [1], this.#total);
     }
     const outputs = this.#cache.bind(inputs, 0, count);
-    Object.assign(outputs, this.#headOutputs(0, count));
+    Object.assign(outputs, this.#headOutputs(this.#logits, this.#hidden, count));
     return session.prepare({ inputs, outputs });
   }
 
-  #headOutputs(slot: number, count: number): Record<string, Tensor> {
+  #headOutputs(logits: Float32Array, hidden: Float32Array | null, count: number): Record<string, Tensor> {
     const { vocabulary, width } = this.settings;
-    const view = (values: Float32Array, columns: number) =>
-      tensor('float32', [count, columns], values.subarray(slot * columns, (slot + count) * columns));
     return {
-      logits: view(this.#logits, vocabulary),
-      ...(this.#hidden && { hidden: view(this.#hidden, width) }),
+      logits: tensor('float32', [count, vocabulary], logits.subarray(0, count * vocabulary)),
+      ...(hidden && { hidden: tensor('float32', [count, width], hidden.subarray(0, count * width)) }),
     };
-  }
-
-  #moveHead(from: number, to: number): void {
-    if (from === to) return;
-    const { vocabulary, width } = this.settings;
-    this.#logits.copyWithin(to * vocabulary, from * vocabulary, (from + 1) * vocabulary);
-    this.#hidden?.copyWithin(to * width, from * width, (from + 1) * width);
   }
 
   /** Draws a row's next token from its logits, and says whether that ends the row. */
   #draw(row: Row, slot: number): RowEvent {
     const { vocabulary, width, endToken } = this.settings;
-    const all = this.#logits.subarray(slot * vocabulary, (slot + 1) * vocabulary);
+    const all = this.#logits.subarray(slot * this.#logitsStride, slot * this.#logitsStride + vocabulary);
     const hidden = this.#hidden?.subarray(slot * width, (slot + 1) * width) ?? null;
     this.#observer?.(row.id, all, hidden);
     const step = row.newTokens;

@@ -57,6 +57,8 @@ describe('a model with a BERT', () => {
 
   describe('semantic tokens', () => {
     const speaker = { prompt: null } as VoiceProfile;
+    /** Long enough that no reader, however busy the machine, gets it in one piece. */
+    const LONG = '今天天气很好，'.repeat(12);
 
     function tokensOf(text: PhonemeSentence, seed: number, signal?: AbortSignal) {
       const input = { voice: speaker, phonemes: text, bertFeatures: null, sampling: undefined, seed, sentenceIndex: 0 };
@@ -64,16 +66,16 @@ describe('a model with a BERT', () => {
     }
 
     it('come as they are decoded, and the last piece says why the sentence is over', async () => {
-      const sentence = await textToPhonemes('今天天气很好。', { language: 'zh', symbols: 'v2' });
+      const sentence = await textToPhonemes(LONG, { language: 'zh', symbols: 'v2' });
       const pieces: SemanticPiece[] = [];
       for await (const piece of tokensOf(sentence, 1)) pieces.push(piece);
-      expect(pieces.length).toBeGreaterThan(3);
+      expect(pieces.length).toBeGreaterThan(1);
       expect(pieces.slice(0, -1).every((piece) => piece.finished === null && piece.tokens.length > 0)).toBe(true);
       expect(['end', 'limit']).toContain(pieces.at(-1)!.finished);
     });
 
     it('are the same for a reader that is slow, in fewer pieces', async () => {
-      const sentence = await textToPhonemes('今天天气很好。', { language: 'zh', symbols: 'v2' });
+      const sentence = await textToPhonemes(LONG, { language: 'zh', symbols: 'v2' });
       const brisk: SemanticPiece[] = [];
       for await (const piece of tokensOf(sentence, 2)) brisk.push(piece);
       const slow: SemanticPiece[] = [];
@@ -102,7 +104,7 @@ describe('a model with a BERT', () => {
     });
 
     it('leave room for others when their readers go', async () => {
-      const sentence = await textToPhonemes('今天天气很好。', { language: 'zh', symbols: 'v2' });
+      const sentence = await textToPhonemes(LONG, { language: 'zh', symbols: 'v2' });
       // More than there are slots: had one of them kept its slot, the last would wait for ever.
       for (let seed = 0; seed < 20; seed++) for await (const _ of tokensOf(sentence, seed)) break;
       const abort = new AbortController();

@@ -103,7 +103,7 @@ export interface UtteranceSources {
  * among them, so that a field added later is part of it too.
  */
 export function utteranceKey(request: SynthesisRequest, sources: UtteranceSources): string {
-  const { voice: _, lexicons: __, profiles: ___, ...parameters } = request;
+  const { voice: _, lexicons: __, profiles: ___, suppliedLexicons: ____, ...parameters } = request;
   return createHash('sha256')
     .update(`${sourcesDigest(sources)}\0${canonical(parameters)}`)
     .digest('hex');

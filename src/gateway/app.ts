@@ -8,6 +8,7 @@ import fastify, {
   type FastifyRequest,
   LogController,
 } from 'fastify';
+import type { LexiconCatalog } from '../catalog/lexicons.js';
 import type { VoiceCatalog } from '../catalog/voice-catalog.js';
 import type { Config } from '../config.js';
 import { ERROR_CODES } from '../errors.js';
@@ -31,6 +32,7 @@ import { registerElevenLabsRoutes } from './routes/elevenlabs.js';
 import { registerElevenLabsVoiceRoutes } from './routes/elevenlabs-voices.js';
 import { registerElevenLabsWebSockets } from './routes/elevenlabs-websocket.js';
 import { registerHealthRoutes } from './routes/health.js';
+import { registerLexiconRoutes } from './routes/lexicons.js';
 import { registerOpenAiRoutes } from './routes/openai.js';
 import { registerOpenAiVoiceRoutes } from './routes/openai-voices.js';
 import { registerReferenceRoutes } from './routes/reference.js';
@@ -66,6 +68,7 @@ export interface GatewayOptions {
   readonly speechCache: SpeechCache;
   readonly authenticator: Authenticator;
   readonly calls: CallLedger;
+  readonly lexicons: LexiconCatalog;
   readonly voices: VoiceCatalog;
   /** For what the operator does over HTTP. */
   readonly database: Database;
@@ -176,7 +179,8 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
   });
   registerElevenLabsRoutes(app, options);
   registerReferenceRoutes(app, options);
-  // Its own scope: only here a body may be audio.
+  // Scopes of their own: only here a body may be CSV or XML, or audio.
+  app.register(async (scope) => registerLexiconRoutes(scope, options));
   app.register(async (scope) => registerVerifyRoute(scope, options));
   app.register(websocket, WEBSOCKET_OPTIONS);
   // The plugin has to be there before the routes that it serves.

@@ -121,6 +121,7 @@ function readQuery(query: unknown, properties: Readonly<Record<string, FieldFact
     if (typeof value !== 'string') values[name] = value;
     else if ((types.has('number') || types.has('integer')) && /^-?\d+(\.\d+)?$/.test(value))
       values[name] = Number(value);
+    else if (types.has('array')) values[name] = value === '' ? [] : value.split(',');
     else if (types.has('boolean') && /^(true|1|)$/i.test(value)) values[name] = true;
     else if (types.has('boolean') && /^(false|0)$/i.test(value)) values[name] = false;
     else values[name] = value;

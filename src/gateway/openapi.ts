@@ -7,6 +7,17 @@ import {
   ElevenLabsTimedSpeech,
 } from '../api/elevenlabs.js';
 import {
+  LexiconAnswer,
+  LexiconsAnswer,
+  LexiconVersionsAnswer,
+  PreviewLexiconAnswer,
+  PreviewLexiconFields,
+  ReadLexiconQuery,
+  StoreLexiconAnswer,
+  StoreLexiconFields,
+  StoreLexiconQuery,
+} from '../api/lexicons.js';
+import {
   OpenAiConsent,
   OpenAiConsentChange,
   OpenAiConsentDeleted,
@@ -46,6 +57,8 @@ interface RouteDescription {
   readonly summary: string;
   readonly tag: string;
   readonly body?: TSchema | 'audio';
+  /** Media types of files that the body may be instead. */
+  readonly fileTypes?: readonly string[];
   /** Files of a form, or of the JSON body in base64: their fields, and whether there may be several. */
   readonly files?: Readonly<Record<string, 'one' | 'many'>>;
   readonly query?: TSchema;
@@ -76,6 +89,33 @@ const DESCRIPTIONS: Readonly<Record<string, RouteDescription>> = {
     answer: VerifyAnswer,
   },
   'GET /v1/voices': { summary: 'Voices', tag: 'Timbre', answer: VoicesAnswer },
+  'GET /v1/lexicons': { summary: 'Pronunciation lexicons', tag: 'Lexicons', answer: LexiconsAnswer },
+  'PUT /v1/lexicons/:name': {
+    summary: 'Store the next version of a lexicon, used from the next request on',
+    tag: 'Lexicons',
+    query: StoreLexiconQuery,
+    body: StoreLexiconFields,
+    fileTypes: ['text/csv', 'application/pls+xml'],
+    answer: StoreLexiconAnswer,
+  },
+  'GET /v1/lexicons/:name': {
+    summary: 'The entries of a lexicon, or the file',
+    tag: 'Lexicons',
+    query: ReadLexiconQuery,
+    answer: LexiconAnswer,
+  },
+  'GET /v1/lexicons/:name/versions': {
+    summary: 'The versions of a lexicon',
+    tag: 'Lexicons',
+    answer: LexiconVersionsAnswer,
+  },
+  'DELETE /v1/lexicons/:name': { summary: 'Remove a lexicon with its versions', tag: 'Lexicons' },
+  'POST /v1/lexicons/preview': {
+    summary: 'What a lexicon changes in a text, and both sounds',
+    tag: 'Lexicons',
+    body: PreviewLexiconFields,
+    answer: PreviewLexiconAnswer,
+  },
   'POST /v1/voices': {
     summary: 'Make a voice of recordings',
     tag: 'Voices',
@@ -255,7 +295,10 @@ function operationOf(method: string, route: RouteOptions): object {
     body === 'audio'
       ? { 'audio/*': { schema: { type: 'string', format: 'binary' } } }
       : description?.files === undefined
-        ? { 'application/json': { schema: body } }
+        ? {
+            'application/json': { schema: body },
+            ...Object.fromEntries((description?.fileTypes ?? []).map((type) => [type, { schema: { type: 'string' } }])),
+          }
         : {
             'multipart/form-data': { schema: withFiles(body, description.files, { type: 'string', format: 'binary' }) },
             'application/json': {

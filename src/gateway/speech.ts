@@ -95,15 +95,18 @@ export interface AllowedSpeech {
   readonly speech: SpeechRequest;
 }
 
-/** The one place where a voice is let speak. Throws `VOICE_NOT_FOUND`, `VOICE_DISABLED`, `CONSENT_…`. */
+/** The one place where a voice is let speak, with the tenant's lexicons as they are now. Throws `VOICE_NOT_FOUND`, `VOICE_DISABLED`, `CONSENT_…`. */
 export async function allowSpeech(
-  { voices }: Pick<GatewayOptions, 'voices'>,
+  { voices, lexicons }: Pick<GatewayOptions, 'voices' | 'lexicons'>,
   { request, speech, madeOfRecording = false }: Pick<SpeechCall, 'request' | 'speech' | 'madeOfRecording'>,
 ): Promise<AllowedSpeech> {
   const { tenantId } = callerOf(request);
   const voice = await voices.access.use(tenantId, speech.voice, { madeOfRecording });
   const { name, profiles } = voice;
-  const named = { ...speech, tenant: tenantId, voice: name };
+  // A style is read as its voice is. Lexicons that the request names stand in for the usual ones.
+  const base = profiles === null ? name : (name.split('.')[0] ?? name);
+  const suppliedLexicons = speech.suppliedLexicons ?? (await lexicons.usualFor(tenantId, base));
+  const named = { ...speech, tenant: tenantId, voice: name, suppliedLexicons };
   return { voice, speech: profiles === null ? named : { ...named, profiles } };
 }
 

@@ -12,6 +12,8 @@ export interface SynthesisInput {
   readonly answer: 'json' | 'stream' | 'audio';
   readonly textCharacters: number;
   readonly repeatable: boolean;
+  /** Lexicons by name; undefined: the usual ones. */
+  readonly lexicons?: readonly string[];
 }
 
 export interface SynthesisInputOptions {
@@ -68,6 +70,7 @@ export function parseSynthesisInput(options: SynthesisInputOptions): SynthesisIn
     answer: wantsAudio ? 'stream' : accepted !== null ? 'audio' : 'json',
     textCharacters,
     repeatable: isRepeatable(values.seed, options),
+    ...(values.lexicons === undefined ? {} : { lexicons: values.lexicons }),
   };
 }
 

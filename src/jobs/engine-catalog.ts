@@ -34,6 +34,34 @@ export interface EnrolVoiceRequest {
   readonly replace?: boolean;
 }
 
+/** A lexicon file as an import reads it. */
+export interface ReadLexicon {
+  readonly entries: readonly {
+    readonly word: string;
+    readonly language: string | null;
+    readonly alphabet: string;
+    readonly value: string;
+    readonly line: number;
+  }[];
+  readonly problems: readonly { readonly line: number; readonly message: string }[];
+}
+
+export interface CompareReadingsRequest {
+  readonly text: string;
+  readonly language: SpeechRequest['language'];
+  readonly before: readonly { readonly name: string; readonly text: string }[];
+  readonly after: readonly { readonly name: string; readonly text: string }[];
+}
+
+export interface ReadingDifference {
+  readonly written: string;
+  readonly start: number;
+  readonly end: number;
+  readonly before: string;
+  readonly after: string;
+  readonly rule: string;
+}
+
 export type PrepareVoiceRequest = Omit<EnrolVoiceRequest, 'replace'>;
 
 export interface RecordingCheck {
@@ -76,6 +104,19 @@ export interface EngineCatalog {
    * sample of plain text. Throws `VOICE_NOT_FOUND`.
    */
   sourcesDigest(names: SpeechNames, options?: { readonly signal?: AbortSignal }): Promise<string>;
+  /** Throws `LEXICON_INVALID` for a file that is none at all. */
+  readLexicon(text: string, options?: { readonly signal?: AbortSignal }): Promise<ReadLexicon>;
+  convertLexicon(
+    text: string,
+    format: 'csv' | 'pls',
+    language: string | null,
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<string>;
+  /** Throws `TEXT_*`, `LANGUAGE_UNSUPPORTED`, `LEXICON_INVALID`. */
+  compareReadings(
+    request: CompareReadingsRequest,
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<readonly ReadingDifference[]>;
   /** What is good and what is not of recordings, before a voice is made of them. Throws `TEXT_*`, `MODEL_NOT_FOUND`. */
   checkRecordings(
     request: PrepareVoiceRequest,

@@ -3,6 +3,17 @@
  * the one for a single server; one over a message bus has the same two sides, so everything here is plain data.
  */
 
+/** A tenant's lexicon, by where its text lies; whoever gives it to the engine reads it there. */
+export interface SuppliedLexiconReference {
+  readonly tenant: string;
+  readonly lexicon: string;
+  readonly version: number;
+  /** SHA-256 of the text, lower-case hex. */
+  readonly digest: string;
+  /** Of one that lies nowhere. */
+  readonly text?: string;
+}
+
 /** Where the profile of a voice lies; whoever gives it to the engine reads it there. */
 export interface ProfileReference {
   readonly tenant: string;
@@ -43,6 +54,10 @@ export interface SpeechRequest {
     readonly temperature?: number;
     readonly repetitionPenalty?: number;
   };
+  /** Pronunciation lexicons, the later before the earlier. */
+  readonly suppliedLexicons?: readonly SuppliedLexiconReference[];
+  /** The voices that markup may change to, by the name it calls them by; absent: none but the request's own. */
+  readonly voices?: Readonly<Record<string, string>>;
   /**
    * Voices that the engine does not keep, by the names it is to call them: where their profiles lie, and their digests.
    * Absent: the voice is one of the engine's own.

@@ -205,11 +205,7 @@ export function buildText2Semantic(
       const qkv = product(
         'qkv',
         x,
-        {
-          name: `${prefix}.self_attn.in_proj_weight`,
-          stored: [3 * width, width],
-          outputs: { own: ownHeadWidth, wanted: headWidth },
-        },
+        matrixOf(settings, layer, 'qkv'),
         weights.plain(g, `${prefix}.self_attn.in_proj_bias`, [3 * width], {
           shape: [3 * attentionWidth],
           widen: (bias) => widened(bias, ownHeadWidth, headWidth),
@@ -243,31 +239,17 @@ export function buildText2Semantic(
       ) as [Value, Value, Value];
       g.output(`k.${layer}`, keys, cacheType, cacheDims);
       g.output(`v.${layer}`, values, cacheType, cacheDims);
-      const projected = product(
-        'out',
-        attended,
-        {
-          name: `${prefix}.self_attn.out_proj.weight`,
-          stored: [width, width],
-          inputs: { own: ownHeadWidth, wanted: headWidth },
-        },
-        null,
-      );
+      const projected = product('out', attended, matrixOf(settings, layer, 'out'), null);
       const normed = addNorm(g, weights, x, projected, `${prefix}.self_attn.out_proj.bias`, `${prefix}.norm1`, width);
       const inner = g.relu(
         product(
           'inner',
           normed,
-          { name: `${prefix}.linear1.weight`, stored: [feedForwardWidth, width] },
+          matrixOf(settings, layer, 'inner'),
           weights.plain(g, `${prefix}.linear1.bias`, [feedForwardWidth]),
         ),
       );
-      const outer = product(
-        'outer',
-        inner,
-        { name: `${prefix}.linear2.weight`, stored: [width, feedForwardWidth] },
-        null,
-      );
+      const outer = product('outer', inner, matrixOf(settings, layer, 'outer'), null);
       return addNorm(g, weights, normed, outer, `${prefix}.linear2.bias`, `${prefix}.norm2`, width);
     });
   }
@@ -275,7 +257,7 @@ export function buildText2Semantic(
 
   const hidden = g.gather(x, g.constant(-1, 'int64'), 1); // (B, width)
   if (options.debug) g.output('hidden', hidden, 'float32', ['B', width]);
-  const head: Matrix = { name: 'ar_predict_layer.weight', stored: [vocabulary, width] };
+  const head = matrixOf(settings, settings.layers, 'head');
   const logits = weights.product(g, hidden, head, precision.format(settings.layers, 'head'), null);
   g.output('logits', logits, 'float32', ['B', vocabulary]);
   return g.build();
@@ -308,26 +290,53 @@ function addNorm(
  */
 function sineTable(g: GraphBuilder, weights: CheckpointWeights, alpha: string, settings: Text2SemanticSettings): Value {
   const { positions, width } = settings;
-  const load = () => {
-    const scale = weights.values(alpha)[0] ?? 1;
-    const table = new Float32Array(positions * width);
-    for (let pair = 0; pair < width; pair += 2) {
-      // Rounded to float32 where upstream's own arithmetic rounds: at position 2,000 the product's rounding shows.
-      const step = Math.fround(-Math.log(10000) / width);
-      const frequency = Math.fround(Math.exp(Math.fround(pair * step)));
-      for (let position = 0; position < positions; position++) {
-        const angle = Math.fround(position * frequency);
-        table[position * width + pair] = scale * Math.fround(Math.sin(angle));
-        if (pair + 1 < width) table[position * width + pair + 1] = scale * Math.fround(Math.cos(angle));
-      }
+  return g.weight(alpha.replace('alpha', 'table'), [positions, width], () => sineValues(weights, alpha, settings));
+}
+
+export function sineValues(
+  weights: CheckpointWeights,
+  alpha: string,
+  { positions, width }: Text2SemanticSettings,
+): Float32Array {
+  const scale = weights.values(alpha)[0] ?? 1;
+  const table = new Float32Array(positions * width);
+  for (let pair = 0; pair < width; pair += 2) {
+    // Rounded to float32 where upstream's own arithmetic rounds: at position 2,000 the product's rounding shows.
+    const step = Math.fround(-Math.log(10000) / width);
+    const frequency = Math.fround(Math.exp(Math.fround(pair * step)));
+    for (let position = 0; position < positions; position++) {
+      const angle = Math.fround(position * frequency);
+      table[position * width + pair] = scale * Math.fround(Math.sin(angle));
+      if (pair + 1 < width) table[position * width + pair + 1] = scale * Math.fround(Math.cos(angle));
     }
-    return table;
-  };
-  return g.weight(alpha.replace('alpha', 'table'), [positions, width], load);
+  }
+  return table;
+}
+
+/** Where a product's weights are in the checkpoint. */
+export function matrixOf(
+  { width, heads, headWidth, feedForwardWidth, vocabulary }: Text2SemanticSettings,
+  layer: number,
+  product: Product,
+): Matrix {
+  const prefix = `h.layers.${layer}`;
+  const byHead = { own: width / heads, wanted: headWidth };
+  switch (product) {
+    case 'qkv':
+      return { name: `${prefix}.self_attn.in_proj_weight`, stored: [3 * width, width], outputs: byHead };
+    case 'out':
+      return { name: `${prefix}.self_attn.out_proj.weight`, stored: [width, width], inputs: byHead };
+    case 'inner':
+      return { name: `${prefix}.linear1.weight`, stored: [feedForwardWidth, width] };
+    case 'outer':
+      return { name: `${prefix}.linear2.weight`, stored: [width, feedForwardWidth] };
+    case 'head':
+      return { name: 'ar_predict_layer.weight', stored: [vocabulary, width] };
+  }
 }
 
 /** The checkpoint's tensors as weights of the graph, without upstream's `model.` in front. */
-class CheckpointWeights {
+export class CheckpointWeights {
   readonly #checkpoint: Checkpoint;
 
   constructor(checkpoint: Checkpoint) {
@@ -358,12 +367,9 @@ class CheckpointWeights {
     });
   }
 
-  /**
-   * x · matrixᵀ + bias. Quantised weights keep PyTorch's order, and take the bias with them.
-   */
-  product(g: GraphBuilder, x: Value, matrix: Matrix, format: WeightFormat, bias: Value | null): Value {
+  /** A product's weights (outputs, inputs) in the compiled widths, read when they are asked for. */
+  matrix(matrix: Matrix): { readonly outputs: number; readonly inputs: number; readonly load: () => Float32Array } {
     const [storedOutputs, storedInputs] = matrix.stored;
-    const outputs = scaled(storedOutputs, matrix.outputs);
     const inputs = scaled(storedInputs, matrix.inputs);
     const stored = this.#get(matrix.name);
     if (stored.shape.join() !== matrix.stored.join()) {
@@ -373,8 +379,16 @@ class CheckpointWeights {
       const values = stored.readFloat32();
       const wide = matrix.inputs ? widened(values, matrix.inputs.own, matrix.inputs.wanted) : values;
       const { own, wanted } = matrix.outputs ?? { own: 1, wanted: 1 };
-      return widened(wide, own * inputs, wanted * inputs); // (outputs, inputs)
+      return widened(wide, own * inputs, wanted * inputs);
     };
+    return { outputs: scaled(storedOutputs, matrix.outputs), inputs, load };
+  }
+
+  /**
+   * x · matrixᵀ + bias. Quantised weights keep PyTorch's order, and take the bias with them.
+   */
+  product(g: GraphBuilder, x: Value, matrix: Matrix, format: WeightFormat, bias: Value | null): Value {
+    const { outputs, inputs, load } = this.matrix(matrix);
     if (format === 'fp32') {
       const weight = g.weight(matrix.name, [inputs, outputs], () => transpose(load(), outputs, inputs));
       return g.linear(x, weight, bias);
@@ -437,7 +451,7 @@ class CheckpointWeights {
 }
 
 /** A matrix of (out, in) as PyTorch stores it, and how its outputs or inputs are widened with zeros. */
-interface Matrix {
+export interface Matrix {
   readonly name: string;
   readonly stored: readonly [number, number];
   readonly outputs?: { readonly own: number; readonly wanted: number };
@@ -468,7 +482,7 @@ interface Widening {
 }
 
 /** Every run of `own` values followed by zeros up to `wanted`. */
-function widened(values: Float32Array, own: number, wanted: number): Float32Array {
+export function widened(values: Float32Array, own: number, wanted: number): Float32Array {
   if (own === wanted) return values;
   const result = new Float32Array((values.length / own) * wanted);
   for (let run = 0; run * own < values.length; run++) {

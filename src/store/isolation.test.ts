@@ -13,6 +13,8 @@ const ROWS: Readonly<Record<string, string>> = {
     VALUES ('$T', 1, gen_random_uuid(), now(), 't', '{}', decode(repeat('00', 32), 'hex'))`,
   audit_anchors: `(tenant_id, day, seq, hash, signature) VALUES ('$T', now(), 1, '', '')`,
   tenant_keys: `(tenant_id, version, master_key, wrapped) VALUES ('$T', 1, 'm', '')`,
+  lexicon_versions: `(tenant_id, name, version, body, digest, entries, created_by)
+    VALUES ('$T', 'default', 1, 'AI,,,A I', 'd', 1, 't')`,
   vault_objects: `(tenant_id, id, kind, size_bytes, key_version, wrapped_key)
     VALUES ('$T', repeat('a', 26), 'voice', 1, 1, '')`,
   voice_consents: `(tenant_id, id, name, language, kind, media_type, sha256, scope, sharing, valid_from, created_by)

@@ -27,8 +27,8 @@ export function readLexiconFile(text: string): LexiconFile {
 export function readCsv(text: string): LexiconFile {
   const entries: LexiconEntry[] = [];
   const problems: LexiconProblem[] = [];
-  for (const { fields, line, unclosed } of csvRows(text.replace(/^\ufeff/, ''))) {
-    if (fields.every((field) => field.trim() === '') || (fields[0] ?? '').startsWith('#')) continue;
+  for (const { fields, line, unclosed, comment } of csvRows(text.replace(/^\ufeff/, ''))) {
+    if (comment || fields.every((field) => field.trim() === '')) continue;
     if (entries.length === 0 && HEADER.every((name, i) => fields[i]?.trim().toLowerCase() === name)) continue;
     if (unclosed) {
       problems.push({ line, message: 'a quotation mark is opened here and never closed' });
@@ -158,12 +158,15 @@ interface CsvRow {
   /** Where the row begins, from 1. */
   readonly line: number;
   readonly unclosed: boolean;
+  /** Whether it begins with #; a word that does is written in quotation marks. */
+  readonly comment: boolean;
 }
 
 function* csvRows(text: string): Generator<CsvRow> {
   let line = 1;
   for (let at = 0; at < text.length; ) {
     const begin = line;
+    const comment = text[at] === '#';
     const fields: string[] = [];
     let unclosed = false;
     for (;;) {
@@ -189,6 +192,6 @@ function* csvRows(text: string): Generator<CsvRow> {
       }
     }
     line++;
-    yield { fields, line: begin, unclosed };
+    yield { fields, line: begin, unclosed, comment };
   }
 }

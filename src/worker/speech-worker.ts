@@ -1,11 +1,19 @@
-import type { AudioChunk, Engine, SynthesisRequest } from '../engine/engine-types.js';
+import type { AudioChunk, Engine, SuppliedLexicon, SuppliedProfile, SynthesisRequest } from '../engine/engine-types.js';
 import { AppError } from '../errors.js';
-import type { ClaimedSpeechJob, ProfileReference, SpeechJobSource, SpeechRequest } from '../jobs/speech-queue.js';
+import type {
+  ClaimedSpeechJob,
+  ProfileReference,
+  SpeechJobSource,
+  SpeechRequest,
+  SuppliedLexiconReference,
+} from '../jobs/speech-queue.js';
 import type { Logger } from '../log.js';
 
 export interface SpeechWorkerOptions {
   readonly source: SpeechJobSource;
   readonly engine: Pick<Engine, 'synthesize'>;
+  /** The text of a tenant's lexicon, for an engine that does not have it yet. */
+  readonly loadLexicon: (lexicon: SuppliedLexiconReference) => Promise<string>;
   /** The bytes of a voice's profile, when the engine has not seen it yet. */
   readonly loadProfile: (profile: ProfileReference) => Promise<Uint8Array>;
   /** Jobs in hand at once: the engine's places. */
@@ -34,11 +42,12 @@ async function claimLoop(options: SpeechWorkerOptions): Promise<void> {
   }
 }
 
-async function runJob(claimed: ClaimedSpeechJob, { engine, loadProfile, log }: SpeechWorkerOptions): Promise<void> {
+async function runJob(claimed: ClaimedSpeechJob, options: SpeechWorkerOptions): Promise<void> {
   const { job, signal } = claimed;
+  const { log } = options;
   try {
     await claimed.publish({ type: 'started' });
-    for await (const chunk of synthesize(engine, job.request, loadProfile, signal)) {
+    for await (const chunk of synthesize(job.request, options, signal)) {
       await claimed.publish({ type: 'audio', ...chunk });
     }
     claimed.finish();
@@ -53,30 +62,59 @@ async function runJob(claimed: ClaimedSpeechJob, { engine, loadProfile, log }: S
 }
 
 /**
- * Speaks in a voice that the engine may not know yet: by its digest first, and with its bytes where that is not enough,
- * which is before any audio.
+ * Asks the engine by the digests of voices and lexicons that it does not keep, which is enough once it has seen them; with
+ * what it then says that it lacks, which it does before any audio.
  */
 async function* synthesize(
-  engine: Pick<Engine, 'synthesize'>,
-  { profiles, ...request }: SpeechRequest,
-  loadProfile: SpeechWorkerOptions['loadProfile'],
+  { profiles, suppliedLexicons, ...request }: SpeechRequest,
+  { engine, loadProfile, loadLexicon }: SpeechWorkerOptions,
   signal: AbortSignal,
 ): AsyncGenerator<AudioChunk, void, undefined> {
-  if (profiles === undefined) return yield* engine.synthesize(request, { signal });
-  const entries = Object.entries(profiles);
-  const byDigest: SynthesisRequest = {
+  let asked: SynthesisRequest = {
     ...request,
-    profiles: Object.fromEntries(entries.map(([name, { digest }]) => [name, { digest }])),
+    ...(profiles && { profiles: mapValues(profiles, ({ digest }) => ({ digest })) }),
+    ...(suppliedLexicons && { suppliedLexicons: suppliedLexicons.map(nameLexicon) }),
   };
-  try {
-    return yield* engine.synthesize(byDigest, { signal });
-  } catch (error) {
-    if (!(error instanceof AppError) || error.code !== 'VOICE_NOT_LOADED') throw error;
+  const sent = new Set<string>();
+  for (;;) {
+    try {
+      return yield* engine.synthesize(asked, { signal });
+    } catch (error) {
+      const lacking = error instanceof AppError ? error.code : '';
+      if (sent.has(lacking)) throw error;
+      sent.add(lacking);
+      if (lacking === 'VOICE_NOT_LOADED' && profiles) {
+        asked = { ...asked, profiles: await loadProfiles(profiles, loadProfile) };
+      } else if (lacking === 'LEXICON_NOT_LOADED' && suppliedLexicons) {
+        asked = { ...asked, suppliedLexicons: await loadLexicons(suppliedLexicons, loadLexicon) };
+      } else throw error;
+    }
   }
-  const loaded = await Promise.all(
-    entries.map(
-      async ([name, profile]) => [name, { digest: profile.digest, bytes: await loadProfile(profile) }] as const,
-    ),
+}
+
+function nameLexicon({ lexicon, version, digest }: SuppliedLexiconReference): SuppliedLexicon {
+  return { name: `${lexicon}@${version}`, digest };
+}
+
+function loadLexicons(
+  lexicons: readonly SuppliedLexiconReference[],
+  load: SpeechWorkerOptions['loadLexicon'],
+): Promise<SuppliedLexicon[]> {
+  return Promise.all(
+    lexicons.map(async (reference) => ({ ...nameLexicon(reference), text: reference.text ?? (await load(reference)) })),
   );
-  yield* engine.synthesize({ ...byDigest, profiles: Object.fromEntries(loaded) }, { signal });
+}
+
+async function loadProfiles(
+  profiles: Readonly<Record<string, ProfileReference>>,
+  load: SpeechWorkerOptions['loadProfile'],
+): Promise<Record<string, SuppliedProfile>> {
+  const entries = Object.entries(profiles).map(
+    async ([name, profile]) => [name, { digest: profile.digest, bytes: await load(profile) }] as const,
+  );
+  return Object.fromEntries(await Promise.all(entries));
+}
+
+function mapValues<V, W>(record: Readonly<Record<string, V>>, change: (value: V) => W): Record<string, W> {
+  return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, change(value)]));
 }

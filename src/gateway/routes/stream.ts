@@ -3,7 +3,7 @@ import { Compile } from 'typebox/compile';
 import { type StreamEvent, StreamMessage } from '../../api/stream.js';
 import { AppError } from '../../errors.js';
 import type { GatewayOptions } from '../app.js';
-import { signIn } from '../authentication.js';
+import { callerOf, signIn } from '../authentication.js';
 import { toAppError } from '../error-answers.js';
 import { CLOSE_NORMAL, CLOSE_POLICY, Socket } from '../socket.js';
 import { type ContextEvent, SpeechContext } from '../speech-context.js';
@@ -133,15 +133,23 @@ class StreamConnection {
         `${MAX_CONTEXTS} contexts are open, which is all that one connection may have`,
       );
     }
-    const { config, createSegmenter } = this.#gateway;
+    const { config, createSegmenter, lexicons } = this.#gateway;
     const names = voiceNamesOf(this.#gateway, this.#request);
     const voice = start.voice === undefined ? defaultVoice(names) : await resolveVoice(start.voice, names);
     const seed = chooseSeed(start.seed, config);
+    const { tenantId } = callerOf(this.#request);
+    const suppliedLexicons = start.lexicons && (await lexicons.named(tenantId, start.lexicons));
     const context = new SpeechContext({
       gateway: this.#gateway,
       request: this.#request,
       id: `${this.#request.id}.${++this.#contextCount}`,
-      speech: { voice, language: start.language ?? 'auto', speed: start.speed ?? 1, seed },
+      speech: {
+        voice,
+        language: start.language ?? 'auto',
+        speed: start.speed ?? 1,
+        seed,
+        ...(suppliedLexicons === undefined ? {} : { suppliedLexicons }),
+      },
       output: {
         encoding: start.format ?? 'pcm',
         layout: 'stream',

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { SynthesizeAnswer } from '../../api/synthesis.js';
 import type { GatewayOptions } from '../app.js';
 import type { AudioStore, StoredAudio } from '../audio-store.js';
+import { callerOf } from '../authentication.js';
 import { type OpenSpeech, openSpeech } from '../speech.js';
 import { cancelWhenGone, sendSpeech } from '../speech-reply.js';
 import { parseSynthesisInput } from '../synthesis-input.js';
@@ -28,19 +29,25 @@ async function synthesize(options: GatewayOptions, request: FastifyRequest, repl
     maxTextCharacters: config.maxTextCharacters,
     defaultSeed: config.defaultSeed,
   });
+  const { tenantId } = callerOf(request);
+  const suppliedLexicons = input.lexicons && (await options.lexicons.named(tenantId, input.lexicons));
   reply.header('x-timbre-seed', String(input.speech.seed)).header('cache-control', 'no-store');
 
   const cancel = cancelWhenGone(reply, config);
   const { textCharacters, repeatable, answer } = input;
   // Whoever wants the whole audio waits for its end in any case.
-  const speech = { ...input.speech, urgency: answer === 'stream' ? ('stream' as const) : ('batch' as const) };
+  const speech = {
+    ...input.speech,
+    urgency: answer === 'stream' ? ('stream' as const) : ('batch' as const),
+    ...(suppliedLexicons === undefined ? {} : { suppliedLexicons }),
+  };
   const output = { ...input.output, layout: answer === 'stream' ? ('stream' as const) : ('file' as const) };
   const { signal } = cancel;
   const call = { request, id: request.id, speech, textCharacters, output, repeatable, signal };
   const open = await openSpeech(options, call);
   if (answer === 'stream') return sendSpeech(reply, open, cancel);
 
-  const { stored, durationMs } = await store(open, audioStore);
+  const { stored, durationMs } = await storeSpeech(open, audioStore);
   cancel.done();
   reply.header('x-timbre-faults', String(open.faults));
   if (answer === 'audio') return sendAudio(stored, request, reply.header('x-timbre-duration-ms', String(durationMs)));
@@ -54,13 +61,13 @@ async function synthesize(options: GatewayOptions, request: FastifyRequest, repl
 }
 
 /** The address the caller used; HTTP/1.0 callers do not say it. */
-function ownUrl(request: FastifyRequest): string {
+export function ownUrl(request: FastifyRequest): string {
   const { localAddress, localPort } = request.socket;
   return `${request.protocol}://${request.host || `${localAddress}:${localPort}`}`;
 }
 
 /** Writes the audio to a file as it is made, so that long texts need no memory. */
-async function store(
+export async function storeSpeech(
   open: OpenSpeech,
   audioStore: AudioStore,
 ): Promise<{ readonly stored: StoredAudio; readonly durationMs: number }> {

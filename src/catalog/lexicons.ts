@@ -1,0 +1,266 @@
+import { createHash } from 'node:crypto';
+import { AppError } from '../errors.js';
+import { type Database, type Sql, sqlState } from '../store/database.js';
+import type { CallLedger } from '../tenancy/call-ledger.js';
+import { type Caller, principalName } from '../tenancy/caller.js';
+
+/** A version of a tenant's lexicon, without its text. */
+export interface LexiconRecord {
+  readonly name: string;
+  /** From 1; a version never changes. */
+  readonly version: number;
+  readonly entries: number;
+  /** SHA-256 of the text, lower-case hex. */
+  readonly digest: string;
+  readonly createdAt: Date;
+  readonly createdBy: string;
+}
+
+/** Which text a request is to be read with: what the worker needs to hand it to an engine. */
+export interface LexiconUse {
+  readonly tenant: string;
+  readonly lexicon: string;
+  readonly version: number;
+  readonly digest: string;
+}
+
+export interface LexiconCatalogOptions {
+  readonly database: Database;
+  readonly calls: CallLedger;
+}
+
+/** The lexicon that applies to every request of its tenant, beside the one with the voice's own name. */
+export const DEFAULT_LEXICON = 'default';
+const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
+export const MAX_LEXICON_BYTES = 4 * 1024 * 1024;
+const MAX_LEXICONS = 1000;
+/** Of one lexicon; older ones go when new ones come. */
+const MAX_VERSIONS = 100;
+/** A change on another server is seen after so long; on this one at once. */
+const TTL_MS = 500;
+const MAX_REMEMBERED = 10_000;
+const COLUMNS = 'name, version, entries, digest, created_at, created_by';
+
+/** The lexicons of tenants: versions in the database, the newest of each name in use from the next request on. */
+export class LexiconCatalog {
+  readonly #database: Database;
+  readonly #calls: CallLedger;
+  /** The newest versions of a tenant's lexicons, by tenant. */
+  readonly #newest = new Map<
+    string,
+    { readonly untilMs: number; readonly uses: Promise<ReadonlyMap<string, LexiconUse>> }
+  >();
+
+  constructor({ database, calls }: LexiconCatalogOptions) {
+    this.#database = database;
+    this.#calls = calls;
+  }
+
+  /** The newest version of each. */
+  async list(tenantId: string): Promise<LexiconRecord[]> {
+    const { rows } = await this.#database.asTenant(tenantId, (sql) =>
+      sql.query<LexiconRow>(
+        `SELECT DISTINCT ON (name) ${COLUMNS} FROM lexicon_versions ORDER BY name, version DESC LIMIT ${MAX_LEXICONS}`,
+      ),
+    );
+    return rows.map(toRecord);
+  }
+
+  /** All that are kept of one, the newest first. Throws `LEXICON_NOT_FOUND`. */
+  async versions(tenantId: string, name: string): Promise<LexiconRecord[]> {
+    const { rows } = await this.#database.asTenant(tenantId, (sql) =>
+      sql.query<LexiconRow>(`SELECT ${COLUMNS} FROM lexicon_versions WHERE name = $1 ORDER BY version DESC`, [name]),
+    );
+    if (rows.length === 0) throw notFound();
+    return rows.map(toRecord);
+  }
+
+  /** A version, or the newest, with its text as it was sent. Throws `LEXICON_NOT_FOUND`. */
+  async read(
+    tenantId: string,
+    name: string,
+    version: number | null = null,
+  ): Promise<LexiconRecord & { readonly text: string }> {
+    const { rows } = await this.#database.asTenant(tenantId, (sql) =>
+      sql.query<LexiconRow & { body: string }>(
+        `SELECT ${COLUMNS}, body FROM lexicon_versions
+         WHERE name = $1 AND ($2::integer IS NULL OR version = $2) ORDER BY version DESC LIMIT 1`,
+        [name, version],
+      ),
+    );
+    if (rows[0] === undefined) throw notFound();
+    return { ...toRecord(rows[0]), text: rows[0].body };
+  }
+
+  /** The text that a request is read with, for the engine. Throws `LEXICON_NOT_FOUND` where it was removed meanwhile. */
+  async load({ tenant, lexicon, version }: LexiconUse): Promise<string> {
+    return (await this.read(tenant, lexicon, version)).text;
+  }
+
+  /** Keeps a text as the next version. It has been read before. Throws `REQUEST_INVALID`, `REQUEST_TOO_LARGE`. */
+  async store(caller: Caller, name: string, text: string, entries: number): Promise<LexiconRecord> {
+    checkLexiconName(name);
+    const sizeBytes = Buffer.byteLength(text);
+    if (sizeBytes > MAX_LEXICON_BYTES) {
+      throw new AppError(
+        'REQUEST_TOO_LARGE',
+        `the lexicon has ${sizeBytes} bytes; expected at most ${MAX_LEXICON_BYTES}`,
+      );
+    }
+    const { tenantId } = caller;
+    const digest = createHash('sha256').update(text).digest('hex');
+    const details = { lexicon: name, entries, digest };
+    return this.#calls.act(
+      caller,
+      'lexicon.stored',
+      details,
+      async () => {
+        const record = await this.#insert(tenantId, {
+          name,
+          text,
+          digest,
+          entries,
+          by: principalName(caller.principal),
+        });
+        this.#newest.delete(tenantId);
+        return record;
+      },
+      ({ version }) => ({ version }),
+    );
+  }
+
+  /** Removes a lexicon with all its versions. Throws `LEXICON_NOT_FOUND`. */
+  async remove(caller: Caller, name: string): Promise<void> {
+    const { tenantId } = caller;
+    await this.#calls.act(caller, 'lexicon.removed', { lexicon: name }, async () => {
+      const { count } = await this.#database.asTenant(tenantId, (sql) =>
+        sql.query('DELETE FROM lexicon_versions WHERE name = $1', [name]),
+      );
+      this.#newest.delete(tenantId);
+      if (count === 0) throw notFound();
+    });
+  }
+
+  /** The lexicons of a request that names none: the tenant's, and those of the voice and of its style. */
+  async usualFor(tenantId: string, voice: string): Promise<LexiconUse[]> {
+    const newest = await this.#newestOf(tenantId);
+    const dot = voice.lastIndexOf('.');
+    const names = [DEFAULT_LEXICON, ...(dot > 0 ? [voice.slice(0, dot)] : []), voice];
+    return [...new Set(names)].flatMap((name) => newest.get(name) ?? []);
+  }
+
+  /** The lexicons that a request names, `medical` or `medical@3`. Throws `LEXICON_NOT_FOUND`, `REQUEST_INVALID`. */
+  async named(tenantId: string, names: readonly string[]): Promise<LexiconUse[]> {
+    const newest = await this.#newestOf(tenantId);
+    return Promise.all(
+      names.map(async (written) => {
+        const [, name = '', version] = /^([^@]*)(?:@(\d{1,9}))?$/.exec(written) ?? [];
+        const current = newest.get(name);
+        if (current === undefined) throw notFound();
+        if (version === undefined || Number(version) === current.version) return current;
+        const { digest } = await this.read(tenantId, name, Number(version));
+        return { tenant: tenantId, lexicon: name, version: Number(version), digest };
+      }),
+    );
+  }
+
+  #newestOf(tenantId: string): Promise<ReadonlyMap<string, LexiconUse>> {
+    const nowMs = Date.now();
+    const known = this.#newest.get(tenantId);
+    if (known !== undefined && known.untilMs > nowMs) return known.uses;
+    const uses = this.list(tenantId).then(
+      (records) =>
+        new Map(
+          records.map(({ name, version, digest }) => [name, { tenant: tenantId, lexicon: name, version, digest }]),
+        ),
+    );
+    this.#newest.delete(tenantId);
+    const oldest = this.#newest.keys().next();
+    if (this.#newest.size >= MAX_REMEMBERED && !oldest.done) this.#newest.delete(oldest.value);
+    this.#newest.set(tenantId, { untilMs: nowMs + TTL_MS, uses });
+    uses.catch(() => {
+      if (this.#newest.get(tenantId)?.uses === uses) this.#newest.delete(tenantId);
+    });
+    return uses;
+  }
+
+  async #insert(
+    tenantId: string,
+    lexicon: {
+      readonly name: string;
+      readonly text: string;
+      readonly digest: string;
+      readonly entries: number;
+      readonly by: string;
+    },
+  ): Promise<LexiconRecord> {
+    const { name, text, digest, entries, by } = lexicon;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#database.asTenant(tenantId, async (sql) => {
+          await requireRoom(sql, name);
+          const { rows } = await sql.query<LexiconRow>(
+            `INSERT INTO lexicon_versions (tenant_id, name, version, body, digest, entries, created_by)
+             SELECT $1, $2, coalesce(max(version), 0) + 1, $3, $4, $5, $6 FROM lexicon_versions WHERE name = $2
+             RETURNING ${COLUMNS}`,
+            [tenantId, name, text, digest, entries, by],
+          );
+          const record = toRecord(rows[0]!); // one row was inserted
+          await sql.query('DELETE FROM lexicon_versions WHERE name = $1 AND version <= $2', [
+            name,
+            record.version - MAX_VERSIONS,
+          ]);
+          return record;
+        });
+      } catch (error) {
+        // unique_violation: somebody stored the same version at the same time.
+        if (sqlState(error) !== '23505' || attempt === MOST_ATTEMPTS) throw error;
+      }
+    }
+  }
+}
+
+const MOST_ATTEMPTS = 5;
+
+async function requireRoom(sql: Sql, name: string): Promise<void> {
+  const { rows } = await sql.query<{ others: number }>(
+    'SELECT count(DISTINCT name)::integer AS others FROM lexicon_versions WHERE name <> $1',
+    [name],
+  );
+  if ((rows[0]?.others ?? 0) < MAX_LEXICONS) return;
+  throw new AppError(
+    'REQUEST_INVALID',
+    `the tenant has ${MAX_LEXICONS} lexicons, which is all it may have; remove one`,
+  );
+}
+
+/** Throws `REQUEST_INVALID`. */
+export function checkLexiconName(name: string): void {
+  if (NAME.test(name)) return;
+  throw new AppError(
+    'REQUEST_INVALID',
+    'the name of a lexicon is 1 to 64 letters, digits, "_", "-" and ".", the first one a letter or digit; ' +
+      '"default" applies to all requests, the name of a voice to those with that voice',
+  );
+}
+
+function notFound(): AppError {
+  return new AppError(
+    'LEXICON_NOT_FOUND',
+    'there is no such lexicon or version; GET /v1/lexicons lists those there are',
+  );
+}
+
+interface LexiconRow {
+  readonly name: string;
+  readonly version: number;
+  readonly entries: number;
+  readonly digest: string;
+  readonly created_at: Date;
+  readonly created_by: string;
+}
+
+function toRecord(row: LexiconRow): LexiconRecord {
+  const { name, version, entries, digest, created_at: createdAt, created_by: createdBy } = row;
+  return { name, version, entries, digest, createdAt, createdBy };
+}
