@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { describeDatabases, insertTenant, silentLog } from '../../test/fixtures/databases.js';
 import { asSuperuser } from '../../test/fixtures/postgres-server.js';
 import type { Database } from '../store/database.js';
-import { openMasterKeyFile } from '../vault/master-keys.js';
+import { openMasterKeyFile, retireOldMasterKeys, rotateMasterKeyFile } from '../vault/master-keys.js';
 import { anchorChains } from './anchors.js';
 import { AuditLog } from './audit-log.js';
 import type { AuditEntry } from './chain.js';
@@ -211,6 +211,29 @@ describeDatabases('the audit log', (get) => {
     expect(await problem()).toBe('none');
     await damage(`DELETE FROM audit_records WHERE ${where} AND seq = 3`);
     expect(await problem()).toContain('record 3 is missing; the next one there is 4');
+  });
+
+  it('verifies anchors signed under a master key that was replaced and retired since', async () => {
+    const { database } = get();
+    const tenant = await newTenant(database);
+    const path = join(folder, 'key.json');
+    const keys = await openMasterKeyFile(path, { create: true });
+    const log = await open();
+    await log.append(entry(tenant));
+    await log.close();
+    await anchorChains(database, { signingKey: keys.signingKey, folder: join(folder, 'anchors') });
+    const verify = async () =>
+      verifyChain(await readChain(database, tenant), (await openMasterKeyFile(path, { create: false })).verifyingKeys);
+    await rotateMasterKeyFile(path);
+    expect(await verify()).toMatchObject({ anchors: 1 });
+    await retireOldMasterKeys(path);
+    expect(JSON.parse(readFileSync(path, 'utf8')).keys).toHaveLength(1);
+    expect(await verify()).toMatchObject({ anchors: 1 });
+    await rotateMasterKeyFile(path);
+    await retireOldMasterKeys(path);
+    expect(await verify()).toMatchObject({ anchors: 1 });
+    const other = await openMasterKeyFile(join(folder, 'other.json'), { create: true });
+    await expect(verifyChain(await readChain(database, tenant), other.verifyingKeys)).rejects.toThrow('not signed');
   });
 
   it('is exported to a file that verifies anywhere, and shows a changed line', async () => {

@@ -61,7 +61,7 @@ async function verifyDatabase(context: CliContext, flags: PlatformFlags & { tena
     const problems: string[] = [];
     for (const tenant of flags.tenant === undefined ? all : [flags.tenant]) {
       try {
-        const report = await verifyChain(await readChain(database, tenant), [createPublicKey(masterKeys.signingKey)]);
+        const report = await verifyChain(await readChain(database, tenant), masterKeys.verifyingKeys);
         const range = report.records === 0 ? '' : ` (${report.firstSeq} to ${report.lastSeq})`;
         context.stdout.write(`${tenant}: ${report.records} records${range} verify, ${report.anchors} anchors agree\n`);
       } catch (error) {

@@ -163,6 +163,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       lexicons: platform.lexicons,
       voices: platform.voices,
       database: platform.database,
+      administration: platform,
       ...(tls === null ? {} : { tls }),
       metrics,
       log,

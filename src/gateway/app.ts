@@ -19,12 +19,16 @@ import type { TimbreMetrics } from '../metrics.js';
 import type { Database } from '../store/database.js';
 import type { Authenticator } from '../tenancy/authenticator.js';
 import type { CallLedger } from '../tenancy/call-ledger.js';
+import type { Administration } from './administration.js';
 import type { AudioStore } from './audio-store.js';
 import { registerAuthentication, registerRateHeaders } from './authentication.js';
 import { registerCors } from './cors.js';
 import { answerClientError, answerNotFound, handleError } from './error-answers.js';
 import { acceptForms } from './forms.js';
 import { registerOpenApi } from './openapi.js';
+import { registerAdminAccessRoutes } from './routes/admin-access.js';
+import { registerAdminRecordRoutes } from './routes/admin-records.js';
+import { registerAdminTenantRoutes } from './routes/admin-tenants.js';
 import { registerAudioRoutes } from './routes/audio.js';
 import { registerCatalogRoutes } from './routes/catalog.js';
 import { registerConsentRoutes } from './routes/consents.js';
@@ -72,6 +76,8 @@ export interface GatewayOptions {
   readonly voices: VoiceCatalog;
   /** For what the operator does over HTTP. */
   readonly database: Database;
+  /** What `/v1/admin` works on. */
+  readonly administration: Administration;
   readonly metrics: TimbreMetrics;
   readonly log: Logger;
   /** Absent: plain HTTP. */
@@ -165,6 +171,9 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
   registerRateHeaders(app);
   registerOpenApi(app);
   registerHealthRoutes(app, options);
+  registerAdminTenantRoutes(app, options);
+  registerAdminAccessRoutes(app, options);
+  registerAdminRecordRoutes(app, options);
   registerCatalogRoutes(app, options);
   registerAudioRoutes(app, options);
   registerSynthesizeRoutes(app, options);

@@ -51,6 +51,7 @@ import {
   VoiceChangeFields,
   VoicesAnswer,
 } from '../api/voices.js';
+import { ADMIN_DESCRIPTIONS } from './openapi-admin.js';
 
 /** What the document says of a route beyond its address: the very schemas that its handler checks with. */
 interface RouteDescription {
@@ -61,12 +62,14 @@ interface RouteDescription {
   readonly fileTypes?: readonly string[];
   /** Files of a form, or of the JSON body in base64: their fields, and whether there may be several. */
   readonly files?: Readonly<Record<string, 'one' | 'many'>>;
+  readonly bodyOptional?: boolean;
   readonly query?: TSchema;
   readonly answer?: TSchema;
   readonly audio?: boolean;
 }
 
 const DESCRIPTIONS: Readonly<Record<string, RouteDescription>> = {
+  ...ADMIN_DESCRIPTIONS,
   'POST /synthesize': {
     summary: 'Say a text',
     tag: 'Timbre',
@@ -309,7 +312,7 @@ function operationOf(method: string, route: RouteOptions): object {
     summary: description?.summary ?? `${method} ${route.url}`,
     tags: [description?.tag ?? 'Timbre'],
     ...(parameters.length === 0 ? {} : { parameters }),
-    ...(body === undefined ? {} : { requestBody: { required: true, content } }),
+    ...(body === undefined ? {} : { requestBody: { required: description?.bodyOptional !== true, content } }),
     responses: {
       '2XX': { description: 'Done.', content: answerContent(description) },
       default: {
@@ -334,10 +337,11 @@ function queryParameters(schema: TSchema | undefined): object[] {
   // TypeBox objects are JSON Schema: their properties are the parameters.
   const properties: Record<string, { description?: string }> =
     schema === undefined ? {} : Reflect.get(schema, 'properties');
+  const required: readonly string[] = (schema === undefined ? undefined : Reflect.get(schema, 'required')) ?? [];
   return Object.entries(properties).map(([name, property]) => ({
     name,
     in: 'query',
-    required: false,
+    required: required.includes(name),
     schema: property,
   }));
 }

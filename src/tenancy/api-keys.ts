@@ -84,6 +84,15 @@ export async function listApiKeys(database: Database, tenantId: string): Promise
   return rows.map(toKey);
 }
 
+/** Throws `KEY_NOT_FOUND`. */
+export async function getApiKey(database: Database, tenantId: string, id: string): Promise<ApiKey> {
+  const { rows } = await database.asTenant(tenantId, (sql) =>
+    sql.query<KeyRow>('SELECT * FROM api_keys WHERE id = $1', [id]),
+  );
+  if (rows[0] === undefined) throw keyNotFound();
+  return toKey(rows[0]);
+}
+
 /** Ends a key at once. Throws `KEY_NOT_FOUND` where there is none, or it is revoked. */
 export async function revokeApiKey(database: Database, tenantId: string, id: string): Promise<ApiKey> {
   const { rows } = await database.asTenant(tenantId, (sql) =>

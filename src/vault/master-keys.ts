@@ -1,4 +1,12 @@
-import { createCipheriv, createDecipheriv, createPrivateKey, hkdfSync, type KeyObject, randomBytes } from 'node:crypto';
+import {
+  createCipheriv,
+  createDecipheriv,
+  createPrivateKey,
+  createPublicKey,
+  hkdfSync,
+  type KeyObject,
+  randomBytes,
+} from 'node:crypto';
 import { chmod, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { AppError } from '../errors.js';
@@ -21,11 +29,15 @@ export interface MasterKeys {
   unwrap(key: WrappedKey, context: string): Promise<Buffer>;
   /** Signs the daily anchors of audit chains (Ed25519). */
   readonly signingKey: KeyObject;
+  /** What anchors of any age verify with: the public halves of all signing keys there were, retired ones too. */
+  readonly verifyingKeys: readonly KeyObject[];
 }
 
 interface KeyFile {
   readonly current: string;
   readonly keys: readonly { readonly id: string; readonly key: string; readonly created_at: string }[];
+  /** Of keys that were removed: what the anchors they signed verify with (SPKI, base64). */
+  readonly retired?: readonly { readonly id: string; readonly public_key: string }[];
 }
 
 const NONCE_BYTES = 12;
@@ -70,8 +82,12 @@ export async function rotateMasterKeyFile(path: string): Promise<void> {
 
 /** Removes all keys but the current one; to be called when nothing is wrapped by them any more. */
 export async function retireOldMasterKeys(path: string): Promise<void> {
-  const { current, keys } = await readExisting(path);
-  await writeKeyFile(path, { current, keys: keys.filter((key) => key.id === current) }, { replace: true });
+  const { current, keys, retired = [] } = await readExisting(path);
+  const leaving = keys
+    .filter(({ id }) => id !== current)
+    .map(({ id, key }) => ({ id, public_key: publicKeyOf(Buffer.from(key, 'base64')) }));
+  const kept = keys.filter((key) => key.id === current);
+  await writeKeyFile(path, { current, keys: kept, retired: [...retired, ...leaving] }, { replace: true });
 }
 
 class FileMasterKeys implements MasterKeys {
@@ -79,6 +95,7 @@ class FileMasterKeys implements MasterKeys {
   #version = '';
   #currentId = '';
   #keys: ReadonlyMap<string, Buffer> = new Map();
+  #retired: readonly KeyObject[] = [];
 
   constructor(path: string) {
     this.#path = path;
@@ -90,6 +107,10 @@ class FileMasterKeys implements MasterKeys {
 
   get signingKey(): KeyObject {
     return signingKeyOf(this.#current());
+  }
+
+  get verifyingKeys(): readonly KeyObject[] {
+    return [...[...this.#keys.values()].map((key) => createPublicKey(signingKeyOf(key))), ...this.#retired];
   }
 
   async wrap(key: Uint8Array, context: string): Promise<WrappedKey> {
@@ -120,6 +141,7 @@ class FileMasterKeys implements MasterKeys {
       );
     }
     this.#keys = keys;
+    this.#retired = (file.retired ?? []).map((key) => readPublicKey(key.public_key));
     this.#currentId = file.current;
     this.#version = version;
   }
@@ -139,7 +161,7 @@ async function readExisting(path: string): Promise<KeyFile> {
 
 /**
  * An Ed25519 key that follows from the master key, in the form (RFC 8410) that Node reads. After a rotation of
- * the master key there is another; the old one's public half is in the exports made before.
+ * the master key there is another; the old one's public half stays in the file when it is retired.
  */
 function signingKeyOf(masterKey: Uint8Array): KeyObject {
   const seed = Buffer.from(hkdfSync('sha256', masterKey, '', 'timbre audit anchors', 32));
@@ -147,10 +169,18 @@ function signingKeyOf(masterKey: Uint8Array): KeyObject {
   return createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
 }
 
+function publicKeyOf(masterKey: Uint8Array): string {
+  return createPublicKey(signingKeyOf(masterKey)).export({ format: 'der', type: 'spki' }).toString('base64');
+}
+
+function readPublicKey(base64: string): KeyObject {
+  return createPublicKey({ key: Buffer.from(base64, 'base64'), format: 'der', type: 'spki' });
+}
+
 function addKey(file: KeyFile): KeyFile {
   const id = `m${randomBytes(4).toString('hex')}`;
   const key = { id, key: randomBytes(32).toString('base64'), created_at: new Date().toISOString() };
-  return { current: id, keys: [...file.keys, key] };
+  return { ...file, current: id, keys: [...file.keys, key] };
 }
 
 async function readKeyFile(path: string): Promise<KeyFile | null> {
@@ -165,7 +195,7 @@ async function readKeyFile(path: string): Promise<KeyFile | null> {
     const value = JSON.parse(text) as Partial<KeyFile>;
     const keys = value.keys ?? [];
     if (typeof value.current === 'string' && keys.every((key) => typeof key.id + typeof key.key === 'stringstring')) {
-      return { current: value.current, keys };
+      return { current: value.current, keys, ...(value.retired === undefined ? {} : { retired: value.retired }) };
     }
   } catch {
     // Not JSON: as below.

@@ -1,0 +1,176 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { startTestGateway, type TestGateway } from '../../test/fixtures/test-gateway.js';
+import { createApiKey } from '../tenancy/api-keys.js';
+import { addMember } from '../tenancy/members.js';
+import { ROLE_SCOPES } from '../tenancy/scopes.js';
+import { createTenant } from '../tenancy/tenants.js';
+
+/** What a tenant has that another may not see, change or use. */
+interface Belongings {
+  readonly tenant: string;
+  readonly keyId: string;
+  readonly issuer: string;
+  readonly subject: string;
+}
+
+interface Attempt {
+  readonly url: string;
+  readonly payload?: object;
+}
+
+/** Requests with ids of another tenant; none: the route takes no id that is a tenant's, and says so. */
+type Row = ((theirs: Belongings) => Attempt | readonly Attempt[]) | 'no ids';
+
+const admin =
+  (rest = '', payload?: object): Row =>
+  ({ tenant, keyId, issuer, subject }) => ({
+    url: `/v1/admin/tenants/${tenant}${rest
+      .replace('KEY', keyId)
+      .replace('MEMBER', new URLSearchParams({ issuer, subject }).toString())}`,
+    ...(payload === undefined ? {} : { payload }),
+  });
+
+/** Every route there is: a new one has to say here what of another tenant it could be asked for. */
+const ROUTES: Readonly<Record<string, Row>> = {
+  'GET /openapi.json': 'no ids',
+  'GET /docs': 'no ids',
+  'GET /healthz': 'no ids',
+  'GET /readyz': 'no ids',
+  'GET /metrics': 'no ids',
+  // Its id is a secret of 128 bits: who was given the address may hear it.
+  'GET /audio/{file}': () => ({ url: `/audio/${'A'.repeat(22)}.wav` }),
+  'GET /v1/voices': 'no ids',
+  'GET /v2/voices': 'no ids',
+  'GET /v1/voices/{voice}': ({ tenant }) => ({ url: `/v1/voices/${tenant}` }),
+  'GET /v1/models': 'no ids',
+  'GET /v1/models/{model}': ({ tenant }) => ({ url: `/v1/models/${tenant}` }),
+  'POST /synthesize': ({ tenant }) => ({ url: '/synthesize', payload: { text: 'x', speaker_id: tenant } }),
+  'GET /synthesize': ({ tenant }) => ({ url: `/synthesize?text=x&speaker_id=${tenant}` }),
+  'POST /v1/audio/speech': ({ tenant }) => ({
+    url: '/v1/audio/speech',
+    payload: { model: 'm', input: 'x', voice: tenant },
+  }),
+  'GET /v1/audio/voices': 'no ids',
+  'POST /v1/text-to-speech/{voice_id}': elevenLabs(''),
+  'POST /v1/text-to-speech/{voice_id}/stream': elevenLabs('/stream'),
+  'POST /v1/text-to-speech/{voice_id}/with-timestamps': elevenLabs('/with-timestamps'),
+  'POST /v1/text-to-speech/{voice_id}/stream/with-timestamps': elevenLabs('/stream/with-timestamps'),
+  // Voices of WebSockets go the same way, after the upgrade.
+  'GET /v1/text-to-speech/{voice_id}/stream-input': 'no ids',
+  'GET /v1/text-to-speech/{voice_id}/multi-stream-input': 'no ids',
+  'GET /v1/stream': 'no ids',
+  'POST /v1/verify': 'no ids',
+  // Paths of the configured folder, and names of voices, whose answers are 400 in the words of the reference.
+  'GET /tts': 'no ids',
+  'POST /tts': 'no ids',
+  'GET /': 'no ids',
+  'POST /': 'no ids',
+  'GET /set_gpt_weights': 'no ids',
+  'GET /set_sovits_weights': 'no ids',
+  'GET /set_refer_audio': 'no ids',
+  'GET /control': 'no ids',
+  'POST /control': 'no ids',
+  'GET /change_refer': 'no ids',
+  'POST /change_refer': 'no ids',
+  'GET /v1/admin/tenants': 'no ids',
+  'POST /v1/admin/tenants': 'no ids',
+  'GET /v1/admin/encryption-keys': 'no ids',
+  'GET /v1/admin/tenants/{tenant}': admin(),
+  'PATCH /v1/admin/tenants/{tenant}': admin('', { state: 'suspended' }),
+  'DELETE /v1/admin/tenants/{tenant}': admin(),
+  'GET /v1/admin/tenants/{tenant}/keys': admin('/keys'),
+  'POST /v1/admin/tenants/{tenant}/keys': admin('/keys', { name: 'mine' }),
+  'POST /v1/admin/tenants/{tenant}/keys/{key}/rotate': bothWays('/keys/KEY/rotate'),
+  'DELETE /v1/admin/tenants/{tenant}/keys/{key}': bothWays('/keys/KEY'),
+  'GET /v1/admin/tenants/{tenant}/members': admin('/members'),
+  'PUT /v1/admin/tenants/{tenant}/members': admin('/members', { issuer: 'i', subject: 'me', role: 'owner' }),
+  'DELETE /v1/admin/tenants/{tenant}/members': bothWays('/members?MEMBER'),
+  'GET /v1/admin/tenants/{tenant}/usage': admin('/usage'),
+  'GET /v1/admin/tenants/{tenant}/audit': admin('/audit'),
+  'GET /v1/admin/tenants/{tenant}/audit/verify': admin('/audit/verify'),
+  'POST /v1/admin/tenants/{tenant}/encryption-key/rotate': admin('/encryption-key/rotate'),
+};
+
+function elevenLabs(rest: string): Row {
+  return ({ tenant }) => ({ url: `/v1/text-to-speech/${tenant}${rest}`, payload: { text: 'x' } });
+}
+
+/** Under the other tenant's address, and its id under one's own. */
+function bothWays(rest: string): Row {
+  return (theirs) => {
+    const attempt = admin(rest);
+    if (attempt === 'no ids') throw new Error('an administrative route has ids');
+    return [attempt(theirs), attempt({ ...theirs, tenant: mine.tenant })].flat();
+  };
+}
+
+let gateway: TestGateway;
+let mine: Belongings & { readonly secret: string };
+let theirs: Belongings & { readonly secret: string };
+
+async function newTenant() {
+  const { database } = gateway.platform;
+  const { id: tenant } = await createTenant(database, { id: `iso-${randomUUID().slice(0, 8)}` });
+  const wanted = { name: `key of ${tenant}`, scopes: ROLE_SCOPES.owner, createdBy: 't' };
+  const { key, secret } = await createApiKey(database, tenant, wanted);
+  const [issuer, subject] = ['https://issuer.example.com', `person-of-${tenant}`];
+  await addMember(database, tenant, { issuer, subject, role: 'owner', createdBy: 't' });
+  return { tenant, keyId: key.id, issuer, subject, secret };
+}
+
+beforeAll(async () => {
+  gateway = await startTestGateway();
+  [mine, theirs] = [await newTenant(), await newTenant()];
+});
+
+afterAll(() => gateway.close());
+
+async function operations(): Promise<string[]> {
+  const { paths } = (await gateway.app.inject('/openapi.json')).json<{ paths: Record<string, object> }>();
+  return Object.entries(paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+  );
+}
+
+it('has a row for every route, and no row without one', async () => {
+  expect((await operations()).sort()).toEqual(Object.keys(ROUTES).sort());
+});
+
+it('answers 404, never 403, for whatever is of another tenant, and tells and changes nothing of it', async () => {
+  const before = await stateOf(theirs);
+  for (const [operation, row] of Object.entries(ROUTES)) {
+    if (row === 'no ids') continue;
+    const method = operation.split(' ')[0] as 'GET';
+    for (const { url, payload } of [row(theirs)].flat()) {
+      const answer = await gateway.app.inject({
+        method,
+        url,
+        headers: { authorization: `Bearer ${mine.secret}` },
+        ...(payload === undefined ? {} : { payload }),
+      });
+      expect([operation, url, answer.statusCode]).toEqual([operation, url, 404]);
+      for (const secret of [theirs.secret, theirs.subject, `key of ${theirs.tenant}`]) {
+        expect([operation, answer.body.includes(secret)]).toEqual([operation, false]);
+      }
+    }
+  }
+  expect(await stateOf(theirs)).toEqual(before);
+});
+
+it('shows nothing of another tenant where no id is asked for', async () => {
+  for (const operation of await operations()) {
+    const [method, path] = operation.split(' ');
+    if (method !== 'GET' || path?.includes('{') || ROUTES[operation] !== 'no ids') continue;
+    const { body } = await gateway.app.inject({ url: path ?? '', headers: { authorization: `Bearer ${mine.secret}` } });
+    expect([operation, body.includes(theirs.tenant) || body.includes(theirs.keyId)]).toEqual([operation, false]);
+  }
+});
+
+/** As the tenant itself sees it. */
+async function stateOf({ tenant, secret }: typeof theirs) {
+  const ask = (rest: string) =>
+    gateway.app.inject({ url: `/v1/admin/tenants/${tenant}${rest}`, headers: { authorization: `Bearer ${secret}` } });
+  const answers = [await ask(''), await ask('/keys'), await ask('/members'), await ask('/audit/verify')];
+  return answers.map((answer) => [answer.statusCode, answer.json()]);
+}
