@@ -4,7 +4,7 @@ import { startTestGateway, type TestGateway } from '../../test/fixtures/test-gat
 import { createApiKey } from '../tenancy/api-keys.js';
 import { addMember } from '../tenancy/members.js';
 import { ROLE_SCOPES } from '../tenancy/scopes.js';
-import { createTenant } from '../tenancy/tenants.js';
+import { createTenant, setOwnRecordingsAllowed } from '../tenancy/tenants.js';
 
 /** What a tenant has that another may not see, change or use. */
 interface Belongings {
@@ -12,6 +12,10 @@ interface Belongings {
   readonly keyId: string;
   readonly issuer: string;
   readonly subject: string;
+  /** Of its own making, with a name that no other voice has. */
+  readonly voice: string;
+  readonly consent: string;
+  readonly lexicon: string;
 }
 
 interface Attempt {
@@ -19,8 +23,14 @@ interface Attempt {
   readonly payload?: object;
 }
 
-/** Requests with ids of another tenant; none: the route takes no id that is a tenant's, and says so. */
-type Row = ((theirs: Belongings) => Attempt | readonly Attempt[]) | 'no ids';
+/**
+ * Requests with ids of another tenant. `no ids`: the route takes none that is a tenant's; `operator`: nobody but the
+ * operator may ask, whatever id it is, so that 403 tells nothing of it.
+ */
+type Row = ((theirs: Belongings) => Attempt | readonly Attempt[]) | 'no ids' | 'operator';
+
+/** What the scripted engine takes for a recording. */
+const SPEECH = Buffer.from('RIFF I agree. similarity=0.9').toString('base64');
 
 const admin =
   (rest = '', payload?: object): Row =>
@@ -42,14 +52,46 @@ const ROUTES: Readonly<Record<string, Row>> = {
   'GET /audio/{file}': () => ({ url: `/audio/${'A'.repeat(22)}.wav` }),
   'GET /v1/voices': 'no ids',
   'GET /v2/voices': 'no ids',
-  'GET /v1/voices/{voice}': ({ tenant }) => ({ url: `/v1/voices/${tenant}` }),
+  'GET /v1/voices/{voice}': voice(''),
+  'POST /v1/voices': newVoice('/v1/voices', 'recordings'),
+  'POST /v1/voices/check': 'no ids',
+  'PATCH /v1/voices/{voice}': voice('', { name: 'mine now' }),
+  'DELETE /v1/voices/{voice}': voice(''),
+  'GET /v1/voices/{voice}/recording': voice('/recording'),
+  'GET /v1/voices/{voice}/versions': voice('/versions'),
+  'POST /v1/voices/{voice}/versions': voice('/versions', { recordings: [SPEECH], language: 'en' }),
+  'POST /v1/voices/{voice}/preview': voice('/preview', { text: 'x' }),
+  'GET /v1/voices/{voice}/shares': 'operator',
+  'POST /v1/voices/{voice}/shares': 'operator',
+  'DELETE /v1/voices/{voice}/shares/{tenant}': 'operator',
+  'POST /v1/voices/add': 'no ids',
+  'POST /v1/audio/voices': newVoice('/v1/audio/voices', 'audio_sample'),
+  'GET /v1/consents': 'no ids',
+  'POST /v1/consents': 'no ids',
+  'GET /v1/consents/{consent}': consent('/v1/consents'),
+  'GET /v1/consents/{consent}/evidence': consent('/v1/consents', '/evidence'),
+  'PATCH /v1/consents/{consent}': consent('/v1/consents', '', { name: 'mine now' }),
+  'POST /v1/consents/{consent}/revoke': consent('/v1/consents', '/revoke', { reason: 'x' }),
+  'DELETE /v1/consents/{consent}': consent('/v1/consents'),
+  'GET /v1/audio/voice_consents': 'no ids',
+  'POST /v1/audio/voice_consents': 'no ids',
+  'GET /v1/audio/voice_consents/{consent}': consent('/v1/audio/voice_consents'),
+  'POST /v1/audio/voice_consents/{consent}': consent('/v1/audio/voice_consents', '', { name: 'mine now' }),
+  'DELETE /v1/audio/voice_consents/{consent}': consent('/v1/audio/voice_consents'),
+  'GET /v1/lexicons': 'no ids',
+  'POST /v1/lexicons/preview': 'no ids',
+  'GET /v1/lexicons/{name}': ({ lexicon }) => ({ url: `/v1/lexicons/${lexicon}` }),
+  'GET /v1/lexicons/{name}/versions': ({ lexicon }) => ({ url: `/v1/lexicons/${lexicon}/versions` }),
+  // A name is a tenant's own: this makes one of that name here.
+  'PUT /v1/lexicons/{name}': 'no ids',
+  'DELETE /v1/lexicons/{name}': ({ lexicon }) => ({ url: `/v1/lexicons/${lexicon}` }),
   'GET /v1/models': 'no ids',
   'GET /v1/models/{model}': ({ tenant }) => ({ url: `/v1/models/${tenant}` }),
-  'POST /synthesize': ({ tenant }) => ({ url: '/synthesize', payload: { text: 'x', speaker_id: tenant } }),
-  'GET /synthesize': ({ tenant }) => ({ url: `/synthesize?text=x&speaker_id=${tenant}` }),
-  'POST /v1/audio/speech': ({ tenant }) => ({
+  'POST /synthesize': ({ voice }) => ({ url: '/synthesize', payload: { text: 'x', speaker_id: voice } }),
+  'GET /synthesize': ({ voice }) => ({ url: `/synthesize?text=x&speaker_id=${voice}` }),
+  'POST /v1/audio/speech': ({ voice }) => ({
     url: '/v1/audio/speech',
-    payload: { model: 'm', input: 'x', voice: tenant },
+    payload: { model: 'm', input: 'x', voice },
   }),
   'GET /v1/audio/voices': 'no ids',
   'POST /v1/text-to-speech/{voice_id}': elevenLabs(''),
@@ -92,15 +134,28 @@ const ROUTES: Readonly<Record<string, Row>> = {
   'POST /v1/admin/tenants/{tenant}/encryption-key/rotate': admin('/encryption-key/rotate'),
 };
 
+function voice(rest: string, payload?: object): Row {
+  return ({ voice: id }) => ({ url: `/v1/voices/${id}${rest}`, ...(payload === undefined ? {} : { payload }) });
+}
+
+function consent(base: string, rest = '', payload?: object): Row {
+  return ({ consent: id }) => ({ url: `${base}/${id}${rest}`, ...(payload === undefined ? {} : { payload }) });
+}
+
+/** With the consent of somebody else's speaker. */
+function newVoice(url: string, files: string): Row {
+  return ({ consent: id }) => ({ url, payload: { name: 'mine', language: 'en', consent: id, [files]: [SPEECH] } });
+}
+
 function elevenLabs(rest: string): Row {
-  return ({ tenant }) => ({ url: `/v1/text-to-speech/${tenant}${rest}`, payload: { text: 'x' } });
+  return ({ voice }) => ({ url: `/v1/text-to-speech/${voice}${rest}`, payload: { text: 'x' } });
 }
 
 /** Under the other tenant's address, and its id under one's own. */
 function bothWays(rest: string): Row {
   return (theirs) => {
     const attempt = admin(rest);
-    if (attempt === 'no ids') throw new Error('an administrative route has ids');
+    if (typeof attempt === 'string') throw new Error('an administrative route has ids');
     return [attempt(theirs), attempt({ ...theirs, tenant: mine.tenant })].flat();
   };
 }
@@ -116,7 +171,33 @@ async function newTenant() {
   const { key, secret } = await createApiKey(database, tenant, wanted);
   const [issuer, subject] = ['https://issuer.example.com', `person-of-${tenant}`];
   await addMember(database, tenant, { issuer, subject, role: 'owner', createdBy: 't' });
-  return { tenant, keyId: key.id, issuer, subject, secret };
+  await setOwnRecordingsAllowed(database, tenant, true);
+  const post = async (url: string, payload: object) => {
+    const answer = await gateway.app.inject({
+      method: 'POST',
+      url,
+      payload,
+      headers: { authorization: `Bearer ${secret}` },
+    });
+    expect([url, answer.statusCode, answer.body]).toEqual([url, 201, answer.body]);
+    return answer.json<{ id: string }>().id;
+  };
+  const voice = await post('/v1/voices', {
+    id: `voice-of-${tenant}`,
+    name: tenant,
+    language: 'en',
+    recordings: [SPEECH],
+  });
+  const consent = await post('/v1/consents', { name: tenant, language: 'en', text: 'I agree.', recording: SPEECH });
+  const lexicon = `words-of-${tenant}`;
+  const stored = await gateway.app.inject({
+    method: 'PUT',
+    url: `/v1/lexicons/${lexicon}`,
+    payload: { entries: [{ word: tenant, reading: 'a bank' }] },
+    headers: { authorization: `Bearer ${secret}` },
+  });
+  expect([stored.statusCode, stored.body]).toEqual([expect.toBeOneOf([200, 201]), stored.body]);
+  return { tenant, keyId: key.id, issuer, subject, voice, consent, lexicon, secret };
 }
 
 beforeAll(async () => {
@@ -140,7 +221,7 @@ it('has a row for every route, and no row without one', async () => {
 it('answers 404, never 403, for whatever is of another tenant, and tells and changes nothing of it', async () => {
   const before = await stateOf(theirs);
   for (const [operation, row] of Object.entries(ROUTES)) {
-    if (row === 'no ids') continue;
+    if (typeof row === 'string') continue;
     const method = operation.split(' ')[0] as 'GET';
     for (const { url, payload } of [row(theirs)].flat()) {
       const answer = await gateway.app.inject({
@@ -156,6 +237,23 @@ it('answers 404, never 403, for whatever is of another tenant, and tells and cha
     }
   }
   expect(await stateOf(theirs)).toEqual(before);
+});
+
+it("answers what is the operator's alone the same, whatever id it is asked for", async () => {
+  for (const [operation, row] of Object.entries(ROUTES)) {
+    if (row !== 'operator') continue;
+    const [method, path = ''] = operation.split(' ');
+    const answers = [mine, theirs, { ...theirs, voice: 'nobody' }].map((whose) =>
+      gateway.app.inject({
+        method: method as 'GET',
+        url: path.replace('{voice}', whose.voice).replace('{tenant}', whose.tenant),
+        headers: { authorization: `Bearer ${mine.secret}` },
+        ...(method === 'POST' ? { payload: { tenant: mine.tenant } } : {}),
+      }),
+    );
+    const seen = (await Promise.all(answers)).map(({ statusCode, json }) => [statusCode, json().error.code]);
+    expect([operation, ...seen]).toEqual([operation, ...seen.map(() => [403, 'FORBIDDEN'])]);
+  }
 });
 
 it('shows nothing of another tenant where no id is asked for', async () => {
