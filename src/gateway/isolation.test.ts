@@ -53,7 +53,7 @@ const ROUTES: Readonly<Record<string, Row>> = {
   'GET /v1/voices': 'no ids',
   'GET /v2/voices': 'no ids',
   'GET /v1/voices/{voice}': voice(''),
-  'POST /v1/voices': newVoice('/v1/voices', 'recordings'),
+  'POST /v1/voices': newVoice('/v1/voices', { language: 'en', recordings: [SPEECH] }),
   'POST /v1/voices/check': 'no ids',
   'PATCH /v1/voices/{voice}': voice('', { name: 'mine now' }),
   'DELETE /v1/voices/{voice}': voice(''),
@@ -65,7 +65,7 @@ const ROUTES: Readonly<Record<string, Row>> = {
   'POST /v1/voices/{voice}/shares': 'operator',
   'DELETE /v1/voices/{voice}/shares/{tenant}': 'operator',
   'POST /v1/voices/add': 'no ids',
-  'POST /v1/audio/voices': newVoice('/v1/audio/voices', 'audio_sample'),
+  'POST /v1/audio/voices': newVoice('/v1/audio/voices', { audio_sample: SPEECH }),
   'GET /v1/consents': 'no ids',
   'POST /v1/consents': 'no ids',
   'GET /v1/consents/{consent}': consent('/v1/consents'),
@@ -143,8 +143,8 @@ function consent(base: string, rest = '', payload?: object): Row {
 }
 
 /** With the consent of somebody else's speaker. */
-function newVoice(url: string, files: string): Row {
-  return ({ consent: id }) => ({ url, payload: { name: 'mine', language: 'en', consent: id, [files]: [SPEECH] } });
+function newVoice(url: string, fields: object): Row {
+  return ({ consent: id }) => ({ url, payload: { name: 'mine', consent: id, ...fields } });
 }
 
 function elevenLabs(rest: string): Row {
