@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import { anchorChains } from '../audit/anchors.js';
 import { pruneChain } from '../audit/retention.js';
+import { sweepOrphans } from '../catalog/orphans.js';
+import { pruneStops } from '../catalog/voice-stops.js';
 import type { Config } from '../config.js';
 import type { Logger } from '../log.js';
 import { listTenants } from '../tenancy/tenants.js';
@@ -10,7 +12,10 @@ import type { Platform } from './platform.js';
 const EVERY_MS = 3_600_000;
 const FIRST_AFTER_MS = 60_000;
 
-/** What a server does every hour: anchors audit chains (once a day), prunes what is past its time, rotates old keys. */
+/**
+ * What a server does every hour: anchors audit chains (once a day), prunes what is past its time, removes what enrolments
+ * that were cut off left behind, rotates old keys.
+ */
 export async function keepHouse(
   platform: Pick<Platform, 'database' | 'masterKeys' | 'vault'>,
   config: Pick<Config, 'dataDir' | 'auditRetentionDays'>,
@@ -25,11 +30,14 @@ export async function keepHouse(
   for (const tenant of await listTenants(database)) {
     pruned += await pruneChain(database, tenant.id, { retentionDays: config.auditRetentionDays });
   }
+  await pruneStops(database);
+  let orphans = 0;
+  for (const tenant of await listTenants(database)) orphans += await sweepOrphans(database, vault, tenant.id);
   const rotated = await rotateDueKeys(database, masterKeys, {
     keys: vault.keys,
     onFailure: (tenant, error) => log.error({ err: error, tenant }, 'the keys of a tenant could not be rotated'),
   });
-  log.debug({ anchors, pruned, rotated: rotated.length }, 'house kept');
+  log.debug({ anchors, pruned, rotated: rotated.length, orphans }, 'house kept');
 }
 
 /** Runs {@link keepHouse} until it is stopped; what fails is logged and tried again an hour later. */
