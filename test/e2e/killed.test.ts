@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readChain, verifyChain } from '../../src/audit/verify.js';
 import { openPlatform, type Platform, type PlatformOptions } from '../../src/cli/platform.js';
 import { findKeyHolder } from '../../src/tenancy/api-keys.js';
-import { createTenant } from '../../src/tenancy/tenants.js';
+import { createTenant, setOwnRecordingsAllowed } from '../../src/tenancy/tenants.js';
 import { copyEmbeddedTemplate, silentLog } from '../fixtures/databases.js';
 import { type PostgresServer, startPostgresServer } from '../fixtures/postgres-server.js';
 
@@ -88,7 +88,17 @@ async function expectKept(platform: Platform, acknowledged: readonly string[]): 
     const [kind, id = '', digest] = line.split(' ');
     if (kind === 'key') expect(await findKeyHolder(platform.database, id)).toMatchObject({ tenantId: TENANT });
     else if (kind === 'call') expect(calls.has(id)).toBe(true);
-    else {
+    else if (kind === 'voice') {
+      const { profiles } = await platform.voices.access.use(TENANT, id);
+      const profile = profiles?.[id];
+      expect([id, profile?.digest]).toEqual([id, digest]);
+      if (profile === undefined) continue;
+      expect(
+        createHash('sha256')
+          .update(await platform.voices.loadProfile(profile))
+          .digest('hex'),
+      ).toBe(digest);
+    } else {
       const hash = createHash('sha256');
       for await (const bytes of (await platform.vault.open(TENANT, id)).read()) hash.update(bytes);
       expect(hash.digest('hex')).toBe(digest);
@@ -107,6 +117,7 @@ describe('kill -9', () => {
       const url = await server.createDatabase();
       const first = await open(configOf('pg-0', url));
       await createTenant(first.database, { id: TENANT });
+      await setOwnRecordingsAllowed(first.database, TENANT, true);
       await first.close();
       // By server: without S3 each has its objects in a folder of its own.
       const acknowledged: string[][] = Array.from({ length: 5 }, () => []);
@@ -124,7 +135,7 @@ describe('kill -9', () => {
       // What a killed server left in its spool is on the record once it has been up again.
       for (const n of acknowledged.keys()) await (await open(configOf(`pg-${n}`, url))).close();
       const kinds = new Set(acknowledged.flat().map((line) => line.split(' ')[0]));
-      expect([...kinds].sort()).toEqual(['call', 'key', 'object']);
+      expect([...kinds].sort()).toEqual(['call', 'key', 'object', 'voice']);
       for (const [n, lines] of acknowledged.entries()) {
         const platform = await open(configOf(`pg-${n}`, url));
         await expectKept(platform, lines);
@@ -140,6 +151,7 @@ describe('kill -9', () => {
     await copyEmbeddedTemplate(config.dataDir);
     const first = await open(config);
     await createTenant(first.database, { id: TENANT });
+    await setOwnRecordingsAllowed(first.database, TENANT, true);
     await first.close();
     const acknowledged: string[] = [];
     for (let round = 0; round < 4; round++) acknowledged.push(...(await writeAndKill(config)));
