@@ -59,6 +59,7 @@ export const OpenAiModel = Type.Object({
 /** `POST /v1/audio/voices`, besides the file `audio_sample`. */
 export const OpenAiNewVoiceFields = Type.Object(
   {
+    type: Type.Optional(Type.Literal('audio_sample', { description: 'Voices are not made of prompts here.' })),
     name: Type.String({ minLength: 1, maxLength: 200 }),
     consent: Type.Optional(
       Type.String({ maxLength: 64, description: 'Required unless the tenant may use its own recordings.' }),

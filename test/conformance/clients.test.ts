@@ -2,9 +2,10 @@
  * The official client libraries, installed from their registries, against a server on the real engine and the demo voice.
  * They know nothing of us: what they cannot read fails here.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { createReadStream, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { decodeAudio } from '../../src/audio/decode.js';
 import { type ServerProcess, startServerProcess } from '../e2e/server-process.js';
@@ -13,6 +14,7 @@ import { loadNodeClient, pythonWith, run } from './client-packages.js';
 
 const INSTALL_TIMEOUT_MS = 400_000;
 const TEXT = '今天天气很好。';
+const RECORDING = fileURLToPath(new URL('../../demo-voice/ref_en.wav', import.meta.url));
 
 let folder: string;
 let server: ServerProcess;
@@ -116,6 +118,53 @@ print(json.dumps(out))
   });
 });
 
+describe('the openai package for Python, with voices of its own', () => {
+  it('uploads a consent and a sample, speaks in the voice, renames and takes the consent back', async () => {
+    const python = await pythonWith('openai==3.57.0');
+    const script = `
+import sys, json, openai
+client = openai.OpenAI(api_key="none", base_url=sys.argv[1] + "/v1", max_retries=0)
+consents = client.audio.voice_consents
+out = {}
+consent = consents.create(name="Anna", language="en-US", recording=open(sys.argv[2], "rb"))
+out["consent"] = [consent.object, consent.language]
+try:
+    client.audio.voices.create(name="Anna", audio_sample=open(sys.argv[2], "rb"), consent=consent.id)
+except openai.UnprocessableEntityError as error:
+    out["unmatched"] = error.code
+voice = client.audio.voices.create(name="Anna", audio_sample=open(sys.argv[2], "rb"), consent=consent.id, type="audio_sample", extra_body={"attested_by": "Bob"})
+out["voice"] = [voice.object, voice.name]
+say = lambda: client.audio.speech.create(model="tts-1", voice={"id": voice.id}, input="Hello there.", response_format="pcm")
+out["bytes"] = len(say().content)
+out["renamed"] = consents.update(consent.id, name="Anna II").name
+out["listed"] = [each.name for each in consents.list()]
+out["deleted"] = consents.delete(consent.id).deleted
+try:
+    say()
+except openai.PermissionDeniedError as error:
+    out["revoked"] = error.code
+try:
+    consents.retrieve(consent.id)
+except openai.NotFoundError as error:
+    out["gone"] = error.code
+print(json.dumps(out))
+`;
+    const { stdout } = await run(python, ['-c', script, server.url, RECORDING]);
+    const out = JSON.parse(stdout) as { bytes: number };
+    expect(out.bytes).toBeGreaterThan(10_000);
+    expect(out).toMatchObject({
+      consent: ['audio.voice_consent', 'en-US'],
+      unmatched: 'consent_mismatch',
+      voice: ['audio.voice', 'Anna'],
+      renamed: 'Anna II',
+      listed: ['Anna II'],
+      deleted: true,
+      revoked: 'consent_revoked',
+      gone: 'consent_not_found',
+    });
+  });
+});
+
 describe('the elevenlabs package for Node', () => {
   interface Client {
     textToSpeech: {
@@ -133,6 +182,9 @@ describe('the elevenlabs package for Node', () => {
     voices: {
       getAll(): Promise<{ voices: { voiceId: string; name: string }[] }>;
       search(): Promise<{ voices: unknown[]; hasMore: boolean }>;
+      get(voice: string): Promise<{ voiceId: string; name: string; labels: Record<string, string> }>;
+      delete(voice: string): Promise<{ status: string }>;
+      ivc: { create(body: object): Promise<{ voiceId: string; requiresVerification: boolean }> };
     };
     models: { list(): Promise<{ modelId: string }[]> };
   }
@@ -173,6 +225,18 @@ describe('the elevenlabs package for Node', () => {
       characters += item.alignment?.characters.join('') ?? '';
     }
     expect(characters).toBe(TEXT);
+  });
+
+  it('adds a voice, speaks with it, and deletes it', async () => {
+    const files = [createReadStream(RECORDING)];
+    const labels = JSON.stringify({ accent: 'american' });
+    const { voiceId } = await client.voices.ivc.create({ name: 'Anna', files, labels });
+    expect(await client.voices.get(voiceId)).toMatchObject({ voiceId, name: 'Anna', labels: { accent: 'american' } });
+    expect(await secondsOf(await collect(await client.textToSpeech.convert(voiceId, { text: TEXT })))).toBeGreaterThan(
+      0.3,
+    );
+    expect(await client.voices.delete(voiceId)).toMatchObject({ status: 'ok' });
+    await expect(client.voices.get(voiceId)).rejects.toMatchObject({ statusCode: 404 });
   });
 
   it('reads voices, models and errors', async () => {
