@@ -33,7 +33,7 @@ export class S3Objects implements ObjectStore {
       service: 's3',
       retries: RETRIES,
     });
-    this.#base = `${options.endpoint.replace(/\/+$/, '')}/${encodeURIComponent(options.bucket)}`;
+    this.#base = `${options.endpoint.replace(/\/{1,9}$/, '')}/${encodeURIComponent(options.bucket)}`;
     this.#prefix = options.prefix ?? '';
   }
 

@@ -49,8 +49,10 @@ export async function sayAs(text: string, interpretAs: string, format: string, l
       return plain.replace(/\d[\d,]*(?:st|nd|rd|th)?/gi, (number) => words.ordinal(number.replace(/\D/g, '')));
     case 'fraction':
       return plain
-        .replace(/(\d+)\s+(?=\d+\s?\/)/g, (_, whole: string) => words.cardinal(whole) + words.and)
-        .replace(/(\d+)\s?\/\s?(\d+)/g, (_, above: string, below: string) => words.fraction(above, below));
+        .replace(/(?<!\d)(\d{1,30})\s{1,9}(?=\d{1,30}\s?\/)/g, (_, whole: string) => words.cardinal(whole) + words.and)
+        .replace(/(?<!\d)(\d{1,30})\s?\/\s?(\d{1,30})/g, (_, above: string, below: string) =>
+          words.fraction(above, below),
+        );
     case 'date':
       return date(plain, format.toLowerCase(), words) ?? plain;
     case 'time':

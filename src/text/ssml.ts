@@ -246,7 +246,7 @@ class SsmlReader {
     const main = languages[0] as Language;
     if (!language.startsWith('auto')) return main;
     const own = this.#textOf(element).text;
-    const near = this.#document.slice(Math.max(0, element.start - 200), element.end + 200).replace(/<[^>]*>/g, ' ');
+    const near = this.#document.slice(Math.max(0, element.start - 200), element.end + 200).replace(/<[^<>]*>/g, ' ');
     for (const text of [own, near]) {
       if (/\p{Script=Hangul}/u.test(text)) return 'ko';
       if (/\p{Script=Han}/u.test(text)) return main;

@@ -151,7 +151,7 @@ async function preview(
         repeatable: false,
       });
       const { stored } = await storeSpeech(open, gateway.audioStore);
-      sounds.push(`${config.publicUrl?.replace(/\/+$/, '') ?? ownUrl(request)}/audio/${stored.fileName}`);
+      sounds.push(`${config.publicUrl?.replace(/\/{1,9}$/, '') ?? ownUrl(request)}/audio/${stored.fileName}`);
     }
     cancel.done();
   }

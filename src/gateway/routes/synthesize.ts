@@ -52,7 +52,7 @@ async function synthesize(options: GatewayOptions, request: FastifyRequest, repl
   reply.header('x-timbre-faults', String(open.faults));
   if (answer === 'audio') return sendAudio(stored, request, reply.header('x-timbre-duration-ms', String(durationMs)));
   const body: SynthesizeAnswer = {
-    audio_url: `${config.publicUrl?.replace(/\/+$/, '') ?? ownUrl(request)}/audio/${stored.fileName}`,
+    audio_url: `${config.publicUrl?.replace(/\/{1,9}$/, '') ?? ownUrl(request)}/audio/${stored.fileName}`,
     duration_ms: durationMs,
     request_id: request.id,
     ...(open.marks.length === 0 ? {} : { marks: open.marks.map(({ name, timeMs }) => ({ name, time_ms: timeMs })) }),

@@ -72,7 +72,7 @@ const SHORT: readonly { readonly pattern: RegExp; readonly words: string; readon
   { pattern: /\bw\/(?=\s)/g, words: 'with' },
   { pattern: /\bc\/o\b/g, words: 'care of' },
   { pattern: /\bn\/a\b/gi, words: 'not applicable' },
-  { pattern: /\s*№\s?/g, words: ' number ' },
+  { pattern: /\s{0,9}№\s?/g, words: ' number ' },
   { pattern: /\bC#/g, words: 'C sharp' },
   { pattern: /(?<![\w.])\.NET\b/g, words: 'dot net' },
   { pattern: /(?<![\w-])9-5(?![\w-])/g, words: 'nine to five' },

@@ -150,5 +150,5 @@ function read(currency: Currency | undefined, amount: string, scale?: string, ba
 
 /** An amount of money is never read like a year: "$1234" as "one thousand, two hundred thirty-four". */
 function grouped(whole: string): string {
-  return whole === '' ? '0' : whole.replace(/\B(?=(?:\d{3})+$)/g, ',');
+  return whole === '' ? '0' : whole.replace(/\B(?=(?:\d{3}){1,20}$)/g, ',');
 }

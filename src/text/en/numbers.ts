@@ -116,7 +116,7 @@ function underHundred(value: number): string {
 }
 
 function toOrdinal(words: string): string {
-  return words.replace(/[a-z]+$/, (last) => {
+  return words.replace(/[a-z]{1,40}$/, (last) => {
     const irregular = IRREGULAR_ORDINALS[last];
     if (irregular !== undefined) return irregular;
     return last.endsWith('y') ? `${last.slice(0, -1)}ieth` : `${last}th`;

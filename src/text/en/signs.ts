@@ -25,7 +25,7 @@ export function unifyCharacters(text: SourceText): SourceText {
       .replace(/、/g, ', ')
       .replace(/…+/g, '...')
       .replace(/[‒–](?=\s?[\d$€£¥])/g, '-')
-      .replace(/\s*(?:[—―–]+|--+)\s*/g, ', ')
+      .replace(/\s{0,9}(?:[—―–]+|--+)\s*/g, ', ')
       .replace(/[\u2010\u2011]/g, '-')
       .replace(/−/g, '-')
       .replace(/ ?\n ?/g, (_, at: number, whole: string) => (/[,.?!;:]/.test(whole[at - 1] ?? '.') ? ' ' : '. '))

@@ -26,11 +26,13 @@ export function expandAddresses(text: SourceText): SourceText {
   return text
     .replace(EMAIL, (address) => spell(address))
     .replace(URL_WITH_SCHEME, (whole, rest: string) => {
-      const [, body = rest, tail = ''] = /^(.*?)([.,!?;:)]*)$/s.exec(rest) ?? [];
+      const tail = /[.,!?;:)]{0,30}$/.exec(rest)?.[0] ?? '';
+      const body = rest.slice(0, rest.length - tail.length);
       return body === '' ? whole : `${spell(body.replace(/\/$/, ''))}${tail}`;
     })
     .replace(BARE_DOMAIN, (address) => {
-      const [, body = address, tail = ''] = /^(.*?)([.!?;:)]*)$/s.exec(address) ?? [];
+      const tail = /[.!?;:)]{0,30}$/.exec(address)?.[0] ?? '';
+      const body = address.slice(0, address.length - tail.length);
       return `${spell(body.replace(/\/$/, ''))}${tail}`;
     })
     .replace(FILE_NAME, (_, name: string, ending: string) => `${name} dot ${letters(ending)}`)

@@ -70,7 +70,7 @@ function readPiece(source: SourceText, placed: PlacedReadings, phonemes: string[
   });
 }
 
-const SPELT_FIGURES = new RegExp(`[0-9]+${SPELT}`, 'g');
+const SPELT_FIGURES = new RegExp(`(?<![0-9])[0-9]+${SPELT}`, 'g');
 
 /** Letters and figures as the dictionary writes them. */
 function fullWidth(text: string): string {

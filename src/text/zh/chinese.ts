@@ -37,7 +37,7 @@ export function chinesePhonemes(
   const word2ph: number[] = [];
   const units: SpokenUnit[] = [];
   // A segment ends after each punctuation mark: words and sandhi do not reach across.
-  for (const match of normalizedText.text.matchAll(/[^!?…,.-]*[!?…,.-]|[^!?…,.-]+$/g)) {
+  for (const match of normalizedText.text.matchAll(/[^!?…,.-]+[!?…,.-]?|[!?…,.-]/g)) {
     const segment = match[0];
     const words = segmentWords(segment);
     const decided = resolvePolyphones(segment, words, (index) => context.readingAt(match.index + index));

@@ -32,7 +32,9 @@ export function digitByDigit(digits: string, { yao = false } = {}): string {
 export function decimal(number: string): string {
   const [integer = '', fraction = ''] = number.split('.');
   const read = cardinal(integer);
-  const kept = fraction.replace(/0+$/, '') + (fraction.endsWith('0') ? '0' : '');
+  let end = fraction.length;
+  while (fraction[end - 1] === '0') end--;
+  const kept = fraction.slice(0, end) + (end < fraction.length ? '0' : '');
   return kept === '' ? read : `${read || '零'}点${digitByDigit(kept)}`;
 }
 

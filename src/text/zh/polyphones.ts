@@ -100,7 +100,7 @@ function contextReading(segment: string, at: number, trusted: boolean): Syllable
   const rules = POLYPHONE_RULES.get(segment[at]!);
   if (!rules) return undefined;
   const before = segment.slice(Math.max(0, at - CONTEXT_CHARACTERS), at);
-  const after = segment.slice(at + 1, at + 1 + CONTEXT_CHARACTERS).replace(/[!?…,.-]+$/, '');
+  const after = segment.slice(at + 1, at + 1 + CONTEXT_CHARACTERS).replace(/[!?…,.-]{1,10}$/, '');
   for (const rule of rules) {
     if (trusted && !rule.insideWords) continue;
     if ((rule.before?.test(before) ?? true) && (rule.after?.test(after) ?? true)) return syllable(rule.reading);
