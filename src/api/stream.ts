@@ -1,6 +1,6 @@
 /** The messages of `/v1/stream`, our own WebSocket: text in pieces, audio as it is made, contexts side by side. */
 import { type Static, Type } from 'typebox';
-import { AUDIO_FORMATS, SPEECH_LANGUAGES } from './synthesis.js';
+import { AUDIO_FORMATS, INPUT_TYPES, SPEECH_LANGUAGES } from './synthesis.js';
 
 const contextId = Type.Optional(
   Type.String({ minLength: 1, maxLength: 64, description: 'Which context; "default" where absent.' }),
@@ -15,6 +15,11 @@ export const StreamMessage = Type.Union([
       language: Type.Optional(Type.Enum([...SPEECH_LANGUAGES])),
       speed: Type.Optional(Type.Number({ minimum: 0.5, maximum: 2 })),
       seed: Type.Optional(Type.Integer({ minimum: 0, maximum: 4_294_967_295 })),
+      input_type: Type.Optional(
+        Type.Enum([...INPUT_TYPES], {
+          description: 'ssml: the texts are one SSML document, spoken when it has ended.',
+        }),
+      ),
       lexicons: Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 80 }), { maxItems: 16 })),
       format: Type.Optional(Type.Enum([...AUDIO_FORMATS], { description: 'pcm by default.' })),
       sample_rate: Type.Optional(Type.Integer({ minimum: 8000, maximum: 48_000 })),
@@ -73,6 +78,8 @@ export type StreamEvent =
       readonly start_ms: readonly number[];
       readonly end_ms: readonly number[];
     }
+  /** A mark of an SSML document, before the audio that it stands before. */
+  | { readonly type: 'mark'; readonly context_id: string; readonly name: string; readonly time_ms: number }
   | { readonly type: 'flushed'; readonly context_id: string }
   | { readonly type: 'done'; readonly context_id: string; readonly duration_ms: number }
   | {

@@ -55,10 +55,11 @@ export interface SynthesisRequest {
   readonly voices?: Readonly<Record<string, string>>;
   /**
    * Profiles of voices that the engine does not keep, by name; a style of a voice is `name.style`. Absent: voices are those
-   * of the data folder. Where it is there, so must be the request's own voice, and no other voice is looked for in the
-   * data folder.
+   * of the data folder. Where it is there, every voice of the request is in it, the request's own too, or in `poolVoices`.
    */
   readonly profiles?: Readonly<Record<string, SuppliedProfile>>;
+  /** Beside `profiles`: voices of the data folder that are used as well. */
+  readonly poolVoices?: readonly string[];
 }
 
 /** A voice's profile by its digest, with its bytes where the engine may not have seen them yet. */
@@ -70,7 +71,7 @@ export interface SuppliedProfile {
 }
 
 /** The fields of a request that name something kept, which may be replaced under its name. */
-export type SpeechNames = Pick<SynthesisRequest, 'voice' | 'profiles' | 'adapter' | 'lexicons'>;
+export type SpeechNames = Pick<SynthesisRequest, 'voice' | 'profiles' | 'poolVoices' | 'adapter' | 'lexicons'>;
 
 /** A lexicon of the data folder; without a version the newest one when the request begins. */
 export interface LexiconReference {

@@ -202,6 +202,22 @@ describe('the engine on the demo model', () => {
       await say({ tenant: 'a', seed: 99 });
       expect(lookups()).toEqual([1, 3]);
       expect(caching.statistics!().caches.texts).toMatchObject({ hits: 1, misses: 2 });
+
+      // A document too, marks included, unless one of its voices is another.
+      const text = '<speak>稍等。<mark name="m"/><voice name="ann">好的。</voice></speak>';
+      const read = async (ann: string) => {
+        const chunks: AudioChunk[] = [];
+        const asked = request({ text, inputType: 'ssml', voices: { ann } });
+        for await (const chunk of caching.synthesize(asked)) chunks.push(chunk);
+        return chunks;
+      };
+      const document = await read('demo-en');
+      const [hits = 0] = lookups();
+      expect(await read('demo-en')).toEqual(document);
+      expect(lookups()[0]).toBe(hits + 1);
+      expect(document.flatMap(({ marks }) => marks ?? [])).toEqual([{ name: 'm', timeMs: expect.any(Number) }]);
+      await read('demo');
+      expect(lookups()[0]).toBe(hits + 1);
     } finally {
       await caching.close();
     }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { readAudioFile } from '../audio/decode.js';
 import { AppError } from '../errors.js';
 import type { SpeakerEncoderSpec } from '../models/speaker-encoder.js';
-import type { Delivery } from '../text/ssml.js';
+import { type Delivery, readSsml } from '../text/ssml.js';
 import { AdapterStore } from './adapter-store.js';
 import type { SpeakerEmbeddingCall } from './analysis-tasks.js';
 import type { CacheStatistics } from './bounded-cache.js';
@@ -156,18 +156,15 @@ class LocalEngine implements Engine {
     const voice = await this.#voiceOf(request, request.voice);
     const model = this.#modelOf(voice);
     const { lexicon, facts } = await this.#sources(request, voice, model);
-    if (request.inputType === 'ssml') {
-      // Markup may name voices, whose recordings are no part of the cache's key.
-      yield* this.#speak(request, voice, model, { ...options, lexicon, voiceFor: this.#casting(request, voice) });
-      return;
-    }
-    const key = utteranceKey(request, facts);
+    const cast = request.inputType === 'ssml' ? await this.#cast(request, voice) : null;
+    const key = utteranceKey(request, { ...facts, cast: cast?.voices ?? [] });
     let samePace = true;
     const unsubscribe = options.pace?.subscribe(() => {
       samePace = false;
     });
     try {
-      const make = () => this.#speak(request, voice, model, { ...options, lexicon });
+      const voiceFor = cast?.voiceFor;
+      const make = () => this.#speak(request, voice, model, { ...options, lexicon, voiceFor });
       yield* this.#utterances.replayOr(key, request.tenant ?? '', make, () => samePace);
     } finally {
       unsubscribe?.();
@@ -181,7 +178,13 @@ class LocalEngine implements Engine {
     const usual = this.#lexicons.usualFor(profiles === undefined ? name : null);
     const lexicon = await this.#lexicons.load(lexicons ?? usual, suppliedLexicons);
     const adapterVersion = adapter === undefined ? '' : this.#adapters.version(adapter);
-    const facts: UtteranceSources = { voice, model: model.digest, lexicon: lexicon?.digest ?? '', adapterVersion };
+    const facts: UtteranceSources = {
+      voice,
+      model: model.digest,
+      lexicon: lexicon?.digest ?? '',
+      adapterVersion,
+      cast: [],
+    };
     return { lexicon, facts };
   }
 
@@ -203,16 +206,34 @@ class LocalEngine implements Engine {
   }
 
   /** A voice of the data folder, or one whose profile came with the request, now or earlier. */
-  async #voiceOf({ profiles }: SpeechNames, name: string): Promise<VoiceProfile> {
-    if (profiles === undefined) return this.#voices.load(name);
+  async #voiceOf({ profiles, poolVoices }: SpeechNames, name: string): Promise<VoiceProfile> {
+    if (profiles === undefined || poolVoices?.includes(name)) return this.#voices.load(name);
     const supplied = Object.hasOwn(profiles, name) ? profiles[name] : undefined;
     if (supplied !== undefined) return this.#supplied.take(name, supplied);
     throw new AppError('VOICE_NOT_FOUND', `there is no voice "${name.slice(0, 80)}" among those of the request`);
   }
 
+  /**
+   * All voices that a document asks for, loaded before any of it is said: what it sounds like is decided by them, and one
+   * that may not be used is refused before the first word.
+   */
+  async #cast(request: SynthesisRequest, voice: VoiceProfile) {
+    const casting = this.#casting(request, voice);
+    const cast = new Map<string, VoiceProfile>();
+    const roleOf = (delivery: Delivery): string => JSON.stringify([delivery.voice, delivery.style]);
+    // What is wrong with an empty document is said where it is read.
+    const parts = request.text.trim() === '' ? [] : await readSsml(request.text, request.language);
+    for (const part of parts) {
+      if (part.type !== 'text' || cast.has(roleOf(part.delivery))) continue;
+      cast.set(roleOf(part.delivery), await casting(part.delivery));
+    }
+    const voiceFor = async (delivery: Delivery) => cast.get(roleOf(delivery)) ?? voice;
+    return { voices: [...cast.values()], voiceFor };
+  }
+
   /** The voices that markup asks for: names by what the request allows, styles by the voices called voice.style. */
   #casting(request: SynthesisRequest, voice: VoiceProfile): (delivery: Delivery) => Promise<VoiceProfile> {
-    const { voices = {}, profiles } = request;
+    const { voices = {}, profiles, poolVoices = [] } = request;
     const load = async (name: string): Promise<VoiceProfile> => {
       const other = await this.#voiceOf(request, name);
       if (other.modelDigest === voice.modelDigest) return other;
@@ -227,7 +248,8 @@ class LocalEngine implements Engine {
         throw new AppError('VOICE_NOT_FOUND', `the markup asks for voice "${shown}", which the request does not allow`);
       }
       const styled = `${name}.${style}`;
-      const has = profiles === undefined ? this.#voices.names().includes(styled) : Object.hasOwn(profiles, styled);
+      const inFolder = profiles === undefined || poolVoices.includes(name);
+      const has = inFolder ? this.#voices.names().includes(styled) : Object.hasOwn(profiles, styled);
       if (style !== null && has) return load(styled);
       return name === request.voice ? voice : load(name);
     };

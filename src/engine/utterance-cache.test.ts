@@ -30,7 +30,7 @@ function speech(count = 3): AudioChunk[] {
 }
 
 function keyOf(asked: SynthesisRequest, from: VoiceProfile, model: string): string {
-  return utteranceKey(asked, { voice: from, model, lexicon: '', adapterVersion: '' });
+  return utteranceKey(asked, { voice: from, model, lexicon: '', adapterVersion: '', cast: [] });
 }
 
 async function* from(chunks: readonly AudioChunk[]): AsyncGenerator<AudioChunk, void, undefined> {
@@ -131,7 +131,7 @@ describe('the key of an utterance', () => {
 
   it('changes with what a name stands for: the lexicon, the file of the adapter', () => {
     const asked = { ...request, adapter: 'sad' };
-    const sources = { voice, model: 'model', lexicon: '', adapterVersion: '1' };
+    const sources = { voice, model: 'model', lexicon: '', adapterVersion: '1', cast: [] };
     const keys = [sources, { ...sources, adapterVersion: '2' }, { ...sources, lexicon: 'digest' }].map((now) =>
       utteranceKey(asked, now),
     );

@@ -96,6 +96,8 @@ export interface UtteranceSources {
   readonly lexicon: string;
   /** Which file the adapter's name means; empty: no adapter. */
   readonly adapterVersion: string;
+  /** Voices that markup changes to, in the order they speak. */
+  readonly cast: readonly VoiceProfile[];
 }
 
 /**
@@ -110,9 +112,9 @@ export function utteranceKey(request: SynthesisRequest, sources: UtteranceSource
 }
 
 /** A digest of what a request's names stand for. */
-export function sourcesDigest({ voice, ...facts }: UtteranceSources): string {
+export function sourcesDigest({ voice, cast, ...facts }: UtteranceSources): string {
   return createHash('sha256')
-    .update(`${voiceDigest(voice)}\0${canonical(facts)}`)
+    .update(`${[voice, ...cast].map(voiceDigest).join()}\0${canonical(facts)}`)
     .digest('hex');
 }
 

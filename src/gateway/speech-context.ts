@@ -4,7 +4,7 @@ import { AppError } from '../errors.js';
 import type { SpeechRequest } from '../jobs/speech-queue.js';
 import { type Alignment, alignEvenly } from './alignment.js';
 import type { GatewayOptions } from './app.js';
-import { createSpeechEncoder, type SpeechOutput, type StartedSpeech, startSpeech } from './speech.js';
+import { type AudioEvent, createSpeechEncoder, type SpeechOutput, type StartedSpeech, startSpeech } from './speech.js';
 
 /** A stretch of text that is spoken at once. Offsets are UTF-16 units of all text that the context was given. */
 export interface TextChunk {
@@ -32,8 +32,34 @@ export type ContextEvent =
   /** With the last audio of a chunk, when each of its characters is heard. */
   | { readonly type: 'audio'; readonly bytes: Uint8Array; readonly seconds: number }
   | { readonly type: 'aligned'; readonly chunk: TextChunk; readonly alignment: Alignment }
+  /** A mark of the markup, before the audio that it stands before. */
+  | { readonly type: 'mark'; readonly name: string; readonly timeSeconds: number }
   | { readonly type: 'flushed' }
   | { readonly type: 'done'; readonly seconds: number };
+
+/** Text that is spoken as a whole, when it has ended: an SSML document. */
+export class WholeText implements TextSegmenter {
+  #text = '';
+
+  get pending(): number {
+    return this.#text.length;
+  }
+
+  push(piece: string): TextChunk[] {
+    this.#text += piece;
+    return [];
+  }
+
+  deadline(): TextChunk[] {
+    return [];
+  }
+
+  end(): TextChunk[] {
+    const text = this.#text;
+    this.#text = '';
+    return text.trim() === '' ? [] : [{ text, start: 0, end: text.length, endsSentence: true }];
+  }
+}
 
 export interface SpeechContextOptions {
   readonly gateway: GatewayOptions;
@@ -233,15 +259,27 @@ export class SpeechContext {
       const entry = { chunk, startSeconds: this.#seconds, endSeconds: Number.POSITIVE_INFINITY };
       this.#spoken.push(entry);
       await emit({ type: 'chunk', chunk, startSeconds: this.#seconds });
-      await this.#sound(first.samples, inputHz);
-      for await (const { samples } of rest) await this.#sound(samples, inputHz);
+      const { startSeconds } = entry;
+      await this.#hear(first, startSeconds);
+      for await (const event of rest) await this.#hear(event, startSeconds);
       entry.endSeconds = this.#seconds;
-      await emit({ type: 'aligned', chunk, alignment: alignEvenly(chunk.text, entry.startSeconds, entry.endSeconds) });
+      // Of markup it is not known which of its characters are said.
+      if (this.#options.speech.inputType !== 'ssml') {
+        await emit({ type: 'aligned', chunk, alignment: alignEvenly(chunk.text, startSeconds, entry.endSeconds) });
+      }
       // At once, so that the end of the speech, of which encoders hold a moment back, is heard before more text comes.
       if (this.#work[0] !== 'done') await this.#silence(PHRASE_PAUSE_SECONDS, inputHz);
     } finally {
       await rest.return();
     }
+  }
+
+  /** Audio of a chunk that began at `startSeconds`, after the marks that stand before it. */
+  async #hear({ samples, sampleRateHz, marks = [] }: AudioEvent, startSeconds: number): Promise<void> {
+    for (const { name, timeMs } of marks) {
+      await this.#options.emit({ type: 'mark', name, timeSeconds: startSeconds + timeMs / 1000 });
+    }
+    await this.#sound(samples, sampleRateHz);
   }
 
   async #silence(seconds: number, sampleRateHz: number): Promise<void> {

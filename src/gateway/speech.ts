@@ -9,6 +9,7 @@ import type { TimbreMetrics } from '../metrics.js';
 import type { SpeechOutcome } from '../tenancy/call-ledger.js';
 import type { GatewayOptions } from './app.js';
 import { callerOf } from './authentication.js';
+import { voicesIn } from './markup-voices.js';
 import { outcomeOf, recorded } from './recorded-speech.js';
 import { replaySpeech } from './replay-speech.js';
 
@@ -91,6 +92,8 @@ export interface StartedSpeech {
 /** A call in a voice that its tenant may use now. */
 export interface AllowedSpeech {
   readonly voice: AllowedVoice;
+  /** The other voices that its markup asks for. */
+  readonly cast: readonly AllowedVoice[];
   /** As the engine is asked for it. */
   readonly speech: SpeechRequest;
 }
@@ -106,8 +109,21 @@ export async function allowSpeech(
   // A style is read as its voice is. Lexicons that the request names stand in for the usual ones.
   const base = profiles === null ? name : (name.split('.')[0] ?? name);
   const suppliedLexicons = speech.suppliedLexicons ?? (await lexicons.usualFor(tenantId, base));
+  const asked = speech.inputType === 'ssml' ? voicesIn(speech.text) : [];
+  const cast = await Promise.all(asked.map((each) => voices.access.use(tenantId, each)));
   const named = { ...speech, tenant: tenantId, voice: name, suppliedLexicons };
-  return { voice, speech: profiles === null ? named : { ...named, profiles } };
+  const everybody = [voice, ...cast];
+  if (everybody.every((each) => each.profiles === null)) {
+    return { voice, cast, speech: cast.length === 0 ? named : { ...named, voices: rolesOf(asked, cast) } };
+  }
+  const supplied = Object.assign({}, ...everybody.map((each) => each.profiles ?? {})) as NonNullable<typeof profiles>;
+  const poolVoices = everybody.flatMap((each) => (each.profiles === null ? [each.name] : []));
+  return { voice, cast, speech: { ...named, voices: rolesOf(asked, cast), profiles: supplied, poolVoices } };
+}
+
+/** The engine's names of voices by those that the markup calls them by. */
+function rolesOf(asked: readonly string[], cast: readonly AllowedVoice[]): Record<string, string> {
+  return Object.fromEntries(cast.map(({ name }, i) => [asked[i] ?? name, name]));
 }
 
 /**
@@ -126,19 +142,19 @@ export async function startSpeech(
     throw new AppError('SHUTTING_DOWN', 'the server is shutting down; send the request to another one, or again later');
   }
   const { request, id, textCharacters } = call;
-  const { voice, speech } = allowed ?? (await allowSpeech(gateway, call));
+  const { voice, cast, speech } = allowed ?? (await allowSpeech(gateway, call));
   const caller = callerOf(request);
-  const opened = await calls.begin(caller, callFacts(call, voice));
+  const opened = await calls.begin(caller, callFacts(call, voice, cast));
   request.rateHeaders = opened.headers;
   metrics.characters.inc({}, textCharacters);
   const { tenantId } = caller;
   const job = { id, request: speech, tenant: tenantId, weight: opened.weight };
-  const use = voice.watch();
-  const signal = use === null ? call.signal : AbortSignal.any([call.signal, use.signal]);
+  const uses = [voice, ...cast].flatMap((each) => each.watch() ?? []);
+  const signal = AbortSignal.any([call.signal, ...uses.map((use) => use.signal)]);
   const events = measured(queue.submit(job, { signal }), metrics, signal);
   let outcome: SpeechOutcome | null = null;
   const end = (ended: SpeechOutcome) => {
-    use?.release();
+    for (const use of uses) use.release();
     outcome = ended;
     opened.end(ended);
   };
@@ -152,8 +168,10 @@ export async function startSpeech(
 export function callFacts(
   { request, id, speech, textCharacters }: Pick<SpeechCall, 'request' | 'id' | 'speech' | 'textCharacters'>,
   voice: AllowedVoice,
+  cast: readonly AllowedVoice[] = [],
 ) {
   return {
+    ...(cast.length === 0 ? {} : { cast: cast.map(({ name }) => name) }),
     requestId: id,
     route: request.routeOptions.url ?? 'none',
     voice: voice.name,

@@ -37,6 +37,24 @@ const is =
     message['type'] === type && (type === 'pong' || message['context_id'] === id);
 
 describe('the stream', () => {
+  it('speaks a document when it has ended, and says when its marks are heard', async () => {
+    const { client } = await open();
+    client.send({ type: 'start', input_type: 'ssml' });
+    client.send({ type: 'text', text: '<speak> sentences=2 ' });
+    client.send({ type: 'flush' });
+    await client.next(is('flushed'));
+    client.send({ type: 'text', text: 'ms=100 </speak>' });
+    client.send({ type: 'end' });
+    expect(await client.next(is('chunk'))).toMatchObject({ text_start: 0, text_end: 35, start_ms: 0 });
+    expect(await client.next(is('done'))).toMatchObject({ duration_ms: 200 });
+    const told = client.received.map((message) =>
+      Buffer.isBuffer(message) ? 'audio' : message['type'] === 'mark' ? [message['name'], message['time_ms']] : null,
+    );
+    expect(told.filter((each) => each !== null).slice(0, 4)).toEqual([['s0', 0], 'audio', ['s1', 100], 'audio']);
+    // Nobody can say which characters of markup are heard when.
+    expect(client.received.some((message) => !Buffer.isBuffer(message) && message['type'] === 'alignment')).toBe(false);
+  });
+
   it('speaks text that comes in pieces, sentence by sentence, before the text has ended', async () => {
     const { client } = await open();
     client.send({ type: 'text', text: 'first ms=' });

@@ -169,6 +169,28 @@ describe('/v1/voices', () => {
     expect(await (await client.json('PATCH', `/v1/voices/${id}`, { version: 1 })).json()).toMatchObject({ version: 1 });
   });
 
+  it('lets markup change to the voices that its caller may use, and to no other', async () => {
+    const [client, stranger] = [await newClient(), await newClient()];
+    const [own, theirs] = [await voiceOf(client), await voiceOf(stranger)];
+    const say = (speaker_id: string, names: readonly string[]) => {
+      const parts = names.map((name) => `<voice xml:lang="en-US" name="${name}">hello</voice>`);
+      const text = `<speak> ms=100 ${parts.join(' ').replaceAll(' xml:lang="en-US"', '')}</speak>`;
+      return client.json('POST', '/synthesize', { text, input_type: 'ssml', speaker_id, seed: 1 });
+    };
+    for (const [voice, names] of [
+      ['demo', ['demo-en']],
+      ['demo', [own]],
+      [own, ['demo', own, 'demo-en']],
+    ] as const) {
+      expect((await say(voice, names)).status).toBe(200);
+    }
+    for (const name of [theirs, 'nobody', 'constructor']) {
+      expect(await codeOf(await say('demo', [own, name]))).toEqual([404, 'VOICE_NOT_FOUND']);
+    }
+    await client.json('PATCH', `/v1/voices/${own}`, { disabled: true });
+    expect(await codeOf(await say('demo', [own]))).toEqual([403, 'VOICE_DISABLED']);
+  });
+
   it('does a request with an Idempotency-Key once', async () => {
     const client = await newClient();
     const body = { name: 'Anna', recordings: [Buffer.from('speech').toString('base64')] };

@@ -63,6 +63,8 @@ export interface SpeechRequest {
    * Absent: the voice is one of the engine's own.
    */
   readonly profiles?: Readonly<Record<string, ProfileReference>>;
+  /** Beside `profiles`: voices of the engine's own that the request may use as well. */
+  readonly poolVoices?: readonly string[];
   readonly splitMethod?: 'sentence' | 'chunk30' | 'cut0' | 'cut1' | 'cut2' | 'cut3' | 'cut4' | 'cut5';
   readonly sentencePauseMs?: number;
 }

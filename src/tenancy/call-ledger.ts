@@ -14,6 +14,8 @@ export interface SpeechCall {
   readonly voice: string;
   /** Of the voice, where it has versions. */
   readonly voiceVersion?: number | null;
+  /** Other voices that the call may use: those its markup names. */
+  readonly cast?: readonly string[];
   /** Null: the voice's own. */
   readonly model: string | null;
   readonly adapter?: string | null;
@@ -85,6 +87,7 @@ export function createCallLedger({ quotas, audit, digestKey, log }: CallLedgerOp
       route: call.route,
       voice: call.voice,
       voice_version: call.voiceVersion ?? null,
+      ...(call.cast === undefined ? {} : { cast: call.cast }),
       model: call.model,
       adapter: call.adapter ?? null,
       characters: call.characters,

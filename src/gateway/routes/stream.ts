@@ -6,7 +6,7 @@ import type { GatewayOptions } from '../app.js';
 import { callerOf, signIn } from '../authentication.js';
 import { toAppError } from '../error-answers.js';
 import { CLOSE_NORMAL, CLOSE_POLICY, Socket } from '../socket.js';
-import { type ContextEvent, SpeechContext } from '../speech-context.js';
+import { type ContextEvent, SpeechContext, WholeText } from '../speech-context.js';
 import { chooseSeed } from '../synthesis-input.js';
 import { defaultVoice, resolveVoice, voiceNamesOf } from '../voice-directory.js';
 
@@ -148,6 +148,7 @@ class StreamConnection {
         language: start.language ?? 'auto',
         speed: start.speed ?? 1,
         seed,
+        ...(start.input_type === undefined ? {} : { inputType: start.input_type }),
         ...(suppliedLexicons === undefined ? {} : { suppliedLexicons }),
       },
       output: {
@@ -156,7 +157,7 @@ class StreamConnection {
         ...(start.sample_rate === undefined ? {} : { outputHz: start.sample_rate }),
         ...(start.bitrate_kbps === undefined ? {} : { bitrateKbps: start.bitrate_kbps }),
       },
-      segmenter: createSegmenter(),
+      segmenter: start.input_type === 'ssml' ? new WholeText() : createSegmenter(),
       emit: (event) => this.#emit(id, context, { voice, seed }, event),
       fail: (error) => {
         if (this.#contexts.get(id) === context) this.#contexts.delete(id);
@@ -201,6 +202,10 @@ class StreamConnection {
           start_ms: startSeconds.map(toMs),
           end_ms: endSeconds.map(toMs),
         });
+      }
+      case 'mark': {
+        const { name, timeSeconds } = event;
+        return await this.#send({ type: 'mark', context_id: id, name, time_ms: toMs(timeSeconds) });
       }
       case 'flushed':
         return await this.#send({ type: 'flushed', context_id: id });
