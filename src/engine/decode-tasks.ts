@@ -13,6 +13,11 @@ export type { RowUrgency };
 /** Text-to-semantic models whose graphs and cache stay loaded on the decoding thread. */
 const MAX_LOADED_MODELS = 4;
 
+/** Tokens of the first window, those it looks ahead included. */
+const FIRST_WINDOW_TOKENS = 12;
+/** At 25 tokens a second of speech, rows that wait so long before each step still keep up twice. */
+const MOST_GIVEN_WAY_MS = 15;
+
 /** One sentence to decode; `component` is the digest of the text-to-semantic component. */
 export interface DecodeCall extends RowRequest, WaitingSentence {
   readonly component: string;
@@ -48,6 +53,7 @@ export interface DecodeStatistics {
 interface Sentence extends WaitingSentence {
   readonly call: DecodeCall;
   tokens: number[];
+  tokenCount: number;
   finished: SemanticPiece['finished'];
   /** What its prefill threw; its own task throws it. */
   error: unknown;
@@ -75,6 +81,7 @@ export function decodeTasks(
   store: ComponentStore,
   runtime: Runtime,
   adapters: AdapterStore,
+  urgentWindows: Int32Array,
 ): { readonly methods: TaskMethods; readonly step: () => boolean } {
   const loaded = new LoadedCache<Decoding>(MAX_LOADED_MODELS, ({ decoder }) => decoder.close());
   const spent = { stepCount: 0, tokenCount: 0, stepSeconds: 0, prefillSeconds: 0 };
@@ -122,6 +129,14 @@ export function decodeTasks(
     spent.prefillSeconds += (performance.now() - startedMs) / 1000;
   }
 
+  /** Leaves the processors to a window that somebody is waiting for, where all rows have made what their first one takes. */
+  function giveWay(decoding: Decoding): void {
+    const urgent = Atomics.load(urgentWindows, 0);
+    if (urgent === 0 || decoding.prefilling !== null || decoding.scheduler.waiting > 0) return;
+    for (const { tokenCount } of decoding.rows.values()) if (tokenCount < FIRST_WINDOW_TOKENS) return;
+    Atomics.wait(urgentWindows, 0, urgent, MOST_GIVEN_WAY_MS);
+  }
+
   function stepOnce(decoding: Decoding): void {
     const { decoder, scheduler } = decoding;
     const count = decoder.size;
@@ -148,7 +163,10 @@ export function decodeTasks(
     const sentence = rows.get(event.row);
     if (!sentence) return;
     // The token beyond the limit belongs to upstream's loop, not to the sentence.
-    if (event.token !== null && event.finished !== 'limit') sentence.tokens.push(event.token);
+    if (event.token !== null && event.finished !== 'limit') {
+      sentence.tokens.push(event.token);
+      sentence.tokenCount += 1;
+    }
     if (event.finished === null) return;
     sentence.finished = event.finished;
     rows.delete(event.row);
@@ -172,6 +190,7 @@ export function decodeTasks(
       let more = false;
       for (const decoding of loaded.values()) {
         prefillOnce(decoding);
+        giveWay(decoding);
         stepOnce(decoding);
         more ||= decoding.decoder.size > 0 || decoding.prefilling !== null || decoding.scheduler.waiting > 0;
       }
@@ -208,6 +227,7 @@ export function decodeTasks(
           deadlineMs,
           call,
           tokens: [],
+          tokenCount: 0,
           finished: null,
           error: null,
           row: null,

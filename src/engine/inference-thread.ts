@@ -1,4 +1,5 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { COMPUTING_SLICE_MS, setTimeSlice } from '../time-slice.js';
 import { AdapterStore } from './adapter-store.js';
 import { analysisTasks } from './analysis-tasks.js';
 import { ComponentStore } from './component-store.js';
@@ -20,21 +21,24 @@ export interface InferenceThreadData {
   readonly role: 'decode' | 'render' | 'analyse' | 'import';
   readonly dataDir: string;
   readonly threads: number;
+  /** Shared: windows being computed for listeners who have nothing to hear, or soon have not. */
+  readonly urgentWindows: Int32Array;
 }
 
-const { role, dataDir, threads } = workerData as InferenceThreadData;
+const { role, dataDir, threads, urgentWindows } = workerData as InferenceThreadData;
 const port = parentPort as MessagePort; // this module only runs as a worker
+setTimeSlice(COMPUTING_SLICE_MS);
 const store = new ComponentStore(dataDir);
 const runtime = openRuntime({ threads });
 
 switch (role) {
   case 'decode': {
-    const { methods, step } = decodeTasks(store, runtime, new AdapterStore(dataDir));
+    const { methods, step } = decodeTasks(store, runtime, new AdapterStore(dataDir), urgentWindows);
     await serveTasks(port, methods, step);
     break;
   }
   case 'render':
-    await serveTasks(port, renderTasks(store, runtime));
+    await serveTasks(port, renderTasks(store, runtime, urgentWindows));
     break;
   case 'analyse':
     await serveTasks(port, analysisTasks(store, runtime));

@@ -13,7 +13,8 @@ export interface InferenceThreads {
 
 /** Starts the inference threads over the components of a data folder, with `threads` compute threads for all. */
 export async function startInferenceThreads(dataDir: string, threads: number): Promise<InferenceThreads> {
-  const start = (role: InferenceThreadData['role']) => startInferenceThread(role, dataDir, threads);
+  const urgentWindows = new Int32Array(new SharedArrayBuffer(4));
+  const start = (role: InferenceThreadData['role']) => startInferenceThread(role, dataDir, threads, urgentWindows);
   const [decode, render, analyse] = await Promise.all([start('decode'), start('render'), start('analyse')]);
   return {
     decode,
@@ -30,7 +31,8 @@ export function startInferenceThread(
   role: InferenceThreadData['role'],
   dataDir: string,
   threads: number,
+  urgentWindows = new Int32Array(new SharedArrayBuffer(4)),
 ): Promise<TaskThread> {
-  const workerData: InferenceThreadData = { role, dataDir, threads };
+  const workerData: InferenceThreadData = { role, dataDir, threads, urgentWindows };
   return TaskThread.start(new Worker(threadEntry(import.meta.url, 'inference-thread'), { workerData }));
 }

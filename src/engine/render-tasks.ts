@@ -13,6 +13,9 @@ import { WindowSchedule } from './window-schedule.js';
 /** Models whose waveform graphs stay loaded on the rendering thread. */
 const MAX_LOADED_MODELS = 4;
 
+/** A listener with less to hear than this is waiting for the window that is computed. */
+const URGENT_HEADROOM_MS = 200;
+
 /** One sentence to render; `component` is the digest of the SoVITS component. */
 export interface RenderCall {
   readonly component: string;
@@ -29,9 +32,10 @@ export type RenderFeed = SemanticPiece | { readonly speed: number };
 
 /**
  * What the rendering thread does: `render` yields windows of samples as tokens come, `load` only makes a model ready.
- * One window is computed at a time; whose it is follows from when each listener would run dry.
+ * One window is computed at a time; whose it is follows from when each listener would run dry. `urgentWindows` (shared) counts
+ * those that somebody is waiting for.
  */
-export function renderTasks(store: ComponentStore, runtime: Runtime): TaskMethods {
+export function renderTasks(store: ComponentStore, runtime: Runtime, urgentWindows: Int32Array): TaskMethods {
   const loaded = new LoadedCache<WaveformDecoder>(MAX_LOADED_MODELS, (decoder) => decoder.close());
   const schedule = new WindowSchedule();
 
@@ -73,7 +77,14 @@ export function renderTasks(store: ComponentStore, runtime: Runtime): TaskMethod
           const windows = stream.nextWindow();
           for (;;) {
             const startedMs = performance.now();
-            const window = windows.next();
+            const urgent = (place.headroomMs() ?? 0) < URGENT_HEADROOM_MS;
+            if (urgent) Atomics.add(urgentWindows, 0, 1);
+            let window: IteratorResult<Float32Array, void>;
+            try {
+              window = windows.next();
+            } finally {
+              if (urgent && Atomics.sub(urgentWindows, 0, 1) === 1) Atomics.notify(urgentWindows, 0);
+            }
             if (window.done) break;
             place.gave((1000 * window.value.length) / sampleRateHz, performance.now() - startedMs);
             yield new Transfer(window.value, [window.value.buffer as ArrayBuffer]);

@@ -9,6 +9,7 @@ import {
   buildText2Semantic,
   type CacheSteps,
   readText2SemanticSettings,
+  type Text2SemanticOptions,
   type Text2SemanticSettings,
 } from '../../models/text2semantic.js';
 import { adaptedWidths, type Text2SemanticAdapter } from '../../models/text2semantic-adapter.js';
@@ -64,34 +65,39 @@ function inLevels(checkpoint: Checkpoint): Checkpoint {
   return { ...checkpoint, tensors };
 }
 
-function fp32Decoder({ checkpoint, settings }: Network, observer?: (row: number, logits: Float32Array) => void) {
-  const graph = (adapters: boolean) =>
-    openRuntime().createSession(encodeModel(buildText2Semantic(checkpoint, settings, { adapters }), null));
-  const session = graph(false);
-  const adapted = () => {
-    const both = graph(true);
-    return { prefill: both, step: both };
+type Observer = (row: number, logits: Float32Array) => void;
+
+const sessionOf = ({ checkpoint, settings }: Network, options: Text2SemanticOptions) =>
+  openRuntime().createSession(encodeModel(buildText2Semantic(checkpoint, settings, options), null));
+
+/** Weights in fp32, and a cache that is fp32 too, or int8 with the steps given. */
+function graphDecoder(model: Network, cacheSteps?: readonly CacheSteps[], observer?: Observer): SemanticDecoder {
+  const step: Text2SemanticOptions = {
+    part: 'step',
+    precision: { format: () => 'fp32', cacheSteps: cacheSteps ? (layer) => cacheSteps[layer]! : null },
   };
-  const sessions = { prefill: session, step: session, adapted };
-  return keep(new SemanticDecoder(sessions, settings, { maxLength: 400, ...(observer && { observer }) }));
+  const parts = (adapters: boolean) => ({
+    prefill: sessionOf(model, { part: 'prefill', adapters }),
+    step: sessionOf(model, { ...step, adapters }),
+  });
+  const sessions = { ...parts(false), ...(cacheSteps && { cacheSteps }), adapted: () => parts(true) };
+  return keep(new SemanticDecoder(sessions, model.settings, { maxLength: 400, ...(observer && { observer }) }));
 }
 
 /** The kernel's step after an fp32 prefill. */
 function kernelDecoder(
-  { checkpoint, settings }: Network,
+  model: Network,
   options: {
     threads?: number;
-    observer?: (row: number, logits: Float32Array) => void;
+    observer?: Observer;
     image?: { path: string };
     cacheSteps?: readonly CacheSteps[];
   } = {},
 ) {
+  const { checkpoint, settings } = model;
   const cacheSteps = options.cacheSteps ?? flatSteps(settings);
   const image = options.image ?? packStepImage(checkpoint, settings, cacheSteps);
-  const prefill = (adapters: boolean) =>
-    openRuntime().createSession(
-      encodeModel(buildText2Semantic(checkpoint, settings, { part: 'prefill', adapters }), null),
-    );
+  const prefill = (adapters: boolean) => sessionOf(model, { part: 'prefill', adapters });
   const sessions = {
     prefill: prefill(false),
     step: (size: { rows: number; maxLength: number }) =>
@@ -156,7 +162,7 @@ function adapterOf(settings: Text2SemanticSettings, rank: number, seed: number):
 
 /** Steps of a cache that hold what rows led along their tokens put there. */
 function calibrate(model: Network, rows: readonly RowRequest[]): CacheSteps[] {
-  const decoder = fp32Decoder(model);
+  const decoder = graphDecoder(model);
   const ids = rows.map((row) => decoder.addRow(row).row);
   for (let step = 1; step < 28; step++) decoder.step();
   const { layers, heads, headWidth } = model.settings;
@@ -185,10 +191,7 @@ function relativeError(found: Float32Array, wanted: Float32Array): number {
 }
 
 /** The logits of each step of rows led along the same tokens. */
-function logitsOf(
-  build: (observer: (row: number, logits: Float32Array) => void) => SemanticDecoder,
-  rows: RowRequest[],
-) {
+function logitsOf(build: (observer: Observer) => SemanticDecoder, rows: RowRequest[]) {
   const logits: Float32Array[] = [];
   const decoder = build((_, values) => logits.push(values.slice()));
   decode(decoder, rows);
@@ -196,7 +199,7 @@ function logitsOf(
 }
 
 describe('the step kernel', () => {
-  it.each(NETWORKS)('computes what the fp32 graph computes, but for 8 bits: width %i, %i heads', (width, heads) => {
+  it.each(NETWORKS)('computes what the graph with the same cache computes: width %i, %i heads', (width, heads) => {
     const model = network(width, heads);
     const forcedTokens = Array.from({ length: 30 }, (_, index) => (index * 17) % 120);
     const adapter = adapterOf(model.settings, 8, 3);
@@ -204,12 +207,15 @@ describe('the step kernel', () => {
       ...row,
       forcedTokens,
     }));
-    const wanted = logitsOf((observer) => fp32Decoder(model, observer), rows);
     const cacheSteps = calibrate(model, rows);
+    const wanted = logitsOf((observer) => graphDecoder(model, cacheSteps, observer), rows);
     const found = logitsOf((observer) => kernelDecoder(model, { observer, cacheSteps }), rows);
     expect(found).toHaveLength(wanted.length);
     expect(wanted.length).toBeGreaterThan(80);
-    for (const [step, logits] of wanted.entries()) expect(relativeError(found[step]!, logits)).toBeLessThan(0.04);
+    const errors = wanted.map((logits, step) => relativeError(found[step]!, logits)).sort((a, b) => a - b);
+    // All but alike, until a key or value that lies between two steps of the cache is rounded the other way.
+    expect(errors[errors.length >> 1]).toBeLessThan(0.004);
+    expect(errors.at(-1)).toBeLessThan(0.02);
     // The adapter is no rounding error.
     const plain = logitsOf(
       (observer) => kernelDecoder(model, { observer, cacheSteps }),
