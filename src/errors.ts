@@ -76,6 +76,8 @@ export const ERROR_CODES = {
   OBJECT_NOT_FOUND: { status: 404, retryable: false },
   STORE_UNAVAILABLE: { status: 503, retryable: true },
   STORE_LOCKED: { status: 500, retryable: false },
+  STORE_NOT_EMPTY: { status: 409, retryable: false },
+  BACKUP_INVALID: { status: 400, retryable: false },
   STORE_INCOMPATIBLE: { status: 500, retryable: false },
   // Operation
   CONFIG_INVALID: { status: 500, retryable: false },

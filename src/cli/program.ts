@@ -3,6 +3,7 @@ import { AppError } from '../errors.js';
 import { addAdapterCommands } from './adapter.js';
 import { addAdminCommands } from './admin.js';
 import { addAuditCommands } from './audit.js';
+import { addBackupCommands } from './backup.js';
 import { addConsentCommands } from './consent.js';
 import type { CliContext } from './context.js';
 import { addDoctorCommand } from './doctor.js';
@@ -64,6 +65,7 @@ function buildProgram(context: CliContext): Command {
   addAdminCommands(program, context);
   addKeysCommands(program, context);
   addAuditCommands(program, context);
+  addBackupCommands(program, context);
   addLexiconCommands(program, context);
   addTextCommands(program, context);
   addVerifyCommand(program, context);

@@ -282,6 +282,8 @@ function documentOf(paths: object): object {
   };
 }
 
+const BINARY = { schema: { type: 'string', format: 'binary' } };
+
 function operationOf(method: string, route: RouteOptions): object {
   const description = DESCRIPTIONS[`${method} ${route.url}`];
   const parameters = [
@@ -296,7 +298,12 @@ function operationOf(method: string, route: RouteOptions): object {
   const body = description?.body;
   const content =
     body === 'audio'
-      ? { 'audio/*': { schema: { type: 'string', format: 'binary' } } }
+      ? Object.fromEntries(
+          ['application/octet-stream', 'audio/wav', 'audio/mpeg', 'audio/flac', 'audio/ogg'].map((type) => [
+            type,
+            BINARY,
+          ]),
+        )
       : description?.files === undefined
         ? {
             'application/json': { schema: body },
@@ -349,7 +356,7 @@ function queryParameters(schema: TSchema | undefined): object[] {
 function answerContent(description: RouteDescription | undefined): object {
   return {
     ...(description?.answer === undefined ? {} : { 'application/json': { schema: description.answer } }),
-    ...(description?.audio ? { 'audio/*': { schema: { type: 'string', format: 'binary' } } } : {}),
+    ...(description?.audio ? { 'audio/*': BINARY } : {}),
   };
 }
 

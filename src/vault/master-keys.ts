@@ -24,6 +24,8 @@ export interface WrappedKey {
  */
 export interface MasterKeys {
   readonly currentId: string;
+  /** All that it holds. */
+  readonly ids: readonly string[];
   wrap(key: Uint8Array, context: string): Promise<WrappedKey>;
   /** Throws `MASTER_KEY_MISSING` when it does not have that master key. */
   unwrap(key: WrappedKey, context: string): Promise<Buffer>;
@@ -103,6 +105,10 @@ class FileMasterKeys implements MasterKeys {
 
   get currentId(): string {
     return this.#currentId;
+  }
+
+  get ids(): readonly string[] {
+    return [...this.#keys.keys()];
   }
 
   get signingKey(): KeyObject {
