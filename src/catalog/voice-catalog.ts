@@ -120,7 +120,9 @@ const MAX_VOICES = 10_000;
 const MAX_VERSIONS = 1000;
 const MAX_STYLES = 32;
 /** Each decodes and analyses recordings: more at once would take the processor from those who listen. */
-const MAX_AT_ONCE = 2;
+const MAX_AT_ONCE = 4;
+/** So that one tenant leaves room for another. */
+const MAX_OF_TENANT = 2;
 const UNIQUE_VIOLATION = '23505';
 
 /**
@@ -132,7 +134,8 @@ export class VoiceCatalog {
   readonly access: VoiceAccess;
   readonly consents: Consents;
   readonly #options: VoiceCatalogOptions;
-  #enrolling = 0;
+  /** Voices that are being made, by tenant. */
+  readonly #enrolling = new Map<string, number>();
 
   constructor(options: VoiceCatalogOptions) {
     this.#options = options;
@@ -415,14 +418,22 @@ export class VoiceCatalog {
     signal: AbortSignal | undefined,
     insertVoice: InsertVoice | null,
   ): Promise<Voice> {
-    if (this.#enrolling >= MAX_AT_ONCE) {
-      throw new AppError('ENGINE_OVERLOADED', `${MAX_AT_ONCE} voices are being made already; try again shortly`);
+    const { tenantId } = caller;
+    const ofTenant = this.#enrolling.get(tenantId) ?? 0;
+    const all = [...this.#enrolling.values()].reduce((sum, count) => sum + count, 0);
+    if (ofTenant >= MAX_OF_TENANT || all >= MAX_AT_ONCE) {
+      throw new AppError(
+        'ENGINE_OVERLOADED',
+        `${all} voices are being made already, ${ofTenant} of them for this tenant; try again shortly`,
+      );
     }
-    this.#enrolling++;
+    this.#enrolling.set(tenantId, ofTenant + 1);
     try {
       return await this.#makeVersion(caller, id, wanted, maker, signal, insertVoice);
     } finally {
-      this.#enrolling--;
+      const left = (this.#enrolling.get(tenantId) ?? 1) - 1;
+      if (left === 0) this.#enrolling.delete(tenantId);
+      else this.#enrolling.set(tenantId, left);
     }
   }
 

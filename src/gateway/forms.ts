@@ -24,7 +24,9 @@ const MAX_FILE_BYTES = 20 * 1024 * 1024;
 const MAX_FILES = 17;
 const MAX_FIELDS = 32;
 const MAX_FIELD_BYTES = 64 * 1024;
-/** Forms that are being received or worked on; each is in memory as a whole. */
+/** A JSON object without files is no larger. */
+const SMALL_BODY_BYTES = 256 * 1024;
+/** Bodies with files that are being received or worked on; each is in memory as a whole. */
 const MAX_FORMS = 4;
 
 declare module 'fastify' {
@@ -35,16 +37,24 @@ declare module 'fastify' {
 }
 
 /**
- * Lets the routes of a scope take `multipart/form-data`, read as it arrives and refused at its first byte too many. A
- * form is in memory until its request is answered, so only a few are let in at once.
+ * Lets the routes of a scope take `multipart/form-data`, read as it arrives and refused at its first byte too many. A body
+ * with files, form or JSON, is in memory until its request is answered, so only a few are let in at once.
  */
 export function acceptForms(scope: FastifyInstance): void {
   let open = 0;
   scope.decorateRequest('form', null);
   scope.addHook('preParsing', async (request, reply) => {
-    if (!/^multipart\/form-data\b/i.test(request.headers['content-type'] ?? '')) return;
+    const isForm = /^multipart\/form-data\b/i.test(request.headers['content-type'] ?? '');
+    // What has no length may be of any.
+    const announced = Number(
+      request.headers['content-length'] ?? (request.headers['transfer-encoding'] ? Infinity : 0),
+    );
+    if (!isForm && announced <= SMALL_BODY_BYTES) return;
     if (open >= MAX_FORMS) {
-      throw new AppError('ENGINE_OVERLOADED', `${MAX_FORMS} forms are being received already; try again shortly`);
+      throw new AppError(
+        'ENGINE_OVERLOADED',
+        `${MAX_FORMS} requests with files are at work already; try again shortly`,
+      );
     }
     open++;
     // When the answer is out, or the caller gone.

@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -252,6 +254,29 @@ describe('/v1/voices', () => {
     const half = '--b\r\nContent-Disposition: form-data; name="recordings"; filename="a.wav"\r\n\r\nabc';
     expect(await codeOf(await send('multipart/form-data; boundary=b', half))).toEqual([400, 'REQUEST_INVALID']);
     expect(await codeOf(await send('multipart/form-data', half))).toEqual([400, 'REQUEST_INVALID']);
+  });
+
+  it('lets only a few bodies with files in at once, as forms or as JSON, and others when these are done', async () => {
+    const client = await newClient();
+    const { port } = new URL(url);
+    const held = await Promise.all(
+      [1, 2, 3, 4].map(async () => {
+        const socket = connect(Number(port), '127.0.0.1');
+        await once(socket, 'connect');
+        const head = `POST /v1/voices HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\nauthorization: Bearer ${client.key}\r\n`;
+        const type = 'content-type: multipart/form-data; boundary=b\r\ncontent-length: 100000\r\n\r\n';
+        socket.write(`${head}${type}--b\r\n`);
+        return socket;
+      }),
+    );
+    const send = () => client.form('/v1/voices', { name: 'x' }, { recordings: 'a' });
+    await expect.poll(async () => (await send()).status, { timeout: 10_000 }).toBe(503);
+    const large = { name: 'x', recordings: [Buffer.alloc(300_000).toString('base64')] };
+    expect(await codeOf(await client.json('POST', '/v1/voices', large))).toEqual([503, 'ENGINE_OVERLOADED']);
+    // What has no files waits for nobody.
+    expect((await client.json('PATCH', '/v1/voices/nobody', { name: 'x' })).status).toBe(404);
+    for (const socket of held) socket.destroy();
+    await expect.poll(async () => (await send()).status, { timeout: 10_000 }).toBe(201);
   });
 
   it('asks for the scope to write voices before it reads a form', async () => {

@@ -40,7 +40,7 @@ export function readSpeakerEncoderSpec(checkpoint: Checkpoint): SpeakerEncoderSp
 
 /**
  * The speaker encoder up to its pooled map: `fbank` (frames, 80) → `sv_emb` (1, width), the mean over time of the
- * fused last stages. Batch norms are folded into the convolutions. Exposes `layer4` (1, channels, 10, frames / 8).
+ * fused last stages. Batch norms are folded into the convolutions. Exposes `layer4` and `fused` (1, channels, 10, frames / 8).
  * Where the checkpoint has the layer, `embedding` (1, embeddingWidth) too: mean and deviation over time through one linear
  * layer, whose cosine tells speakers apart.
  *
@@ -73,6 +73,9 @@ export function buildSpeakerEncoder(
   }
   const halved = convolution(network, third, 'layer3_ds', null, STAGE_STRIDE);
   const fused = graph.scope('fuse34', () => attentiveFusion(network, fourth, halved, 'fuse34'));
+  if (options.expose?.includes('fused')) {
+    graph.output('fused', fused, 'float32', [1, 'channels', 'bands', 'steps']);
+  }
   const pooled = graph.reduceMean(fused, [3], false); // (1, channels, bands / 8)
   graph.output('sv_emb', graph.reshape(pooled, [1, -1]), 'float32', [1, spec.width]);
   if (spec.embeddingWidth !== null) {
