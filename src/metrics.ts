@@ -158,6 +158,16 @@ export function createTimbreMetrics(registry: MetricsRegistry = createMetricsReg
     decodeTokens: registry.counter('timbre_decode_tokens_total', 'Semantic tokens decoded.'),
     decodeSteps: registry.counter('timbre_decode_steps_total', 'Decoding steps; tokens over steps is the occupancy.'),
     decodeStageSeconds: registry.counter('timbre_decode_seconds_total', 'Time of the decoder by stage: prefill, step.'),
+    renderListeners: registry.gauge('timbre_render_listeners', 'Sentences whose waveform is being made.'),
+    renderHeadroomSeconds: registry.gauge(
+      'timbre_render_headroom_seconds',
+      'Audio still to be heard by the listener who runs dry first.',
+    ),
+    renderWindows: registry.counter(
+      'timbre_render_windows_total',
+      'Windows of waveform, by whether they came late: yes, no.',
+    ),
+    renderSeconds: registry.counter('timbre_render_seconds_total', 'Time of the waveform decoder.'),
     processRssBytes: registry.gauge('timbre_server_rss_bytes', 'Resident memory of the server process.'),
     buildInfo: registry.gauge('timbre_build_info', 'Always 1; the labels say what runs.'),
   };
@@ -175,7 +185,15 @@ export function publishEngineStatistics(metrics: TimbreMetrics, statistics: Engi
     const [fault = '', outcome = ''] = found.split(' ');
     metrics.speechFaults.set(count, { fault, outcome });
   }
-  const { decode } = statistics;
+  const { decode, render } = statistics;
+  if (render) {
+    metrics.renderListeners.set(render.listeners);
+    // Without a listener there is nothing to run dry.
+    metrics.renderHeadroomSeconds.set((render.leastHeadroomMs ?? 0) / 1000);
+    metrics.renderWindows.set(render.windowCount - render.lateWindowCount, { late: 'no' });
+    metrics.renderWindows.set(render.lateWindowCount, { late: 'yes' });
+    metrics.renderSeconds.set(render.windowSeconds);
+  }
   if (!decode) return;
   metrics.decodeRows.set(decode.rows, { rows: 'used' });
   metrics.decodeRows.set(decode.rowLimit, { rows: 'allowed' });
@@ -200,6 +218,13 @@ export interface EngineCounts {
     readonly tokenCount: number;
     readonly stepSeconds: number;
     readonly prefillSeconds: number;
+  } | null;
+  readonly render: {
+    readonly listeners: number;
+    readonly leastHeadroomMs: number | null;
+    readonly windowCount: number;
+    readonly windowSeconds: number;
+    readonly lateWindowCount: number;
   } | null;
   readonly faults: Readonly<Record<string, number>>;
   readonly caches: Readonly<

@@ -27,6 +27,8 @@ export async function serveHeats(run: (heat: Heat) => HeatResult | Promise<HeatR
     const result = await run(JSON.parse(line) as Heat);
     process.stdout.write(`${JSON.stringify(result)}\n`);
   }
+  // An engine's threads would keep the process, and its end of the pipes.
+  process.exit(0);
 }
 
 /** The race's side of a contestant. */

@@ -10,6 +10,7 @@ import type { DecodeStatistics } from './decode-tasks.js';
 import type { CompareReadingsRequest, ReadingDifference, ReadLexicon } from './lexicon-work.js';
 import type { PaceControl } from './pace-control.js';
 import type { Precision, QualityReport } from './quality-report.js';
+import type { RenderStatistics } from './render-tasks.js';
 
 export type { Precision, QualityReport, SplitMethod };
 
@@ -276,6 +277,8 @@ export interface EngineStatistics {
   readonly faults: Readonly<Record<string, number>>;
   /** How busy the decoding thread was a ping ago; null before the first answer. */
   readonly decode: DecodeStatistics | null;
+  /** The same of the rendering thread. */
+  readonly render: RenderStatistics | null;
 }
 
 export interface EngineOptions {

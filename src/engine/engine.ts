@@ -41,6 +41,7 @@ import { type CompareReadingsRequest, compareReadings, convertLexicon, readLexic
 import { ModelStore } from './model-store.js';
 import { openRuntime, type Runtime } from './onnxruntime.js';
 import { throwIfRefused } from './recording-checks.js';
+import type { RenderStatistics } from './render-tasks.js';
 import type { FaultOutcome, SpeechFault } from './self-check.js';
 import { compareSpeakers, readStatement, type SpeakerEmbedding } from './speaker-comparison.js';
 import { openSpeechModel, type SpeechModel } from './speech-model.js';
@@ -95,6 +96,7 @@ type SynthesisNames = SpeechNames & Pick<SynthesisRequest, 'suppliedLexicons'>;
 
 class LocalEngine implements Engine {
   #decode: DecodeStatistics | null = null;
+  #render: RenderStatistics | null = null;
   readonly #dataDir: string;
   readonly #models: ModelStore;
   readonly #voices: VoiceStore;
@@ -397,8 +399,15 @@ class LocalEngine implements Engine {
         this.#decode = statistics;
       })
       .catch(() => {}); // a thread that has ended has nothing to tell
+    this.#threads.render
+      .call<RenderStatistics>('statistics', {})
+      .then((statistics) => {
+        this.#render = statistics;
+      })
+      .catch(() => {});
     return {
       decode: this.#decode,
+      render: this.#render,
       caches: {
         voices: addStatistics(this.#voices.statistics, this.#supplied.statistics),
         texts: this.#texts.statistics,

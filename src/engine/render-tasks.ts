@@ -27,17 +27,32 @@ export interface RenderCall {
   readonly playedOutMs: number | null;
 }
 
+/** How busy the rendering thread is. */
+export interface RenderStatistics {
+  /** Sentences being rendered. */
+  readonly listeners: number;
+  /** Of the listener who runs dry first; null where nobody has heard anything yet. */
+  readonly leastHeadroomMs: number | null;
+  /** Since the thread began. */
+  readonly windowCount: number;
+  readonly windowSeconds: number;
+  /** Windows that came after their listener had heard everything before them. */
+  readonly lateWindowCount: number;
+}
+
 /** What is sent to a sentence while it is rendered: its tokens, or another pace. */
 export type RenderFeed = SemanticPiece | { readonly speed: number };
 
 /**
- * What the rendering thread does: `render` yields windows of samples as tokens come, `load` only makes a model ready.
+ * What the rendering thread does: `render` yields windows of samples as tokens come, `load` only makes a model ready,
+ * `statistics` tells how busy it is.
  * One window is computed at a time; whose it is follows from when each listener would run dry. `urgentWindows` (shared) counts
  * those that somebody is waiting for.
  */
 export function renderTasks(store: ComponentStore, runtime: Runtime, urgentWindows: Int32Array): TaskMethods {
   const loaded = new LoadedCache<WaveformDecoder>(MAX_LOADED_MODELS, (decoder) => decoder.close());
   const schedule = new WindowSchedule();
+  const spent = { windowCount: 0, windowSeconds: 0, lateWindowCount: 0 };
 
   function acquire(component: string): { readonly value: WaveformDecoder; readonly release: () => void } {
     return loaded.acquire(component, () => {
@@ -53,6 +68,10 @@ export function renderTasks(store: ComponentStore, runtime: Runtime, urgentWindo
   return {
     load({ component }: { readonly component: string }): void {
       acquire(component).release();
+    },
+
+    statistics(): RenderStatistics {
+      return { listeners: schedule.size, leastHeadroomMs: schedule.leastHeadroomMs, ...spent };
     },
 
     *render(call: RenderCall, _signal: AbortSignal, caller: Caller): Task {
@@ -86,7 +105,11 @@ export function renderTasks(store: ComponentStore, runtime: Runtime, urgentWindo
               if (urgent && Atomics.sub(urgentWindows, 0, 1) === 1) Atomics.notify(urgentWindows, 0);
             }
             if (window.done) break;
-            place.gave((1000 * window.value.length) / sampleRateHz, performance.now() - startedMs);
+            const tookMs = performance.now() - startedMs;
+            spent.windowCount += 1;
+            spent.windowSeconds += tookMs / 1000;
+            if ((place.headroomMs() ?? 0) < 0) spent.lateWindowCount += 1;
+            place.gave((1000 * window.value.length) / sampleRateHz, tookMs);
             yield new Transfer(window.value, [window.value.buffer as ArrayBuffer]);
             if (!place.isNext()) yield new Until(() => place.isNext());
           }

@@ -10,6 +10,8 @@ import { importModel } from './import-model.js';
 import { type InferenceThreads, startInferenceThreads } from './inference-threads.js';
 import { ModelStore } from './model-store.js';
 import { openRuntime } from './onnxruntime.js';
+import { PaceControl } from './pace-control.js';
+import type { RenderStatistics } from './render-tasks.js';
 import { openSpeechModel, type SpeechModel } from './speech-model.js';
 import type { VoiceProfile } from './voice-profile.js';
 
@@ -116,6 +118,27 @@ describe('a model with a BERT', () => {
       for await (const piece of tokensOf(sentence, 5)) finished = piece.finished;
       expect(finished).not.toBeNull();
     });
+  });
+
+  it('tells how busy the rendering thread was, and how much its listeners have still to hear', async () => {
+    const sentence = await textToPhonemes('请您稍等。', { language: 'zh', symbols: 'v2' });
+    const tokens = Int32Array.from({ length: 40 }, (_, index) => index);
+    async function* pieces(): AsyncGenerator<SemanticPiece> {
+      yield { tokens, finished: 'end' };
+    }
+    const voice = { globalEmbedding: new Float32Array(64).fill(0.1) } as VoiceProfile;
+    const input = { voice, phonemes: sentence, semanticTokens: pieces(), pace: new PaceControl(1), seed: 1 };
+    let windows = 0;
+    let during: RenderStatistics | null = null;
+    for await (const _ of model.waveform({ ...input, sentenceIndex: 0, playedOutMs: null })) {
+      windows += 1;
+      during ??= await threads.render.call<RenderStatistics>('statistics', {});
+    }
+    expect(during!.listeners).toBe(1);
+    expect(during!.leastHeadroomMs).toBeGreaterThan(0);
+    const after = await threads.render.call<RenderStatistics>('statistics', {});
+    expect(after).toMatchObject({ listeners: 0, leastHeadroomMs: null, windowCount: windows });
+    expect(after.windowSeconds).toBeGreaterThan(0);
   });
 
   it('stops when the caller has gone', async () => {

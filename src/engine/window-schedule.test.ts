@@ -35,6 +35,18 @@ describe('whose window is next', () => {
     expect([idle.isNext(), other.isNext()]).toEqual([false, true]);
   });
 
+  it('knows what the listener has still to hear who runs dry first, and that one hears nothing', () => {
+    const schedule = new WindowSchedule();
+    schedule.enter(null, () => true);
+    expect(schedule.leastHeadroomMs).toBeNull();
+    schedule.enter(Date.now() + 9000, () => true);
+    expect(schedule.leastHeadroomMs).toBeGreaterThan(8000);
+    const late = schedule.enter(Date.now() - 700, () => true);
+    expect(schedule.leastHeadroomMs).toBeLessThanOrEqual(-700);
+    late.leave();
+    expect(schedule.leastHeadroomMs).toBeGreaterThan(8000);
+  });
+
   it('knows how much the listener has not heard yet', () => {
     const place = new WindowSchedule().enter(null, () => true);
     expect(place.headroomMs()).toBeNull();

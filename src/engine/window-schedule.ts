@@ -33,6 +33,15 @@ export class WindowSchedule {
     return this.#entries.size;
   }
 
+  /** What the listener with the least has still to hear, below 0 when it hears nothing; null where nobody has heard anything. */
+  get leastHeadroomMs(): number | null {
+    let least: number | null = null;
+    for (const { playedOutMs } of this.#entries) {
+      if (playedOutMs !== null && (least === null || playedOutMs < least)) least = playedOutMs;
+    }
+    return least === null ? null : least - Date.now();
+  }
+
   /** `playedOutMs` (Unix time): for a stream that goes on, when what came before has been heard. */
   enter(playedOutMs: number | null, ready: () => boolean): SchedulePlace {
     const entry: Entry = { ready, enteredMs: Date.now(), playedOutMs };
