@@ -23,6 +23,9 @@ export const AdminTenant = Type.Object({
   created_at: time,
   deleted_at: maybe(time),
   own_recordings_allowed: Type.Boolean({ description: 'Voices may be made without a consent record.' }),
+  pool_voices: Type.Enum(['all', 'chosen'], {
+    description: "Which voices of the operator's pool it may use: all, or those that were shared with it.",
+  }),
   limits: Type.Object(limits),
 });
 export type AdminTenant = Static<typeof AdminTenant>;
@@ -38,6 +41,7 @@ export const TenantChangeFields = Type.Object(
   {
     state: Type.Optional(Type.Enum(['active', 'suspended'], { description: 'suspended: all calls are refused.' })),
     own_recordings_allowed: Type.Optional(Type.Boolean()),
+    pool_voices: Type.Optional(Type.Enum(['all', 'chosen'])),
     limits: Type.Optional(Type.Partial(Type.Object(limits, { additionalProperties: false }))),
   },
   { additionalProperties: false },

@@ -81,6 +81,11 @@ export const VoiceChangeFields = Type.Object(
   { additionalProperties: false },
 );
 
+export const RecordingQuery = Type.Object({
+  style: optional(style),
+  position: optional(Type.Integer({ minimum: 0, maximum: 15, description: 'Which of the recordings, from 0.' })),
+});
+
 export const PreviewFields = Type.Object(
   {
     text: optional(Type.String({ minLength: 1, maxLength: 300 })),

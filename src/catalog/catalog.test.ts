@@ -460,8 +460,12 @@ describeDatabases('the catalog of voices', (get) => {
   it('goes with its tenant', async () => {
     const caller = await newTenant({ own: true });
     const consent = await here.consents.create(caller, consentOf(), engine);
-    await here.create(caller, voiceOf({ consentId: consent.id }), engine);
+    const { id } = await here.create(caller, voiceOf({ consentId: consent.id }), engine);
+    const use = (await here.access.use(caller.tenantId, id)).watch();
     await deleteTenant(get().database, caller.tenantId);
+    await here.stops.look();
+    expect(use?.signal.reason).toMatchObject({ code: 'VOICE_NOT_FOUND' });
+    use?.release();
     for (const table of ['voices', 'voice_versions', 'voice_styles', 'voice_recordings', 'voice_consents']) {
       const { rows } = await get().database.asTenant(caller.tenantId, (sql) => sql.query(`SELECT 1 FROM ${table}`));
       expect([table, rows]).toEqual([table, []]);

@@ -214,7 +214,9 @@ export class Consents {
     const row = await this.#row(caller.tenantId, id);
     const why = reason === null ? null : cleanText('reason', reason, 1, 500);
     if (row.revoked_at !== null) return toConsent(row);
-    const { calls } = this.#options;
+    const { calls, stops } = this.#options;
+    // What is being said here ends before anything is written: a slow disk must not let it go on.
+    stops.stopHere(revocationOf(caller.tenantId, id));
     return await calls.act(
       caller,
       'consent.revoke',
@@ -229,9 +231,10 @@ export class Consents {
 
   /** Revokes a consent and destroys the statement; the record of it stays with the audit. */
   async remove(caller: Caller, id: string): Promise<void> {
-    const { calls, vault } = this.#options;
+    const { calls, vault, stops } = this.#options;
     const { tenantId } = caller;
     const row = await this.#row(tenantId, id);
+    stops.stopHere(revocationOf(tenantId, id));
     await calls.act(caller, 'consent.delete', { consent: id, sha256: row.sha256 }, async () => {
       await this.#end(caller, id, 'the record was deleted', true);
       for (const object of [row.evidence_object, row.facts_object]) {
@@ -243,7 +246,7 @@ export class Consents {
   async #end(caller: Caller, id: string, reason: string | null, remove: boolean): Promise<void> {
     const { database, stops } = this.#options;
     const { tenantId } = caller;
-    const stop: VoiceStop = { ownerId: tenantId, subject: id, userId: null, reason: 'consent_revoked' };
+    const stop = revocationOf(tenantId, id);
     await database.asTenant(tenantId, async (sql) => {
       await sql.query(
         `UPDATE voice_consents SET revoked_at = coalesce(revoked_at, now()), revoked_by = coalesce(revoked_by, $3),
@@ -293,6 +296,10 @@ export class Consents {
     if (rows[0] === undefined) throw notFound();
     return rows[0];
   }
+}
+
+function revocationOf(tenantId: string, consentId: string): VoiceStop {
+  return { ownerId: tenantId, subject: consentId, userId: null, reason: 'consent_revoked' };
 }
 
 export function digestOfRequest(parts: unknown): string {

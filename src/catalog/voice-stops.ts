@@ -28,7 +28,7 @@ interface RunningUse {
 }
 
 /** Every server looks so often: with what a look takes, everything has stopped well within a second. */
-const POLL_MS = 300;
+const POLL_MS = 150;
 /** Stops are looked at for so long, so that one that was committed late is seen all the same. */
 const WINDOW_SECONDS = 15;
 /** Longer than anything that began before a stop may take to be watched. */
@@ -118,6 +118,11 @@ export class VoiceStops {
     for (const use of this.#running.get(key) ?? []) {
       if (concerns(stop, use)) use.abort.abort(stopError(stop.reason));
     }
+  }
+
+  /** Looks now for what others have stopped, or what was done to the tables themselves. */
+  async look(): Promise<void> {
+    await this.#poll();
   }
 
   async close(): Promise<void> {

@@ -114,7 +114,7 @@ function addTenantCommands(tenant: Command, context: CliContext): void {
     .argument('<id>')
     .option('--yes', 'really')
     .action((id: string, flags: PlatformFlags & { yes?: boolean }) =>
-      withPlatform(context, flags, async ({ database, calls, vault }) => {
+      withPlatform(context, flags, async ({ database, calls, vault, voices }) => {
         if (!flags.yes) {
           throw new AppError(
             'REQUEST_INVALID',
@@ -123,6 +123,7 @@ function addTenantCommands(tenant: Command, context: CliContext): void {
         }
         await calls.act(operator(context, id), 'tenant.delete', {}, async () => {
           await deleteTenant(database, id);
+          await voices.stops.look();
           await vault.sweepTenant(id);
         });
         context.stdout.write(`${id} is gone; its usage and audit records are kept\n`);

@@ -123,7 +123,6 @@ export async function setPoolVoices(database: Database, id: string, which: Tenan
 const DELETED_TABLES = [
   'lexicon_versions',
   'voice_shares',
-  'voice_stops',
   'voices',
   'voice_consents',
   'vault_objects',
@@ -140,6 +139,11 @@ export async function deleteTenant(database: Database, id: string): Promise<Tena
   if (id === DEFAULT_TENANT) throw new AppError('REQUEST_INVALID', 'the default tenant cannot be deleted');
   const tenant = await update(database, id, ["state = 'deleted'", 'deleted_at = now()'], []);
   await database.asTenant(id, async (sql) => {
+    // Servers see these and end what is being said, by those too with whom a voice was shared.
+    await sql.query(
+      "INSERT INTO voice_stops (tenant_id, voice_id, reason) SELECT tenant_id, id, 'deleted' FROM voices WHERE tenant_id = $1",
+      [id],
+    );
     for (const table of DELETED_TABLES) await sql.query(`DELETE FROM ${table}`);
   });
   await database.asPlatform((sql) => sql.query('DELETE FROM voice_shares WHERE owner_id = $1', [id]));

@@ -8,6 +8,7 @@ import {
   listTenants,
   setLimits,
   setOwnRecordingsAllowed,
+  setPoolVoices,
   setSuspended,
   type Tenant,
 } from '../../tenancy/tenants.js';
@@ -20,7 +21,10 @@ const newTenant = compileFields(NewTenantFields);
 const change = compileFields(TenantChangeFields);
 
 /** Of the operator: `platform:admin`; a tenant's own administrators may look at theirs. */
-export function registerAdminTenantRoutes(app: FastifyInstance, { administration, calls }: GatewayOptions): void {
+export function registerAdminTenantRoutes(
+  app: FastifyInstance,
+  { administration, calls, voices }: GatewayOptions,
+): void {
   const { database, vault } = administration;
   const operator = { config: { access: 'platform:admin' } } as const;
   // Which tenant it is decides, in the handler, what the caller needs.
@@ -43,7 +47,7 @@ export function registerAdminTenantRoutes(app: FastifyInstance, { administration
   app.patch('/v1/admin/tenants/:tenant', any, async (request) => {
     const caller = operatingOn(request);
     const { tenantId } = caller;
-    const { state, own_recordings_allowed: ownRecordings, limits } = change.check(request.body);
+    const { state, own_recordings_allowed: ownRecordings, pool_voices: pool, limits } = change.check(request.body);
     let tenant = await getTenant(database, tenantId);
     if (limits !== undefined && Object.keys(limits).length > 0) {
       const wanted = readLimits(limits);
@@ -54,6 +58,10 @@ export function registerAdminTenantRoutes(app: FastifyInstance, { administration
       const work = () => setOwnRecordingsAllowed(database, tenantId, ownRecordings);
       tenant = await calls.act(caller, 'tenant.policy', details, work);
     }
+    if (pool !== undefined) {
+      tenant = await calls.act(caller, 'tenant.policy', { pool }, () => setPoolVoices(database, tenantId, pool));
+    }
+    voices.access.forgetTenant(tenantId);
     if (state !== undefined) {
       const suspended = state === 'suspended';
       const type = suspended ? 'tenant.suspend' : 'tenant.resume';
@@ -67,6 +75,7 @@ export function registerAdminTenantRoutes(app: FastifyInstance, { administration
     const { tenantId } = caller;
     return await calls.act(caller, 'tenant.delete', {}, async () => {
       const deleted = await deleteTenant(database, tenantId);
+      await voices.stops.look();
       await vault.sweepTenant(tenantId);
       return renderTenant(deleted);
     });
@@ -81,6 +90,7 @@ function renderTenant({
   deletedAt,
   limits,
   ownRecordingsAllowed,
+  poolVoices,
 }: Tenant): AdminTenant {
   return {
     id,
@@ -89,6 +99,7 @@ function renderTenant({
     created_at: createdAt.toISOString(),
     deleted_at: deletedAt?.toISOString() ?? null,
     own_recordings_allowed: ownRecordingsAllowed,
+    pool_voices: poolVoices,
     limits: {
       weight: limits.weight,
       requests_per_minute: limits.requestsPerMinute,

@@ -7,6 +7,7 @@ import {
   NewVoiceFields,
   PreviewFields,
   type RecordingCheckAnswer,
+  RecordingQuery,
   ShareVoiceFields,
   VoiceChangeFields,
 } from '../../api/voices.js';
@@ -37,6 +38,7 @@ const check = compileFields(CheckRecordingFields, ['transcript']);
 const voiceChanges = compileFields(VoiceChangeFields, ['name', 'description']);
 const preview = compileFields(PreviewFields, ['text']);
 const share = compileFields(ShareVoiceFields);
+const recordingQuery = compileFields(RecordingQuery);
 
 /** What a preview says where nobody wrote anything. */
 const PREVIEW_TEXTS: Readonly<Record<string, string>> = {
@@ -126,10 +128,7 @@ export function registerVoiceRoutes(scope: FastifyInstance, gateway: GatewayOpti
   });
 
   scope.get('/v1/voices/:voice/recording', WRITE, async (request: VoiceRequest, reply) => {
-    const query = request.query as { style?: unknown; position?: unknown };
-    const style = typeof query.style === 'string' ? query.style : DEFAULT_STYLE;
-    const position =
-      typeof query.position === 'string' && /^\d{1,2}$/.test(query.position) ? Number(query.position) : 0;
+    const { style = DEFAULT_STYLE, position = 0 } = recordingQuery.check(recordingQuery.readQuery(request.query));
     const caller = callerOf(request);
     const { voice } = request.params;
     const recording = await voices.recording(caller.tenantId, voice, { style, position });
