@@ -16,6 +16,7 @@ export const SPEECH_LANGUAGES = [
 ] as const;
 export const AUDIO_FORMATS = ['wav', 'pcm', 'mp3', 'opus', 'flac', 'vorbis', 'mulaw', 'alaw'] as const;
 export const INPUT_TYPES = ['text', 'ssml'] as const;
+export const PRIORITIES = ['interactive', 'batch'] as const;
 export const SPLIT_METHODS = ['sentence', 'chunk30', 'cut0', 'cut1', 'cut2', 'cut3', 'cut4', 'cut5'] as const;
 
 export type AudioFormat = (typeof AUDIO_FORMATS)[number];
@@ -62,6 +63,12 @@ export const SynthesizeFields = Type.Object(
       }),
     ),
     bitrate_kbps: Type.Optional(Type.Integer({ minimum: 8, maximum: 320, description: 'For mp3 and opus.' })),
+    priority: Type.Optional(
+      Type.Enum([...PRIORITIES], {
+        description:
+          'batch gets a tenth of the turns while anybody waits for interactive work; by default interactive. The header X-Timbre-Priority says it too.',
+      }),
+    ),
     stream: Type.Optional(
       Type.Boolean({ description: 'true: answer with the audio itself, sentence by sentence as it is made.' }),
     ),

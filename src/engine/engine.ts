@@ -171,7 +171,7 @@ class LocalEngine implements Engine {
     try {
       const voiceFor = cast?.voiceFor;
       const make = () => this.#speak(request, voice, model, { ...options, lexicon, voiceFor });
-      yield* this.#utterances.replayOr(key, request.tenant ?? '', make, () => samePace);
+      yield* this.#utterances.replayOr(key, make, () => samePace);
     } finally {
       unsubscribe?.();
     }

@@ -3,36 +3,21 @@ import { BoundedCache, type CacheStatistics } from './bounded-cache.js';
 import type { AudioChunk, SynthesisRequest } from './engine-types.js';
 import type { VoiceProfile } from './voice-profile.js';
 
-/**
- * Protects what the cache holds. `seal` and `open` are given the tenant whose request it was (nothing of one tenant
- * answers another) and the entry's key, to be bound to the bytes. `open` throws, or gives null, where the tenant's key is
- * gone: then the entry is one that never was.
- */
-export interface UtteranceCipher {
-  seal(tenant: string, key: string, bytes: Uint8Array): Uint8Array | Promise<Uint8Array>;
-  open(tenant: string, key: string, bytes: Uint8Array): Uint8Array | null | Promise<Uint8Array | null>;
-}
-
-/** In memory of a process that has the text and the audio anyway, bytes are as safe as those. */
-const PLAIN: UtteranceCipher = { seal: (_tenant, _key, bytes) => bytes, open: (_tenant, _key, bytes) => bytes };
-
 /** No more than this share of the cache for one utterance: a whole book must not push everything else out. */
 const MAX_SHARE = 1 / 8;
 
 /**
  * Whole utterances by everything that decides their samples. Kept as the very samples that were made: what is done to
  * them afterwards (a watermark, another rate) then comes out the same for a replay as for what was heard first, which
- * 16-bit samples did not give.
+ * 16-bit samples did not give. Not encrypted: it is the memory of a process that has the text, the audio and no key.
  */
 export class UtteranceCache {
   readonly #entries: BoundedCache<Uint8Array>;
   readonly #maxUtteranceBytes: number;
-  readonly #cipher: UtteranceCipher;
 
-  constructor(maxBytes: number, cipher: UtteranceCipher = PLAIN) {
+  constructor(maxBytes: number) {
     this.#entries = new BoundedCache(maxBytes);
     this.#maxUtteranceBytes = maxBytes * MAX_SHARE;
-    this.#cipher = cipher;
   }
 
   get statistics(): CacheStatistics {
@@ -45,13 +30,12 @@ export class UtteranceCache {
    */
   async *replayOr(
     key: string,
-    tenant: string,
     make: () => AsyncGenerator<AudioChunk, void, undefined>,
     isWhole: () => boolean = () => true,
   ): AsyncGenerator<AudioChunk, void, undefined> {
-    const kept = await this.#find(key, tenant);
+    const kept = this.#entries.get(key);
     if (kept) {
-      yield* kept;
+      yield* decodeChunks(kept);
       return;
     }
     let made: StoredChunk[] | null = [];
@@ -65,25 +49,9 @@ export class UtteranceCache {
       }
       yield chunk;
     }
-    if (made && isWhole()) await this.#keep(key, tenant, made);
-  }
-
-  async #find(key: string, tenant: string): Promise<AudioChunk[] | null> {
-    const sealed = this.#entries.get(key);
-    if (!sealed) return null;
-    try {
-      const bytes = await this.#cipher.open(tenant, key, sealed);
-      if (bytes) return decodeChunks(bytes);
-    } catch {
-      // A key that was destroyed: the entry can never be read again.
-    }
-    this.#entries.delete(key);
-    return null;
-  }
-
-  async #keep(key: string, tenant: string, chunks: readonly StoredChunk[]): Promise<void> {
-    const sealed = await this.#cipher.seal(tenant, key, encodeChunks(chunks));
-    this.#entries.set(key, sealed, sealed.byteLength);
+    if (!made || !isWhole()) return;
+    const bytes = encodeChunks(made);
+    this.#entries.set(key, bytes, bytes.byteLength);
   }
 }
 

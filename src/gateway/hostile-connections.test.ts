@@ -11,7 +11,7 @@ afterEach(async () => {
 
 const CONNECTIONS = 1000;
 
-describe('a thousand connections that trickle, say nothing, or never read', () => {
+describe('a thousand connections that trickle, say nothing, are half-open, or never read', () => {
   it('cost bounded memory, and others are served', async () => {
     gateway = await startTestGateway({}, { concurrency: 2, maxWaiting: 400 });
     const url = await gateway.app.listen({ host: '127.0.0.1', port: 0 });
@@ -19,6 +19,11 @@ describe('a thousand connections that trickle, say nothing, or never read', () =
     const text = encodeURIComponent('sentences=1000000 ms=2000 every=20');
     const behaviours: ((socket: Socket) => void)[] = [
       () => {},
+      // Half-open: our side has ended and waits for an answer that it will not read.
+      (socket) => {
+        socket.pause();
+        socket.end(`GET /synthesize?stream=true&text=${text} HTTP/1.1\r\nHost: x\r\n\r\n`);
+      },
       (socket) => socket.write('GET /healthz HTTP/1.1\r\nX-Slow: '),
       (socket) =>
         socket.write(
@@ -32,7 +37,7 @@ describe('a thousand connections that trickle, say nothing, or never read', () =
     const before = process.memoryUsage().rss;
     const sockets: Socket[] = [];
     const behave = async (i: number) => {
-      const socket = connect(port, '127.0.0.1');
+      const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
       socket.on('error', () => {});
       sockets[i] = socket;
       await once(socket, 'connect');
@@ -42,8 +47,8 @@ describe('a thousand connections that trickle, say nothing, or never read', () =
       for (let i = 0; i < CONNECTIONS; i += 50) await Promise.all(Array.from({ length: 50 }, (_, k) => behave(i + k)));
       for (let round = 0; round < 5; round++) {
         // One byte more from each that trickles.
-        for (let i = 1; i < sockets.length; i += 4) sockets[i]?.write('x');
-        for (let i = 2; i < sockets.length; i += 4) sockets[i]?.write('x');
+        for (let i = 2; i < sockets.length; i += 5) sockets[i]?.write('x');
+        for (let i = 3; i < sockets.length; i += 5) sockets[i]?.write('x');
         const answer = await fetch(`${url}/healthz`);
         expect(answer.status).toBe(200);
       }

@@ -115,6 +115,8 @@ const ROUTES: Readonly<Record<string, Row>> = {
   'POST /control': 'no ids',
   'GET /change_refer': 'no ids',
   'POST /change_refer': 'no ids',
+  'GET /set_model': 'no ids',
+  'POST /set_model': 'no ids',
   'GET /v1/admin/tenants': 'no ids',
   'POST /v1/admin/tenants': 'no ids',
   'GET /v1/admin/encryption-keys': 'no ids',

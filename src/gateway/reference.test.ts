@@ -190,6 +190,21 @@ describe('recordings', () => {
 describe('the settings', () => {
   it('answer as the reference does', async () => {
     const cases: [url: string, status: number, body: object][] = [
+      [
+        '/set_model?gpt_model_path=GPT/scripted.ckpt&sovits_model_path=scripted.pth',
+        200,
+        { code: 0, message: 'Success' },
+      ],
+      [
+        '/set_model?gpt_model_path=scripted.ckpt',
+        400,
+        { code: 400, message: 'gpt_model_path and sovits_model_path are both required' },
+      ],
+      [
+        '/set_model?gpt_model_path=scripted.ckpt&sovits_model_path=/etc/passwd',
+        400,
+        { code: 400, message: expect.stringContaining('no model has the name of this file') },
+      ],
       ['/set_gpt_weights', 400, { message: 'gpt weight path is required' }],
       ['/set_sovits_weights?weights_path=', 400, { message: 'sovits weight path is required' }],
       ['/set_gpt_weights?weights_path=GPT_weights/scripted.ckpt', 200, { message: 'success' }],

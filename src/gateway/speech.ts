@@ -1,4 +1,5 @@
 import type { FastifyRequest } from 'fastify';
+import { PRIORITIES } from '../api/synthesis.js';
 import type { Encoding } from '../audio/encode/encoder.js';
 import { createAigcLabel } from '../audio/label.js';
 import { createLabelledEncoder, type LabelledEncoder } from '../audio/labelled-encoder.js';
@@ -21,6 +22,8 @@ export interface SpeechOutput {
   readonly layout: 'stream' | 'bare-stream' | 'file';
 }
 
+export type SpeechPriority = (typeof PRIORITIES)[number];
+
 export interface SpeechCall {
   /** Who asked, and by which route. */
   readonly request: FastifyRequest;
@@ -29,6 +32,8 @@ export interface SpeechCall {
   readonly speech: SpeechRequest;
   readonly textCharacters: number;
   readonly output: SpeechOutput;
+  /** Absent: what the header `X-Timbre-Priority` says, or interactive. */
+  readonly priority?: SpeechPriority | undefined;
   /** The caller, or the configuration, named the seed: the same request may come again. */
   readonly repeatable: boolean;
   readonly signal: AbortSignal;
@@ -98,6 +103,17 @@ export interface AllowedSpeech {
   readonly speech: SpeechRequest;
 }
 
+/** What the request's header says. Throws `REQUEST_INVALID`. */
+function priorityOf({ headers }: FastifyRequest): SpeechPriority {
+  const said = headers['x-timbre-priority'] ?? 'interactive';
+  const known = PRIORITIES.find((priority) => priority === said);
+  if (known !== undefined) return known;
+  throw new AppError(
+    'REQUEST_INVALID',
+    `the header X-Timbre-Priority is not understood; expected ${PRIORITIES.join(' or ')}`,
+  );
+}
+
 /** The one place where a voice is let speak, with the tenant's lexicons as they are now. Throws `VOICE_NOT_FOUND`, `VOICE_DISABLED`, `CONSENT_…`. */
 export async function allowSpeech(
   { voices, lexicons }: Pick<GatewayOptions, 'voices' | 'lexicons'>,
@@ -142,13 +158,15 @@ export async function startSpeech(
     throw new AppError('SHUTTING_DOWN', 'the server is shutting down; send the request to another one, or again later');
   }
   const { request, id, textCharacters } = call;
+  const priority = call.priority ?? priorityOf(request);
   const { voice, cast, speech } = allowed ?? (await allowSpeech(gateway, call));
   const caller = callerOf(request);
   const opened = await calls.begin(caller, callFacts(call, voice, cast));
   request.rateHeaders = opened.headers;
   metrics.characters.inc({}, textCharacters);
   const { tenantId } = caller;
-  const job = { id, request: speech, tenant: tenantId, weight: opened.weight };
+  const asked = priority === 'batch' ? { ...speech, urgency: 'batch' as const } : speech;
+  const job = { id, request: asked, tenant: tenantId, weight: opened.weight, priority };
   const uses = [voice, ...cast].flatMap((each) => each.watch() ?? []);
   const signal = AbortSignal.any([call.signal, ...uses.map((use) => use.signal)]);
   const events = measured(queue.submit(job, { signal }), metrics, signal);

@@ -174,3 +174,37 @@ describe('a file under /audio', () => {
     expect([head.statusCode, head.headers['content-length'], head.body]).toEqual([200, '3200', '']);
   });
 });
+
+describe('the priority of a request', () => {
+  it('gives batch work, said by field or header, a tenth of the turns of others, and is one of two', async () => {
+    gateway = await startTestGateway({}, { concurrency: 1, maxWaiting: 8 });
+    const ended: string[] = [];
+    const ask = async (name: string, url: string, headers: Record<string, string> = {}) => {
+      const answer = await gateway.app.inject({ url, headers });
+      ended.push(name);
+      return answer.statusCode;
+    };
+    // The engine's only place is taken until all have come.
+    const text = 'sentences=1000000 every=20';
+    const held = gateway.queue.submit({
+      id: 'held',
+      request: { text, voice: 'demo', language: 'en', speed: 1, seed: 1 },
+    });
+    await held.next();
+    const others = [
+      ask('batch by field', '/synthesize?text=every%3D500&priority=batch&stream=true'),
+      ask('batch by header', '/synthesize?text=every%3D500&stream=true', { 'x-timbre-priority': 'batch' }),
+    ];
+    await expect.poll(() => gateway.queue.depth.waiting, { timeout: 20_000 }).toBe(2);
+    for (const name of ['one', 'two']) others.push(ask(name, '/synthesize?text=every%3D500&stream=true'));
+    await expect.poll(() => gateway.queue.depth.waiting, { timeout: 20_000 }).toBe(4);
+    await held.return();
+    expect(await Promise.all(others)).toEqual([200, 200, 200, 200]);
+    // The first of either begins with nothing owed; the second of the batch ones has to wait for its tenth.
+    expect(ended.at(-1)).toMatch(/^batch/);
+    expect(ended.slice(0, 3)).toEqual(expect.arrayContaining(['one', 'two']));
+    const wrong = await gateway.app.inject({ url: '/synthesize?text=d', headers: { 'x-timbre-priority': 'urgent' } });
+    expect([wrong.statusCode, wrong.json().error.code]).toEqual([400, 'REQUEST_INVALID']);
+    expect((await gateway.app.inject('/synthesize?text=d&priority=urgent')).statusCode).toBe(400);
+  });
+});

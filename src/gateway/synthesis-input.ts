@@ -12,6 +12,7 @@ export interface SynthesisInput {
   readonly answer: 'json' | 'stream' | 'audio';
   readonly textCharacters: number;
   readonly repeatable: boolean;
+  readonly priority: SynthesizeFields['priority'];
   /** Lexicons by name; undefined: the usual ones. */
   readonly lexicons?: readonly string[];
 }
@@ -70,6 +71,7 @@ export function parseSynthesisInput(options: SynthesisInputOptions): SynthesisIn
     answer: wantsAudio ? 'stream' : accepted !== null ? 'audio' : 'json',
     textCharacters,
     repeatable: isRepeatable(values.seed, options),
+    priority: values.priority,
     ...(values.lexicons === undefined ? {} : { lexicons: values.lexicons }),
   };
 }

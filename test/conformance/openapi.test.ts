@@ -3,6 +3,9 @@
  * answer is an error of the server, and each is what the document says.
  */
 import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createApiKey } from '../../src/tenancy/api-keys.js';
 import { SCOPES } from '../../src/tenancy/scopes.js';
@@ -16,13 +19,19 @@ const INSTALL_TIMEOUT_MS = 400_000;
 
 let gateway: TestGateway;
 let python: string;
+/** Where Schemathesis leaves its notes. */
+let folder: string;
 
 beforeAll(async () => {
   python = await pythonWith(SCHEMATHESIS);
+  folder = mkdtempSync(join(tmpdir(), 'timbre-fuzz-'));
   gateway = await startTestGateway({}, { concurrency: 8, maxWaiting: 64 });
 }, INSTALL_TIMEOUT_MS);
 
-afterAll(() => gateway.close());
+afterAll(async () => {
+  await gateway.close();
+  rmSync(folder, { recursive: true, force: true });
+});
 
 it('answers everything that Schemathesis makes up as the document says, and never with a 5xx', {
   timeout: 300_000,
@@ -43,7 +52,7 @@ it('answers everything that Schemathesis makes up as the document says, and neve
     ...['--generation-deterministic', '--suppress-health-check', 'all', '--continue-on-failure', '--no-color'],
     ...['--request-timeout', '30', '--warnings', 'off'],
   ];
-  const { stdout, failed } = await run(python, argv, { maxBuffer: 64 * 1024 * 1024 }).then(
+  const { stdout, failed } = await run(python, argv, { maxBuffer: 64 * 1024 * 1024, cwd: folder }).then(
     (done) => ({ stdout: done.stdout, failed: false }),
     (error: { stdout?: string; stderr?: string }) => ({ stdout: `${error.stdout}${error.stderr}`, failed: true }),
   );

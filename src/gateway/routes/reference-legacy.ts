@@ -1,9 +1,12 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { LegacyTtsFields } from '../../api/reference.js';
+import { AppError } from '../../errors.js';
 import { compileFields } from '../check-fields.js';
+import { toAppError } from '../error-answers.js';
 import {
   isMissing,
   languageOf,
+  modelNamed,
   REFERENCE_CONFIG,
   type ReferenceGateway,
   refuse,
@@ -47,6 +50,27 @@ export function registerLegacyRoutes(app: FastifyInstance, reference: ReferenceG
   };
   app.get('/change_refer', { config }, changeRefer);
   app.post('/change_refer', { config }, changeRefer);
+
+  const setModel = async (request: FastifyRequest, reply: FastifyReply) => {
+    const { gpt_model_path: gpt, sovits_model_path: sovits } = bodyOrQuery(request);
+    try {
+      if (!isText(gpt) || !isText(sovits)) {
+        throw new AppError('REQUEST_INVALID', 'gpt_model_path and sovits_model_path are both required');
+      }
+      // What was imported under one name are both halves of it.
+      const [model, other] = [await modelNamed(reference.gateway, gpt), await modelNamed(reference.gateway, sovits)];
+      if (model !== other) {
+        const what = `the paths name two models, "${model}" and "${other}"`;
+        throw new AppError('REQUEST_INVALID', `${what}; import both files under one name: timbre model import`);
+      }
+      reference.stateOf(request).model = model;
+      return { code: 0, message: 'Success' };
+    } catch (error) {
+      return refuse(reply, { code: 400, message: toAppError(error).message });
+    }
+  };
+  app.get('/set_model', { config }, setModel);
+  app.post('/set_model', { config }, setModel);
 }
 
 async function answer(reference: ReferenceGateway, request: FastifyRequest, reply: FastifyReply, values: unknown) {

@@ -264,7 +264,7 @@ function lowerCaseLanguages(values: Record<string, unknown>): Record<string, unk
 }
 
 /** Weights are imported by the operator; their file's name, or the model's own, says which model is meant. */
-async function modelNamed({ catalog }: GatewayOptions, path: string): Promise<string> {
+export async function modelNamed({ catalog }: GatewayOptions, path: string): Promise<string> {
   const models = await withinTime((signal) => catalog.listModels({ signal }));
   const file = basename(path.replaceAll('\\', '/'));
   const name = file.slice(0, file.length - extname(file).length);
