@@ -149,10 +149,10 @@ export function requireKnownScripts(written: string, mode: LanguageMode, symbols
 }
 
 const UNITS =
-  'km/h|km²|km|kg|kPa|kHz|kWh|kW|kB|KB|KG|cm²|cm|mm|ml|mL|mg|mAh|mA|ms|min|mph|mol|m/s|m²|m³|m|MB|MHz|Mbps|MPa|MW|g|GB|GHz|Gbps|TB|Hz|dB|db|s|h|V|W|A|L|°C|°F|℃|℉|bps|fps|rpm|nm|μm|Ω|kcal|cal|ft|lb|oz';
+  'km/h|km/L|km²|km|[μµm]?g/m³|[μµ]g|mg/L|g/L|kg|kPa|kHz|kWh|kW|kB|KB|KG|cm²|cm|mm|ml|mL|mg|mAh|mA|ms|min|mph|mol|m/s|m²|m³|m|MB|MHz|Mbps|MPa|MW|g|GB|GHz|Gbps|TB|Hz|dB|db|s|h|V|W|A|L|°C|°F|℃|℉|bps|fps|rpm|nm|μm|Ω|kcal|cal|ft|lb|oz';
 /** In this order: a number with its sign and unit, Han, kana, hangul, Latin (letters with marks between them), any other character. */
 const RUN = new RegExp(
-  `(?<number>(?:(?<!\\p{Script=Latin})(?:HK|US|NT|AU|CA|[ACS])\\$|[$€£¥￥₩#]|(?<![\\p{L}\\p{N}])[+\\-−±~～])?[\\p{N}]+(?:[.,:/：][\\p{N}]+)*(?:\\s?(?:${UNITS})(?![\\p{Script=Latin}\\p{N}])|(?<=[$€£¥￥]\\p{N}{1,12}(?:\\.\\p{N}{1,6})?)[KMB](?![\\p{Script=Latin}\\p{N}]))?)` +
+  `(?<number>(?:(?<!\\p{Script=Latin})(?:HK|US|NT|AU|CA|[ACS])\\$|[$€£¥￥₩#]|(?<![\\p{L}\\p{N}])[+\\-−±~～])?(?:[\\p{N}]{1,3}h\\s?[\\p{N}]{1,2}\\s?m(?:in)?(?![\\p{Script=Latin}\\p{N}])|[\\p{N}]+(?:[.,:/：][\\p{N}]+)*)(?:\\s?(?:${UNITS})(?![\\p{Script=Latin}\\p{N}])|(?<=[$€£¥￥]\\p{N}{1,12}(?:\\.\\p{N}{1,6})?)[KMBk](?![\\p{Script=Latin}\\p{N}]))?)` +
     '|(?<han>[\\p{Script=Han}]+)' +
     '|(?<kana>[\\p{Script=Hiragana}\\p{Script=Katakana}ー゛゜ｰﾞﾟ]+)' +
     '|(?<hangul>[\\p{Script=Hangul}]+)' +
@@ -221,8 +221,8 @@ function placeNumbers(runs: readonly Run[], mode: LanguageMode): LanguageSpan[] 
       const after = runs[i + 1];
       if (before === undefined) language = after?.language ?? language;
       else if (after === undefined || before.language === after.language) language = before.language;
-      else if (/\p{Script=Latin}-$/u.test(before.text))
-        language = before.language; // COVID-19, GPT-4
+      else if (/\p{Script=Latin}[-.]$/u.test(before.text))
+        language = before.language; // COVID-19, GPT-4, beta.2
       else if (MARK_BEFORE.test(before.text)) language = after.language;
       else if (/[.。]$/.test(run.text) || (HAS_UNIT.test(run.text) && /[,;，；、！!？?]\s*$/.test(run.text))) {
         language = before.language;

@@ -34,7 +34,16 @@ export function readAmount(amount: string): string {
 const PHONE = /(?<![\w.,/-])(?:\+\d{1,3}[- ]?)?(?:\(\d{2,4}\)[- ]?)?\d{1,4}(?:[- ]\d{3,4}){1,4}(?![\w/-]|\.\d|,\d)/g;
 const PLUS_PHONE = /(?<![\w.,])\+(\d{8,15})(?!\d)/g;
 const CODE =
-  /\b((?:code|pin|passcode|password|zip|postcode|extension|otp|(?:part|serial|model|order|account|tracking|reference|confirmation|booking|invoice|ticket|case|phone|card|tax|bank|policy|member|employee|customer|registration|passport|licen[cs]e) (?:number|no|id|code))(?:,|:| is| was| of|\s){1,4}#?\s?)(\d{3,20})(?![\d,]|\.\d)/gi;
+  /\b((?:code|pin|passcode|password|zip|postcode|extension|otp|(?:part|serial|model|order|account|tracking|reference|confirmation|booking|invoice|ticket|case|phone|card|tax|bank|policy|member|employee|customer|registration|passport|licen[cs]e) (?:number|no|id|code))(?:,|:| is| was| of|\s){1,4}#?\s?)(\d{3,20})(?:-(\d{2,8}))?(?![\d,-]|\.\d)/gi;
+/** Numbers of books and orders: 978-3-16-148410-0. */
+const CHAIN = /(?<![\w.,/+-])\d{1,12}(?:-\d{1,12}){2,6}(?![\w/-]|[.,]\d)/g;
+/** 21-19, 15-21, 15-13: where one of them falls, all are scores. */
+const SCORES = /(?<![\w.,-])\d{1,3}-\d{1,3}(?:,? (?:and )?\d{1,3}-\d{1,3}){1,9}(?![\w-]|[.,]\d)/g;
+const DIVIDED = /(\d) \/ (?=\d{1,9}(?:\.\d{1,9})?\s?=)/g;
+const POWER = /(?<=[\dA-Za-z)])\^(\d{1,3})(?![\d.])/g;
+const TIMES_IN_SUM = /(\d)\s?[x×*]\s?(?=\d{1,9}(?:\.\d{1,9})?\s?=)/g;
+/** A model and its version: A320-200. */
+const MODEL = /(?<=(?<![A-Za-z])[A-Z]{1,3})([1-9]\d[1-9]|[1-9][1-9]0)-(?=\d{2,4}(?!\d))/g;
 /** Emergency and service numbers: "Dial 911." but "call 300 customers". */
 const DIALLED =
   /\b(dial(?:led|ing)?|call(?:ed|ing)?)( )(\d{3,8})(?=[.,!?]|$| (?:now|for|to|if|in|and|or|immediately|at once|today)\b)/gi;
@@ -82,7 +91,22 @@ export function expandNumbers(text: SourceText): SourceText {
     .replace(/[\u0660-\u0669\u06f0-\u06f9\u0966-\u096f]/g, (digit) => String(foreignDigit(digit)))
     .replace(PLUS_PHONE, (_, digits: string) => `plus ${digitByDigit(digits)}`)
     .replace(PHONE, (number) => (isPhone(number) ? readPhone(number) : number))
-    .replace(CODE, (_, words: string, digits: string) => `${words}${digitByDigit(digits)}`)
+    .replace(CODE, (_, words: string, digits: string, more?: string) => {
+      return `${words}${digitByDigit(digits)}${more === undefined ? '' : `, ${digitByDigit(more)}`}`;
+    })
+    .replace(CHAIN, (chain) => {
+      return /(?:^|-)0|\d{4}/.test(chain) ? chain.split('-').map(digitByDigit).join(', ') : chain;
+    })
+    .replace(SCORES, (scores) => {
+      const falls = [...scores.matchAll(/(\d{1,3})-(\d{1,3})/g)].some(
+        ([, ours, theirs]) => Number(ours) > Number(theirs),
+      );
+      return falls ? scores.replace(/(\d{1,3})-(\d{1,3})/g, '$1 $2') : scores;
+    })
+    .replace(DIVIDED, '$1 divided by ')
+    .replace(POWER, (_, power: string) => POWERS[power] ?? ` to the power of ${power}`)
+    .replace(TIMES_IN_SUM, '$1 times ')
+    .replace(MODEL, (_, digits: string) => ` ${modelNumber(digits)} `)
     .replace(DIALLED, (_, verb: string, space: string, digits: string) => `${verb}${space}${digitByDigit(digits)}`)
     .replace(EMERGENCY, (_, digits: string) => digitByDigit(digits))
     .replace(LETTERED_CODE, (digits) => digitByDigit(digits))
@@ -125,11 +149,19 @@ export function expandNumbers(text: SourceText): SourceText {
     .replace(DIGITS, (digits, at: number, all: string) => around(readAmount(digits), digits, at, all));
 }
 
+const POWERS: Readonly<Record<string, string>> = { '2': ' squared', '3': ' cubed' };
+
 /** Keeps letters apart from the words of a number that touched them: "B12" → "B twelve". */
 function around(words: string, digits: string, at: number, text: string): string {
   const before = /\p{L}/u.test(text[at - 1] ?? '') ? ' ' : '';
   const after = /\p{L}/u.test(text[at + digits.length] ?? '') ? ' ' : '';
   return `${before}${words}${after}`;
+}
+
+/** "320" of an A320: "three twenty"; "205" "two oh five". */
+function modelNumber(digits: string): string {
+  const rest = digits.slice(1);
+  return `${cardinal(digits.charAt(0))} ${rest.startsWith('0') ? `oh ${cardinal(rest.charAt(1))}` : cardinal(rest)}`;
 }
 
 function isPhone(number: string): boolean {

@@ -119,14 +119,26 @@ const RANGE = new RegExp(
   `(?<![\\w.,-])(${AMOUNT})\\s?(?:${UNIT})?\\s?[-~]\\s?(?=(${AMOUNT})\\s?(?:${UNIT})(?![\\p{L}\\d]))`,
   'gu',
 );
-const PER_WORD = new RegExp(`(?<=[a-z])\\/(?=(?:${PER})\\b)`, 'g');
-const PER_NAMES: Record<string, string> = { dL: 'deciliter' };
+const PER_WORD = new RegExp(`(?<=[a-z])\\/(${PER}|hr|mo|yr|wk|sqft|lb)\\b`, 'g');
+const PER_NAMES: Record<string, string> = {
+  dL: 'deciliter',
+  hr: 'hour',
+  mo: 'month',
+  yr: 'year',
+  wk: 'week',
+  sqft: 'square foot',
+  lb: 'pound',
+};
 
 /** Reads measures: "12kg" is "twelve kilograms", "120 km/h" "… kilometers per hour", "20-25°C" "twenty to …". */
 export function expandUnits(text: SourceText): SourceText {
   return text
     .normalize('NFC')
     .replace(/µ/g, 'μ')
+    .replace(
+      HOURS_AND_MINUTES,
+      (_, hours: string, minutes: string) => `${timeOf(hours, 'hour')} ${timeOf(minutes, 'minute')}`,
+    )
     .replace(/(?<=\d ?[kcm]?m|\d ?ft)\^?([23])(?![\w.])/g, (_, power: string) => (power === '2' ? '²' : '³'))
     .replace(RANGE, (_, low: string) => `${readAmount(low)} to `)
     .replace(MEASURE, (...match) => {
@@ -141,7 +153,14 @@ export function expandUnits(text: SourceText): SourceText {
       const name = single ? names.one : (names.many ?? `${names.one}s`);
       return `${neg === undefined ? '' : 'negative '}${readAmount(amount)} ${name}${per === undefined ? '' : ` per ${perName(per)}`}`;
     })
-    .replace(PER_WORD, ' per ');
+    .replace(PER_WORD, (_, per: string) => ` per ${PER_NAMES[per] ?? per}`);
+}
+
+/** 2h 15m */
+const HOURS_AND_MINUTES = /(?<![\w.])(\d{1,3})\s?h(?:rs?)?\s?(\d{1,2})\s?m(?:ins?)?(?![\w²³/])/g;
+
+function timeOf(amount: string, unit: string): string {
+  return `${readAmount(amount)} ${unit}${amount === '1' ? '' : 's'}`;
 }
 
 function perName(per: string): string {

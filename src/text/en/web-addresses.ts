@@ -18,6 +18,8 @@ const FILE_ENDING = /(?<![\w.])\.([a-z][a-z0-9]{1,4})\b/g;
 const HOST_AND_PORT = /(?<![\d.,])(\d{1,3}(?:\.\d{1,3}){3}):(\d{2,5})(?![\d:])/g;
 const NUMERIC_CHAIN = /(?<![\d.,])(?:v(?=\d))?\d{1,4}(?:\.\d{1,4}){2,5}(?![\d.]*\d)/gi;
 
+const HARDWARE_ADDRESS = /(?<![\w:])[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){2,7}(?![\w:])/g;
+
 /**
  * Reads e-mail addresses, web addresses, file names and version numbers: "support@example.com" is "support at example
  * dot com", "Node.js" "Node dot J S", "2.0.1" "2 point 0 point 1".
@@ -37,6 +39,15 @@ export function expandAddresses(text: SourceText): SourceText {
     })
     .replace(FILE_NAME, (_, name: string, ending: string) => `${name} dot ${letters(ending)}`)
     .replace(FILE_ENDING, ' dot $1')
+    .replace(HARDWARE_ADDRESS, (address) =>
+      /[A-F]/i.test(address)
+        ? address
+            .toUpperCase()
+            .split(':')
+            .map((pair) => pair.replace(/\d/g, (digit) => ` ${digitByDigit(digit)} `).trim())
+            .join(', ')
+        : address,
+    )
     .replace(HOST_AND_PORT, (_, host: string, port: string) => `${host} port ${digitByDigit(port)}`)
     .replace(NUMERIC_CHAIN, (chain) => (isDate(chain) ? chain : chain.replace(/^v/i, 'v ').replaceAll('.', ' point ')));
 }

@@ -146,6 +146,10 @@ const NUMBER_RULES: readonly (readonly [RegExp, Reader])[] = [
     new RegExp(`(?<![\\d-])(\\d{1,3})${DASH}(\\d{1,3})(?=で(?:勝|負|敗|引き?分|逆転|快勝|辛勝))`, 'g'),
     (_all, a, b) => `${a}対${b}`,
   ],
+  [
+    new RegExp(`(?<=(?:スコア|得点|結果|セット)[はがの]?)(\\d{1,3})${DASH}(\\d{1,3})(?![\\d-])`, 'g'),
+    (_all, a, b) => `${a}対${b}`,
+  ],
   // Versions and addresses: 1.2.3
   [/(?<![\d.])\d{1,4}(?:\.\d{1,4}){2,5}(?![\d.])/g, (all) => all.replaceAll('.', 'ドット')],
   // Money with the sign in front.

@@ -1,6 +1,9 @@
 /** Units written in Latin letters or signs, as they are said in Japanese. */
 export const UNIT_NAMES: Readonly<Record<string, string>> = {
   'km/h': 'キロメートル毎時',
+  'km/L': 'キロメートル毎リットル',
+  'mg/L': 'ミリグラム毎リットル',
+  'g/L': 'グラム毎リットル',
   'm/s': 'メートル毎秒',
   'km²': '平方キロメートル',
   km2: '平方キロメートル',

@@ -100,6 +100,11 @@ const NUMBER_RULES: readonly (readonly [RegExp, Reader])[] = [
     /(?<![\d:])(\d{1,3}):(\d{1,3})(?![\d:])/g,
     (_all, left = '', right = '') => `${sinoNumber(left)} 대 ${sinoNumber(right)}`,
   ],
+  // Scores: 3대2, 점수는 21-19
+  [
+    /(?<!\d)(\d{1,3})대(\d{1,3})(?![\d개명대])|(?<=(?:점수|스코어|세트)[는은가이]?\s?)(\d{1,3})-(\d{1,3})(?![\d-])/g,
+    (_all, a, b, c = '', d = '') => `${sinoNumber(a ?? c)} 대 ${sinoNumber(b ?? d)}`,
+  ],
   // Versions and addresses: 1.2.3
   [/(?<![\d.])\d{1,4}(?:\.\d{1,4}){2,4}(?![\d.])/g, (all) => all.split('.').map(sinoNumber).join('점')],
   // Money with the sign in front.
@@ -148,6 +153,7 @@ const NUMBER_RULES: readonly (readonly [RegExp, Reader])[] = [
     (_all, whole = '', fraction = '', unit = '') => `${amount(whole, fraction, '')}${UNIT_NAMES[unit] ?? unit}`,
   ],
   // Signs of arithmetic between numbers.
+  [/([2459])\s?=\s?(?=\d)/g, (_all, digit = '') => `${digit}는 `],
   [/(?<=\d)\s?([+×÷=])\s?(?=\d)/g, (_all, sign = '') => ` ${ARITHMETIC[sign] ?? ''} `],
   // Everything else: the number by what follows it.
   [

@@ -90,6 +90,12 @@ const DATES: Rule[] = [
     spell: ({ year, month, day }) => `${digitByDigit(year!)}年${cardinal(month!)}月${cardinal(day!)}日`,
   },
   {
+    // 周三（4/8）
+    pattern:
+      /(?<=(?:周|星期|礼拜)[一二三四五六日天][（(,， ]{0,2})(?<month>1[0-2]|[1-9])\/(?<day>3[01]|[12]\d|0?[1-9])(?![\d/.%-])/g,
+    spell: ({ month, day }) => `${cardinal(month!)}月${cardinal(day!)}日`,
+  },
+  {
     // a month with its zero is no numerator
     pattern: /(?<![\d/.-])0(?<month>[1-9])\/(?<day>3[01]|[12]\d|0?[1-9])(?![\d/.%-])/g,
     spell: ({ month, day }) => `${cardinal(month!)}月${cardinal(day!)}日`,
@@ -117,7 +123,11 @@ const DATES: Rule[] = [
       /(?<=[年月日号]|周[一二三四五六日末]|星期[一二三四五六日天])[-~～—](?=[一二三四五六七八九十零]{1,12}[年月日号]|\d{1,4}[年月日号]|周|星期)/g,
     spell: () => '到',
   },
-  { pattern: /(?<!\d)(?<decade>[0-9]0)后/g, spell: ({ decade }) => `${digitByDigit(decade!)}后` },
+  {
+    // those born in the nineties: 90后, 95后
+    pattern: /(?<![\d:.点分])(?<decade>[0-9]0|[05-9]5)后(?![面天来续])/g,
+    spell: ({ decade }) => `${digitByDigit(decade!)}后`,
+  },
 ];
 
 /** 13点05分, 1米75, 3斤2两, 3‰ and 100+200=300 as they are said. */
@@ -137,11 +147,17 @@ const SPOKEN_PARTS: Rule[] = [
     spell: ({ digits }) => digitByDigit(digits!),
   },
   { pattern: /(?<=\d斤)2两/g, spell: () => '二两' },
+  {
+    pattern: /(?<![\d.A-Za-z])(?<hours>\d{1,3})\s?h\s?(?<minutes>\d{1,2})\s?m(?:in)?(?![A-Za-z\d²³])/g,
+    spell: ({ hours, minutes }) => `${two(cardinal(hours!))}小时${cardinal(minutes!)}分钟`,
+  },
 ];
 
 const SUM_SIGNS: Readonly<Record<string, string>> = { '+': '加', '×': '乘', '÷': '除以', '=': '等于' };
 
 const CLOCK = '(?<![\\d:.])(?:[01]?\\d|2[0-4]):[0-5]\\d(?::[0-5]\\d)?';
+
+const CLOCK_ONLY = /^(?:[01]?\d|2[0-4]):[0-5]\d$/;
 
 const TIMES_AND_RATIOS: Rule[] = [
   {
@@ -159,6 +175,17 @@ const TIMES_AND_RATIOS: Rule[] = [
     spell: ({ first, second }) => (/^\d+:(?:00|30)/.test(second!) ? undefined : `${first}至${second}`),
   },
   { pattern: /(?<![\d:.])24:00(?::00)?(?![\d:])/g, spell: () => '二十四点' },
+  {
+    // 25:23、22:25: where one cannot be a time, none of them is
+    pattern: /(?<![\d:.])\d{1,3}:\d{1,3}(?:[、,，]\s?\d{1,3}:\d{1,3}(?!\d)){1,9}(?![\d:])/g,
+    spell: (_, { match, before }) =>
+      /比分(?:[是为达约]|分别[是为])?$/.test(before) || match.split(/[、,，]\s?/).some((each) => !CLOCK_ONLY.test(each))
+        ? match.replace(
+            /(\d{1,3}):(\d{1,3})/g,
+            (_all, ours: string, theirs: string) => `${cardinal(ours)}比${cardinal(theirs)}`,
+          )
+        : undefined,
+  },
   {
     pattern: /(?<![\d:.])(?<ratio>\d+(?:\.\d+)?(?::\d+(?:\.\d+)?){1,4})(?![\d:])/g,
     spell: ({ ratio }, { before, after }) => {
@@ -184,12 +211,31 @@ const TELEPHONES: Rule[] = [
         .map((part) => digitByDigit(part, { yao: true }))
         .join('，'),
   },
+  {
+    // (021)5566-7788
+    pattern: /[（(](?<area>0\d{2,3})[)）]\s?(?<first>\d{3,4})[- ]?(?<second>\d{4})(?![\d-])/g,
+    spell: ({ area, first, second }) => {
+      const read = [area, first, second].map((part) => digitByDigit(part!, { yao: true }));
+      return `${read[0]}，${read[1]}${read[2]}`;
+    },
+  },
+  {
+    // numbers of orders and books: 2026-0331-00127
+    pattern: /(?<![\d.+×÷=/A-Za-z-])\d{1,12}(?:-\d{1,12}){2,6}(?![\d.+×÷=/-])/g,
+    spell: (_, { match }) =>
+      /-0/.test(match)
+        ? match
+            .split('-')
+            .map((part) => digitByDigit(part, { yao: true }))
+            .join('，')
+        : undefined,
+  },
 ];
 
 const MONEY: Rule[] = [
   {
     // $3.5M
-    pattern: /(?<=[$€£¥￥])(?<number>\d{1,12}(?:\.\d{1,6})?)(?<scale>[KMB])(?![A-Za-z\d])/g,
+    pattern: /(?<=[$€£¥￥])(?<number>\d{1,12}(?:\.\d{1,6})?)(?<scale>[KMBk])(?![A-Za-z\d])/g,
     spell: ({ number, scale }) => String(Math.round(Number(number) * SCALES[scale!]!)),
   },
   {
@@ -214,7 +260,7 @@ const MONEY: Rule[] = [
   },
 ];
 
-const SCALES: Readonly<Record<string, number>> = { K: 1e3, M: 1e6, B: 1e9 };
+const SCALES: Readonly<Record<string, number>> = { k: 1e3, K: 1e3, M: 1e6, B: 1e9 };
 
 const COMPARISONS: Readonly<Record<string, string>> = {
   '≥': '大于等于',
@@ -241,6 +287,13 @@ const SEPARATED_THOUSANDS: Rule = {
     const plain = number!.replaceAll(',', '');
     return percent || new RegExp(`^\\s?${UNIT_PATTERN}${END}`).test(after) ? plain : price(plain);
   },
+};
+
+/** 5,000-8,000元 */
+const RANGE_OF_THOUSANDS: Rule = {
+  pattern:
+    /(?<![\d.,+\-×÷=/A-Za-z])(?<first>\d{1,3}(?:,\d{3}){0,5})[-~](?<second>\d{1,3}(?:,\d{3}){1,5})(?![\d,.\-+×÷=/])/g,
+  spell: ({ first, second }) => (ascends(first!, second!) ? `${two(price(first!))}到${price(second!)}` : undefined),
 };
 
 const TEMPERATURE = '°C|℃|°c|摄氏度|°F|度';
@@ -402,6 +455,7 @@ const RULES: readonly Rule[] = [
   ...MONEY,
   COMPARED,
   ...ORDINALS,
+  RANGE_OF_THOUSANDS,
   SEPARATED_THOUSANDS,
   ...UNITS,
   ...RANGES,

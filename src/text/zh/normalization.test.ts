@@ -20,6 +20,21 @@ function describeTable(name: string, table: string): void {
 }
 
 describeTable(
+  'what people write in orders, news and messages',
+  `
+  订单号：2026-0331-00127，请核对。 -> 订单号,二零二六,零三三幺,零零幺二七,请核对.
+  周三（4/8）下午 -> 周三四月八日下午
+  以25:23、25:19、22:25赢下 -> 以二十五比二十三,二十五比十九,二十二比二十五赢下
+  用时2h15min。 -> 用时两小时十五分钟.
+  价格在5,000-8,000元之间。 -> 价格在五千到八千元之间.
+  传真(021)5566-7788。 -> 传真零二幺,五五六六七七八八.
+  00后和95后 -> 零零后和九五后
+  指数为35μg/m³ -> 指数为三十五微克每立方米
+  约€20k -> 约二万欧元
+  `,
+);
+
+describeTable(
   'parts of measures and sums as they are said',
   `
   13点05分开会 -> 十三点零五分开会

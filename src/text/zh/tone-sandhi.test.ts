@@ -42,6 +42,13 @@ describe('tone sandhi', () => {
     ['出去', 'chu1 qu5'],
     ['走吧', 'zou3 ba5'],
     ['他的', 'ta1 de5'],
+    ['洗脸水', 'xi2 lian2 shui3'],
+    ['总统府', 'zong2 tong2 fu3'],
+    ['雨伞', 'yu2 san3'],
+    ['老板娘', 'lao2 ban3 niang2'],
+    ['不错', 'bu2 cuo4'],
+    ['一碗', 'yi4 wan3'],
+    ['想想', 'xiang2 xiang3'],
   ])('reads %s as %s', (text, expected) => {
     expect(sandhi(text)).toBe(expected);
   });
@@ -69,6 +76,7 @@ describe('erhua', () => {
   it('gives 儿 the tone before it', () => {
     expect(read('这儿', 'r')).toBe('zhe4 er4');
     expect(read('小院儿')).toBe('xiao3 yuan4 er4');
+    expect(read('冰棍儿')).toBe('bing1 gun4 er4');
   });
 
   it('leaves 儿 a syllable of its own where it means a child or names a creature', () => {

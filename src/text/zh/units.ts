@@ -61,6 +61,10 @@ const METRIC: Readonly<Record<string, string>> = {
   h: '小时',
   hr: '小时',
   hrs: '小时',
+  'μg/m³': '微克每立方米',
+  'µg/m³': '微克每立方米',
+  'mg/m³': '毫克每立方米',
+  'g/m³': '克每立方米',
   mol: '摩尔',
 };
 
