@@ -14,19 +14,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   checkpoint: ['config', 'errors'],
   onnx: ['config', 'errors'],
   models: ['onnx', 'checkpoint', 'errors'],
-  engine: [
-    'text',
-    'audio',
-    'models',
-    'onnx',
-    'checkpoint',
-    'config',
-    'errors',
-    'log',
-    'metrics',
-    'thread-entry',
-    'time-slice',
-  ],
+  engine: ['text', 'audio', 'models', 'onnx', 'checkpoint', 'config', 'errors', 'log', 'metrics', 'thread-entry'],
   jobs: ['api', 'config', 'errors', 'log', 'metrics'],
   store: ['api', 'config', 'errors', 'log', 'thread-entry'],
   audit: ['store', 'api', 'config', 'errors', 'log', 'metrics'],
@@ -69,13 +57,12 @@ const ALLOWED: Record<string, readonly string[]> = {
     'log',
     'metrics',
     'shutdown',
-    'time-slice',
   ],
 };
 
 /** Packages that only one file or folder may import. */
 const RESERVED: Record<string, RegExp> = {
-  koffi: /^(engine\/onnxruntime|time-slice)\.ts$/,
+  koffi: /^engine\/onnxruntime\.ts$/,
   'onnxruntime-node': /^engine\/onnxruntime\.ts$/,
   fastify: /^gateway\//,
   pg: /^store\/postgres\.ts$/,

@@ -89,3 +89,13 @@ export function formatBytes(bytes: number): string {
   }
   return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
 }
+
+/** A command that the running server carried out instead; what it returned is this command's exit code. */
+export class RanOnServer extends Error {
+  readonly exitCode: number;
+
+  constructor(exitCode: number) {
+    super('the server ran this command');
+    this.exitCode = exitCode;
+  }
+}

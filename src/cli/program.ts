@@ -1,21 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { AppError } from '../errors.js';
-import { addAdapterCommands } from './adapter.js';
-import { addAdminCommands } from './admin.js';
-import { addAuditCommands } from './audit.js';
-import { addBackupCommands } from './backup.js';
-import { addConsentCommands } from './consent.js';
-import type { CliContext } from './context.js';
-import { addDoctorCommand } from './doctor.js';
-import { addKeysCommands } from './keys.js';
-import { addLexiconCommands } from './lexicon.js';
-import { addModelCommands } from './model.js';
-import { addSayCommand } from './say.js';
-import { addServeCommand } from './serve.js';
-import { addTextCommands } from './text.js';
-import { addVerifyCommand } from './verify.js';
-import { addVoiceCommands } from './voice.js';
-import { RanOnServer } from './with-platform.js';
+import { type CliContext, RanOnServer } from './context.js';
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
@@ -28,8 +13,8 @@ const EXIT_INTERRUPTED = 130;
  * interrupted. `serve` returns 0 as soon as the server listens; the process then lives as long as the server.
  */
 export async function runCli(argv: readonly string[], context: CliContext): Promise<number> {
-  const program = buildProgram({ argv, ...context });
   try {
+    const program = await buildProgram(argv, { argv, ...context });
     await program.parseAsync([...argv], { from: 'user' });
     return 0;
   } catch (error) {
@@ -45,7 +30,30 @@ export async function runCli(argv: readonly string[], context: CliContext): Prom
   }
 }
 
-function buildProgram(context: CliContext): Command {
+type AddCommand = (program: Command, context: CliContext) => void;
+
+/** Commands in the order of the help. Each loads what it needs when it is wanted: all of it takes most of a second. */
+const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
+  say: async () => (await import('./say.js')).addSayCommand,
+  serve: async () => {
+    const { addServeCommand } = await import('./serve.js');
+    return (program, context) => addServeCommand(program, context, runCli);
+  },
+  model: async () => (await import('./model.js')).addModelCommands,
+  adapter: async () => (await import('./adapter.js')).addAdapterCommands,
+  voice: async () => (await import('./voice.js')).addVoiceCommands,
+  consent: async () => (await import('./consent.js')).addConsentCommands,
+  admin: async () => (await import('./admin.js')).addAdminCommands,
+  keys: async () => (await import('./keys.js')).addKeysCommands,
+  audit: async () => (await import('./audit.js')).addAuditCommands,
+  backup: async () => (await import('./backup.js')).addBackupCommands,
+  lexicon: async () => (await import('./lexicon.js')).addLexiconCommands,
+  text: async () => (await import('./text.js')).addTextCommands,
+  verify: async () => (await import('./verify.js')).addVerifyCommand,
+  doctor: async () => (await import('./doctor.js')).addDoctorCommand,
+};
+
+async function buildProgram(argv: readonly string[], context: CliContext): Promise<Command> {
   const program = new Command('timbre')
     .description('Voices of your own: text in, speech out')
     .version(context.version)
@@ -56,20 +64,10 @@ function buildProgram(context: CliContext): Command {
     .exitOverride()
     .showHelpAfterError('(--help says more)')
     .addHelpText('after', '\nEvery setting can be given in the environment: see docs/OPERATIONS.md.');
-  addSayCommand(program, context);
-  addServeCommand(program, context, runCli);
-  addModelCommands(program, context);
-  addAdapterCommands(program, context);
-  addVoiceCommands(program, context);
-  addConsentCommands(program, context);
-  addAdminCommands(program, context);
-  addKeysCommands(program, context);
-  addAuditCommands(program, context);
-  addBackupCommands(program, context);
-  addLexiconCommands(program, context);
-  addTextCommands(program, context);
-  addVerifyCommand(program, context);
-  addDoctorCommand(program, context);
+  // Help, and what is no command, takes them all.
+  const [first = ''] = argv;
+  const known = Object.hasOwn(COMMANDS, first) ? COMMANDS[first] : undefined;
+  for (const load of known ? [known] : Object.values(COMMANDS)) (await load())(program, context);
   passOn(program);
   return program;
 }

@@ -16,7 +16,6 @@ import type { Logger } from '../log.js';
 import { createTimbreMetrics, publishEngineStatistics } from '../metrics.js';
 import { createShutdown, type Shutdown } from '../shutdown.js';
 import { Segmenter } from '../text/segmenter.js';
-import { ANSWERING_SLICE_MS, setTimeSlice } from '../time-slice.js';
 import { runSpeechWorker } from '../worker/speech-worker.js';
 import { startHousekeeping } from './housekeeping.js';
 import { openPlatform, type Platform } from './platform.js';
@@ -178,7 +177,6 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       const reloading = reloadTls(app.server as HttpsServer, tlsFiles, { log });
       shutdown.add({ phase: 'refuse', name: 'certificates', run: () => reloading.stop() });
     }
-    setTimeSlice(ANSWERING_SLICE_MS);
     const url = await listen(app, config);
     return { url, shutdown, pool };
   } catch (error) {

@@ -4,7 +4,7 @@ import { type Config, loadConfig } from '../config.js';
 import { AppError } from '../errors.js';
 import { createLogger } from '../log.js';
 import { runOnServer } from './admin-socket.js';
-import type { CliContext } from './context.js';
+import { type CliContext, RanOnServer } from './context.js';
 import { openPlatform, type Platform } from './platform.js';
 
 export interface PlatformFlags {
@@ -13,16 +13,6 @@ export interface PlatformFlags {
 
 export function addDataFlag(command: Command): Command {
   return command.option('--data <folder>', 'data folder, where the embedded database is (TIMBRE_DATA)');
-}
-
-/** A command that the running server carried out instead; what it returned is this command's exit code. */
-export class RanOnServer extends Error {
-  readonly exitCode: number;
-
-  constructor(exitCode: number) {
-    super('the server ran this command');
-    this.exitCode = exitCode;
-  }
 }
 
 /**

@@ -6,7 +6,6 @@ import { readAudioFile } from '../audio/decode.js';
 import { AppError } from '../errors.js';
 import type { SpeakerEncoderSpec } from '../models/speaker-encoder.js';
 import { type Delivery, readSsml } from '../text/ssml.js';
-import { ANSWERING_SLICE_MS, COMPUTING_SLICE_MS, setTimeSlice } from '../time-slice.js';
 import { AdapterStore } from './adapter-store.js';
 import type { SpeakerEmbeddingCall } from './analysis-tasks.js';
 import type { CacheStatistics } from './bounded-cache.js';
@@ -84,10 +83,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
 }
 
 async function openCheckedRuntime(threads: number): Promise<Runtime> {
-  // The threads of the pool keep the slices of the thread that opens it.
-  setTimeSlice(COMPUTING_SLICE_MS);
   const runtime = openRuntime({ threads });
-  setTimeSlice(ANSWERING_SLICE_MS);
   runtime.selfCheck();
   return runtime;
 }

@@ -1,5 +1,4 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import { COMPUTING_SLICE_MS, setTimeSlice } from '../time-slice.js';
 import { AdapterStore } from './adapter-store.js';
 import { analysisTasks } from './analysis-tasks.js';
 import { ComponentStore } from './component-store.js';
@@ -27,7 +26,6 @@ export interface InferenceThreadData {
 
 const { role, dataDir, threads, urgentWindows } = workerData as InferenceThreadData;
 const port = parentPort as MessagePort; // this module only runs as a worker
-setTimeSlice(COMPUTING_SLICE_MS);
 const store = new ComponentStore(dataDir);
 const runtime = openRuntime({ threads });
 
