@@ -153,6 +153,13 @@ describeDatabases('the store', (get) => {
     ]);
   });
 
+  it('tells the caller of a zero character, which its text cannot hold', async () => {
+    // Found by Schemathesis: ?style=%00 was answered with 500.
+    const { database } = get();
+    const ask = database.asPlatform((sql) => sql.query('SELECT id FROM tenants WHERE id = $1', ['a\0b']));
+    await expect(ask).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
+  });
+
   it('keeps many transactions apart', async () => {
     const { database } = get();
     await insertTenant(database, 'delta');

@@ -121,6 +121,8 @@ export class TransactionalDatabase implements Database {
   }
 }
 
+/** SQLSTATE of text with a zero character, which PostgreSQL does not hold: it is the caller's. */
+const NOT_TEXT_STATE = '22021';
 /** SQLSTATE classes of a database that is away or has no room: connection lost, shutting down, out of resources. */
 const UNAVAILABLE_STATE = /^(08|53|57P0|58)/;
 const UNAVAILABLE_CODE = /^(ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN)/;
@@ -133,6 +135,15 @@ export function sqlState(error: unknown): string | undefined {
 
 export function asStoreError(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof AppError) return error;
+  if (sqlState(error) === NOT_TEXT_STATE) {
+    return new AppError(
+      'REQUEST_INVALID',
+      'the request holds a character that cannot be stored (U+0000); leave it out',
+      {
+        cause: error,
+      },
+    );
+  }
   const code = 'code' in error ? String(error.code) : '';
   const lost = /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection/;
   if (!UNAVAILABLE_STATE.test(sqlState(error) ?? '') && !UNAVAILABLE_CODE.test(code) && !lost.test(error.message)) {
