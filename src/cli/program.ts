@@ -64,12 +64,16 @@ async function buildProgram(argv: readonly string[], context: CliContext): Promi
     .exitOverride()
     .showHelpAfterError('(--help says more)')
     .addHelpText('after', '\nEvery setting can be given in the environment: see docs/OPERATIONS.md.');
-  // Help, and what is no command, takes them all.
-  const [first = ''] = argv;
-  const known = Object.hasOwn(COMMANDS, first) ? COMMANDS[first] : undefined;
-  for (const load of known ? [known] : Object.values(COMMANDS)) (await load())(program, context);
+  for (const load of wantedCommands(argv)) (await load())(program, context);
   passOn(program);
   return program;
+}
+
+/** The one that is named, or none for the version; help, and what is no command, takes them all. */
+function wantedCommands([first = '']: readonly string[]): readonly (() => Promise<AddCommand>)[] {
+  if (first === '--version' || first === '-V') return [];
+  const known = Object.hasOwn(COMMANDS, first) ? COMMANDS[first] : undefined;
+  return known ? [known] : Object.values(COMMANDS);
 }
 
 /** Subcommands inherit how output and exits are handled only if they are told to. */
