@@ -51,10 +51,10 @@ async function writeAndKill(config: Config, started?: () => Promise<unknown>): P
   let failed = '';
   child.stderr.on('data', (data) => (failed += String(data)));
   const lines = () => printed.split('\n').length - 1;
-  const reached = (count: number) =>
+  const reached = (count: number, kind = '') =>
     new Promise<void>((resolve, reject) => {
       const check = () => {
-        if (lines() >= count) resolve();
+        if (lines() >= count && printed.includes(`\n${kind}`)) resolve();
       };
       child.stdout.on('data', check);
       child.once('exit', () => reject(new Error(`the writer ended by itself: ${failed}`)));
@@ -68,6 +68,8 @@ async function writeAndKill(config: Config, started?: () => Promise<unknown>): P
   await reached(1);
   await started?.();
   await reached(2 + randomInt(0, 25));
+  // A voice takes longer than anything else; every third run has one, and is killed somewhere in the next.
+  if (randomInt(0, 3) === 0) await reached(2, 'voice ');
   child.removeAllListeners('exit');
   await new Promise((resolve) => setTimeout(resolve, randomInt(0, 20)));
   child.kill('SIGKILL');
