@@ -34,7 +34,7 @@ export function buildDecoder(
   const flat = new Float32Array(settings.heads * settings.headWidth).fill(0.04);
   const steps = { keys: flat, values: flat };
   const formats = {
-    prefill: { format: () => 'column7', cacheSteps: null },
+    prefill: { format: () => 'column8', cacheSteps: null },
     step: {
       format: (layer: number) => (layer === settings.layers ? 'int8' : (precision as 'int8' | 'int4')),
       cacheSteps: () => steps,

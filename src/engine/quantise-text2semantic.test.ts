@@ -32,7 +32,7 @@ describe('quantising text-to-semantic', () => {
     expect(report.measures[1]!.value).toBeLessThan(0.01);
     expect(Number.parseInt(report.measures[0]!.over, 10)).toBeGreaterThan(300);
     expect(files['step.kernel']?.length).toBe(layOutStepImage(settings).sizeBytes);
-    expect(graphs['prefill']?.weights.filter((weight) => weight.type === 'int8')).toHaveLength(2 * 4 + 1);
+    expect(graphs['prefill']?.weights.filter((weight) => weight.type === 'uint8')).toHaveLength(2 * 4 + 1);
     expect(readdirSync(folder)).toEqual([]);
   });
 

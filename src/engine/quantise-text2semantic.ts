@@ -130,7 +130,7 @@ function quantiseForKernel(
 class Formats {
   readonly #wanted: WeightFormat;
   readonly #layers: WeightFormat[];
-  #prefill: WeightFormat = 'column7';
+  #prefill: WeightFormat = 'column8';
 
   constructor(settings: Text2SemanticSettings, precision: 'int8' | 'int4') {
     this.#wanted = precision;
@@ -143,17 +143,17 @@ class Formats {
   of = (layer: number, _product?: Product): WeightFormat => this.#layers[layer] ?? 'fp32';
 
   ofPrefill = (layer: number): WeightFormat => {
-    if (this.#prefill !== 'column7') return this.of(layer);
-    return this.of(layer) === 'fp32' ? 'fp32' : 'column7';
+    if (this.#prefill !== 'column8') return this.of(layer);
+    return this.of(layer) === 'fp32' ? 'fp32' : 'column8';
   };
 
   lowerPrefill(): void {
-    this.#prefill = 'column7';
+    this.#prefill = 'column8';
   }
 
   /** Gives the prefill the finer steps that the layers have; false when it has them already. */
   raisePrefill(): boolean {
-    if (this.#prefill !== 'column7') return false;
+    if (this.#prefill !== 'column8') return false;
     this.#prefill = 'int8';
     return true;
   }
@@ -174,7 +174,7 @@ class Formats {
     const higher = this.#layers.flatMap((format, layer) =>
       format === this.#wanted || (layer === last && format === 'int8') ? [] : [`${name(layer)}: ${format}`],
     );
-    return this.#prefill === 'column7' ? higher : ['prefill: scales by block instead of by column', ...higher];
+    return this.#prefill === 'column8' ? higher : ['prefill: scales by block instead of by column', ...higher];
   }
 }
 

@@ -1,7 +1,8 @@
 import type { Checkpoint, CheckpointTensor, PlainValue } from '../checkpoint/checkpoint.js';
 import { AppError } from '../errors.js';
 import { float, GraphBuilder, type GraphModel, type Value } from '../onnx/graph.js';
-import { quantizeBlocks, quantizeColumns } from '../onnx/quantize.js';
+import { quantizeBlocks } from '../onnx/quantize.js';
+import { quantizeColumns } from '../onnx/quantize-columns.js';
 
 /** The sizes of a text-to-semantic network, and the limits its compiled form has. */
 export interface Text2SemanticSettings {
@@ -32,10 +33,10 @@ export type Product = 'qkv' | 'out' | 'inner' | 'outer' | 'head';
 export const ADAPTED_PRODUCTS = ['qkv', 'out', 'inner', 'outer'] as const satisfies readonly Product[];
 
 /**
- * How a product's weights are kept: fp32; 8 or 4 bits in blocks with a scale each; or 7 bits with a scale a column for the
+ * How a product's weights are kept: fp32; 8 or 4 bits in blocks with a scale each; or 8 bits with a scale a column for the
  * prefill, which is one row of many positions (see `docs/adr/0007-quantised-text-to-semantic.md`).
  */
-export type WeightFormat = 'fp32' | 'int8' | 'int4' | 'column7';
+export type WeightFormat = 'fp32' | 'int8' | 'int4' | 'column8';
 
 export interface Text2SemanticPrecision {
   /** `head` is asked for with layer = the number of layers. */
@@ -393,11 +394,12 @@ export class CheckpointWeights {
       const weight = g.weight(matrix.name, [inputs, outputs], () => transpose(load(), outputs, inputs));
       return g.linear(x, weight, bias);
     }
-    if (format === 'column7') {
+    if (format === 'column8') {
       const quantize = once(() => quantizeColumns(load(), outputs, inputs));
-      const data = g.weight(`${matrix.name}.c7`, [inputs, outputs], () => quantize.first().data, 'int8');
-      const scales = g.weight(`${matrix.name}.c7_scales`, [outputs], () => quantize.last().scales);
-      return g.op('DynamicQuantizeMatMul', [x, data, scales, null, bias], {}, 'com.microsoft');
+      const data = g.weight(`${matrix.name}.c8`, [inputs, outputs], () => quantize.first().data, 'uint8');
+      const scales = g.weight(`${matrix.name}.c8_scales`, [outputs], () => quantize.last().scales);
+      const zeros = g.constant(new Uint8Array(outputs).fill(128), 'uint8');
+      return g.op('DynamicQuantizeMatMul', [x, data, scales, zeros, bias], {}, 'com.microsoft');
     }
     const bits = format === 'int8' ? 8 : 4;
     const blockSize = BLOCK_SIZES[format];

@@ -49,27 +49,6 @@ export function quantizeBlocks(
   return { bits, blockSize, data, scales };
 }
 
-/**
- * Quantises a matrix of (out, in) to int8 of (in, out) with a scale for each output. Values stay within ±63: with 7 bits the
- * sum of two products with a uint8 fits int16, which the kernels of processors without VNNI saturate at.
- */
-export function quantizeColumns(
-  matrix: Float32Array,
-  outputs: number,
-  inputs: number,
-): { readonly data: Int8Array; readonly scales: Float32Array } {
-  const data = new Int8Array(outputs * inputs);
-  const scales = new Float32Array(outputs);
-  for (let output = 0; output < outputs; output++) {
-    const values = matrix.subarray(output * inputs, (output + 1) * inputs);
-    // A column of zeros keeps a scale that can be divided by.
-    const scale = Math.fround(largest(values) / 63) || 1;
-    scales[output] = scale;
-    for (let input = 0; input < inputs; input++) data[input * outputs + output] = Math.round(values[input]! / scale);
-  }
-  return { data, scales };
-}
-
 function quantized(value: number, scale: number, zero: number): number {
   if (scale === 0) return 0;
   return Math.max(-zero, Math.min(zero - 1, Math.round(value / scale)));
