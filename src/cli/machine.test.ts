@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { formatBytes, renderTable } from './context.js';
 import { checkMachine, checkPort, type Machine, readMachine } from './machine.js';
@@ -34,6 +35,12 @@ describe('the machine', () => {
     const processor = checkMachine(good).find((finding) => finding.subject === 'processor');
     expect(processor?.message).toBe('Some CPU, 4 cores, AVX2 AVX512-VNNI');
     expect(readMachine().cores).toBeGreaterThan(0);
+  });
+
+  it.runIf(process.platform === 'linux')('is read with every flag of its processor', () => {
+    const listed = /^(?:flags|Features)\s*: (.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1]?.trim().split(' ');
+    expect(listed?.length).toBeGreaterThan(3);
+    expect([...(readMachine().cpuFlags ?? [])].filter((flag) => flag !== '')).toEqual(listed);
   });
 
   it('cannot listen on an address it does not have', async () => {

@@ -155,7 +155,7 @@ function checkMemory({ memoryBytes }: Machine): Finding {
 
 function readCpuFlags(): ReadonlySet<string> | null {
   try {
-    const line = /^(?:flags|Features)\t?: (.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'));
+    const line = /^(?:flags|Features)\t{0,9}: (.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'));
     return new Set((line?.[1] ?? '').split(' '));
   } catch {
     return null;
