@@ -1,32 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { largestDifference, noise, sine } from '../../test/fixtures/signals.js';
 import { AppError } from '../errors.js';
 import { kaldiFilterBank } from './fbank.js';
 import { realFft } from './fft.js';
 import { measureLevel, mixToMono } from './level.js';
 import { resample, resampleHighQuality } from './resample.js';
 import { magnitudeSpectrogram, melSpectrogram } from './spectrogram.js';
-
-function sine(hz: number, sampleRateHz: number, lengthSamples: number, amplitude = 1): Float32Array {
-  return Float32Array.from(
-    { length: lengthSamples },
-    (_, i) => amplitude * Math.sin((2 * Math.PI * hz * i) / sampleRateHz),
-  );
-}
-
-/** A repeatable noise in [-1, 1). */
-function noise(lengthSamples: number): Float32Array {
-  let state = 12345;
-  return Float32Array.from({ length: lengthSamples }, () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 31 - 1;
-  });
-}
-
-function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>, from: number, to: number): number {
-  let largest = 0;
-  for (let i = from; i < to; i++) largest = Math.max(largest, Math.abs(a[i]! - b[i]!));
-  return largest;
-}
 
 describe('realFft', () => {
   it.each([2, 4, 8, 64, 6, 10, 80, 1280])(

@@ -7,14 +7,13 @@ import type { Runtime } from './onnxruntime.js';
 import { openText2Semantic } from './open-text2semantic.js';
 import { type RowEvent, type RowRequest, SemanticDecoder } from './semantic-decoder.js';
 import { type Task, type TaskMethods, Until } from './thread-tasks.js';
+import { FIRST_WINDOW_TOKENS } from './waveform-stream.js';
 
 export type { RowUrgency };
 
 /** Text-to-semantic models whose graphs and cache stay loaded on the decoding thread. */
 const MAX_LOADED_MODELS = 4;
 
-/** Tokens of the first window, those it looks ahead included. */
-const FIRST_WINDOW_TOKENS = 12;
 /** At 25 tokens a second of speech, rows that wait so long before each step still keep up twice. */
 const MOST_GIVEN_WAY_MS = 15;
 

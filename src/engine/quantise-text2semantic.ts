@@ -70,9 +70,8 @@ export function quantiseText2Semantic(
     );
     const formats = new Formats(settings, options.precision);
     if (options.precision === 'int8' && fitsStepKernel(settings)) {
-      const byKernel = quantiseForKernel(checkpoint, settings, options, formats, reference, sessionOf);
+      const byKernel = quantiseForKernel(checkpoint, settings, options, reference, sessionOf);
       if (byKernel) return byKernel;
-      formats.lowerPrefill();
     }
     let sensitivity: readonly number[] | null = null;
     for (let round = 0; round < 6; round++) {
@@ -109,10 +108,10 @@ function quantiseForKernel(
   checkpoint: Checkpoint,
   settings: Text2SemanticSettings,
   options: QuantiseOptions,
-  formats: Formats,
   reference: Reference,
   sessionOf: SessionOf,
 ): QuantisedText2Semantic | null {
+  const formats = new Formats(settings, options.precision);
   const image = packStepImage(checkpoint, settings, reference.cacheSteps);
   const step = stepKernelOf(image, settings, options.runtime);
   do {
@@ -146,10 +145,6 @@ class Formats {
     if (this.#prefill !== 'column8') return this.of(layer);
     return this.of(layer) === 'fp32' ? 'fp32' : 'column8';
   };
-
-  lowerPrefill(): void {
-    this.#prefill = 'column8';
-  }
 
   /** Gives the prefill the finer steps that the layers have; false when it has them already. */
   raisePrefill(): boolean {

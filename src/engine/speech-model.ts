@@ -26,6 +26,7 @@ import type { RenderCall, RenderFeed } from './render-tasks.js';
 import { checkedTokens, type FaultOutcome, type SpeechFault } from './self-check.js';
 import { TextCache } from './text-cache.js';
 import type { VoiceProfile } from './voice-profile.js';
+import { FIRST_WINDOW_TOKENS } from './waveform-stream.js';
 
 /** Sampling where neither the request nor the model says otherwise (upstream: api_v2.py). */
 const DEFAULT_SAMPLING: SamplingOptions = { topK: 15, topP: 1, temperature: 1, repetitionPenalty: 1.35 };
@@ -39,7 +40,7 @@ const MAX_PAUSE_TOKENS = 50;
  * before they are all there; 3 s of a later sentence, which is decoded while the one before it is heard; all of one that
  * nobody listens to yet.
  */
-const HELD_OF_FIRST_SENTENCE = 12;
+const HELD_OF_FIRST_SENTENCE = FIRST_WINDOW_TOKENS;
 const HELD_OF_LATER_SENTENCES = 75;
 
 /** One sentence for text-to-semantic. */

@@ -27,6 +27,9 @@ const WINDOW_TOKENS = [8, 8, 12, 16, 24, 32, 40] as const;
 const CONTEXT_TOKENS = 24;
 const LOOK_AHEAD_TOKENS = 4;
 
+/** Tokens that the first window takes, those it looks ahead included. */
+export const FIRST_WINDOW_TOKENS = WINDOW_TOKENS[0] + LOOK_AHEAD_TOKENS;
+
 /** Frames before a window over which the flow is computed again; its influence is below 10⁻⁴ from 8 on. */
 const FLOW_CONTEXT_FRAMES = 12;
 /** Frames before a window that the generator reads (its two parts reach 10 and 2 frames, see `inputRange`). */

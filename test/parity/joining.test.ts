@@ -1,28 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { largestDifference, noise, sine } from '../fixtures/signals.js';
 import { crossfade, joinOverlapping } from './crossfade.js';
 import { finishSentence } from './postprocess.js';
-
-function sine(hz: number, sampleRateHz: number, lengthSamples: number, amplitude = 1): Float32Array {
-  return Float32Array.from(
-    { length: lengthSamples },
-    (_, i) => amplitude * Math.sin((2 * Math.PI * hz * i) / sampleRateHz),
-  );
-}
-
-/** A repeatable noise in [-1, 1). */
-function noise(lengthSamples: number): Float32Array {
-  let state = 12345;
-  return Float32Array.from({ length: lengthSamples }, () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 31 - 1;
-  });
-}
-
-function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>, from: number, to: number): number {
-  let largest = 0;
-  for (let i = from; i < to; i++) largest = Math.max(largest, Math.abs(a[i]! - b[i]!));
-  return largest;
-}
 
 describe('crossfade', () => {
   it('finds the shift at which two renderings agree, and joins them without a seam', () => {

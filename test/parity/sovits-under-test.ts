@@ -1,3 +1,4 @@
+import { concatenate } from '../../src/audio/concatenate.js';
 import type { Checkpoint } from '../../src/checkpoint/checkpoint.js';
 import { openCheckpoint } from '../../src/checkpoint/open-checkpoint.js';
 import { openRuntime, output, type Session, type Tensor, tensor } from '../../src/engine/onnxruntime.js';
@@ -100,12 +101,5 @@ export function recordedNoise(recorded: Float32Array): NoiseSource {
 
 /** Windows joined. */
 export function joinWindows(windows: Iterable<Float32Array>): Float32Array {
-  const parts = [...windows];
-  const joined = new Float32Array(parts.reduce((length, part) => length + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    joined.set(part, offset);
-    offset += part.length;
-  }
-  return joined;
+  return concatenate([...windows]);
 }

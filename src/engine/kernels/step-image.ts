@@ -13,7 +13,7 @@ import {
 /** Where a product's weights are in the image, in bytes. */
 export interface ProductPlace {
   readonly weights: number;
-  readonly steps: number;
+  readonly scales: number;
   readonly bias: number;
   readonly inputs: number;
   /** A multiple of four. */
@@ -61,8 +61,8 @@ export function layOutStepImage(settings: Text2SemanticSettings): StepImageLayou
   };
   const product = (inputs: number, wanted: number): ProductPlace => {
     const outputs = Math.ceil(wanted / 4) * 4;
-    const [weights, steps, bias] = [place(inputs * outputs), place(4 * outputs), place(4 * outputs)];
-    return { weights, steps, bias, inputs, outputs };
+    const [weights, scales, bias] = [place(inputs * outputs), place(4 * outputs), place(4 * outputs)];
+    return { weights, scales, bias, inputs, outputs };
   };
   const norm = (): NormPlace => ({ weight: place(4 * width), bias: place(4 * width) });
   const layers = Array.from({ length: settings.layers }, () => ({
@@ -84,7 +84,7 @@ export function layOutStepImage(settings: Text2SemanticSettings): StepImageLayou
 }
 
 /**
- * The weights of a step in 8 bits, each output with a step of its own, as the kernel reads them: (outputs / 4, inputs / 8,
+ * The weights of a step in 8 bits, each output with a scale of its own, as the kernel reads them: (outputs / 4, inputs / 8,
  * 4, 8), so that they are one stream. `cacheSteps` is what a step of the int8 cache stands for, by layer.
  */
 export function packStepImage(
@@ -148,16 +148,16 @@ function packProduct(
 ): void {
   const { inputs } = place;
   const levels = new Int8Array(image.buffer, place.weights, inputs * place.outputs);
-  const steps = new Float32Array(image.buffer, place.steps, place.outputs);
+  const scales = new Float32Array(image.buffer, place.scales, place.outputs);
   for (let output = 0; output < outputs; output++) {
     const row = matrix.subarray(order(output) * inputs, (order(output) + 1) * inputs);
     let peak = 0;
     for (let input = 0; input < inputs; input++) peak = Math.max(peak, Math.abs(row[input]!));
-    const step = Math.fround(peak / 127) || 1; // an output of zeros has no step; any does
-    steps[output] = step;
+    const scale = Math.fround(peak / 127) || 1; // an output of zeros has no scale; any does
+    scales[output] = scale;
     const start = (output >> 2) * inputs * 4 + (output & 3) * 8;
     for (let input = 0; input < inputs; input++) {
-      levels[start + (input >> 3) * 32 + (input & 7)] = Math.round(row[input]! / step);
+      levels[start + (input >> 3) * 32 + (input & 7)] = Math.round(row[input]! / scale);
     }
   }
 }

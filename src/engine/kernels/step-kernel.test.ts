@@ -267,7 +267,7 @@ describe('the step kernel', () => {
     const image = packStepImage(checkpoint, settings, flatSteps(settings));
     const place = layOutStepImage(settings).layers[1]!.products.outer;
     const matrix = checkpoint.tensors.get('model.h.layers.1.linear2.weight')!.readFloat32();
-    const steps = new Float32Array(image.buffer, place.steps, place.outputs);
+    const steps = new Float32Array(image.buffer, place.scales, place.outputs);
     const levels = new Int8Array(image.buffer, place.weights, place.inputs * place.outputs);
     for (let output = 0; output < place.outputs; output += 7) {
       for (let input = 0; input < place.inputs; input += 5) {

@@ -2,7 +2,7 @@ import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { AppError } from '../../errors.js';
 import { ADAPTED_PRODUCTS, type Text2SemanticSettings } from '../../models/text2semantic.js';
-import { adaptedWidths, MAX_ADAPTER_RANK, type Text2SemanticAdapter } from '../../models/text2semantic-adapter.js';
+import { adaptedWidths, type MAX_ADAPTER_RANK, type Text2SemanticAdapter } from '../../models/text2semantic-adapter.js';
 import type { CacheArray } from '../key-value-cache.js';
 import { layOutStepImage, type ProductPlace } from './step-image.js';
 import * as WORD from './step-words.js';
@@ -36,6 +36,9 @@ interface WasmMemory {
 }
 
 const wasm = (globalThis as unknown as { readonly WebAssembly: WasmApi }).WebAssembly;
+
+/** The kernel has room for the ranks that an adapter may have, and no more. */
+const MOST_RANKS = WORD.MOST_RANKS satisfies typeof MAX_ADAPTER_RANK;
 
 const PAGE_BYTES = 65_536;
 const MOST_PAGES = 65_536;
@@ -93,11 +96,11 @@ export class StepKernel {
       [WORD.LOGITS]: reserve(4 * rows * this.logitsStride),
       [WORD.X]: reserve(4 * rows * width),
       [WORD.QUANTISED]: reserve(2 * rows * widest),
-      [WORD.QUANTISED_STEPS]: reserve(4 * rows),
+      [WORD.QUANTISED_SCALES]: reserve(4 * rows),
       [WORD.ATTENDED]: reserve(4 * rows * attentionWidth),
       [WORD.CHANGE]: reserve(4 * rows * width),
       [WORD.INNER]: reserve(4 * rows * feedForwardWidth),
-      [WORD.REDUCED]: reserve(4 * rows * WORD.MOST_RANKS),
+      [WORD.REDUCED]: reserve(4 * rows * MOST_RANKS),
       [WORD.SCRATCH]: reserve(threads * scratchSize),
     };
     const adapterTables = Array.from({ length: rows }, () => reserve(AdapterTables.sizeBytes(settings)));
@@ -121,7 +124,7 @@ export class StepKernel {
     this.#words = words;
     this.#block = block;
     const set = (address: number, value: number): void => {
-      words[address >> 2] = value;
+      words[address >>> 2] = value;
     };
     const parameters: Readonly<Record<number, number>> = {
       [WORD.LAYERS]: settings.layers,
@@ -141,7 +144,7 @@ export class StepKernel {
     new Float32Array(buffer)[(block + WORD.ATTENTION_SCALE) >> 2] = 1 / Math.sqrt(width / heads);
     const setProduct = (address: number, product: ProductPlace): void => {
       set(address, weights + product.weights);
-      set(address + WORD.PRODUCT_STEPS, weights + product.steps);
+      set(address + WORD.PRODUCT_SCALES, weights + product.scales);
       set(address + WORD.PRODUCT_BIAS, weights + product.bias);
     };
     for (const [layer, { products, norm1, norm2, keySteps, valueSteps }] of layout.layers.entries()) {
@@ -180,7 +183,7 @@ export class StepKernel {
     this.#step = instance.exports['step'] as (block: number) => void;
     this.#helpers = Array.from({ length: threads - 1 }, (_, index) => {
       const workerData = { module, memory: this.#memory, block, thread: index + 1 };
-      const helper = new Worker(HELPER, { eval: true, workerData });
+      const helper = new Worker(HELPER, { eval: true, execArgv: [], workerData });
       helper.unref();
       return helper;
     });
@@ -252,7 +255,7 @@ class AdapterTables {
   static sizeBytes(settings: Text2SemanticSettings): number {
     const matrices = ADAPTED_PRODUCTS.map((product) => {
       const { inputs, outputs } = adaptedWidths(product, settings);
-      return 4 * MAX_ADAPTER_RANK * (inputs + outputs);
+      return 4 * MOST_RANKS * (inputs + outputs);
     }).reduce((sum, size) => sum + size, 0);
     return settings.layers * (matrices + ADAPTED_PRODUCTS.length * WORD.ADAPTER_ENTRY);
   }

@@ -29,8 +29,8 @@ export const LOGITS = 16 << 2;
 export const X = 17 << 2;
 /** (rows, the widest input of a product) of 16 bits. */
 export const QUANTISED = 18 << 2;
-/** What one of their steps stands for: (rows) floats. */
-export const QUANTISED_STEPS = 19 << 2;
+/** Their scales: (rows) floats. */
+export const QUANTISED_SCALES = 19 << 2;
 /** (rows, heads · head width) floats: the result of attention. */
 export const ATTENDED = 20 << 2;
 /** (rows, width) floats: what is added to x. */
@@ -55,12 +55,12 @@ export const CLAIM = 64 << 2;
 export const DONE = 80 << 2;
 export const BLOCK_SIZE = 96 << 2;
 
-// A layer in the table of layers: four products, each of weights, steps and bias; two norms, each of weight and bias; the cache.
+// A layer in the table of layers: four products, each of weights, scales and bias; two norms, each of weight and bias; the cache.
 export const QKV = 0 << 2;
 export const OUT = 4 << 2;
 export const INWARD = 8 << 2;
 export const OUTWARD = 12 << 2;
-export const PRODUCT_STEPS = 1 << 2;
+export const PRODUCT_SCALES = 1 << 2;
 export const PRODUCT_BIAS = 2 << 2;
 export const NORM1 = 16 << 2;
 export const NORM2 = 18 << 2;

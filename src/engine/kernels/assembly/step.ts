@@ -40,10 +40,10 @@ import {
   PHASE,
   POSITIONS,
   PRODUCT_BIAS,
-  PRODUCT_STEPS,
+  PRODUCT_SCALES,
   QKV,
   QUANTISED,
-  QUANTISED_STEPS,
+  QUANTISED_SCALES,
   REDUCED,
   ROWS,
   SCRATCH,
@@ -310,7 +310,7 @@ function quantise(p: usize, row: i32, from: usize, count: i32): void {
   const peak = peakOf(peaks);
   const most = min<f32>(32767, Mathf.floor(<f32>16_909_320 / <f32>count));
   const scale = peak > 0 ? peak / most : <f32>1;
-  store<f32>(load<u32>(p, QUANTISED_STEPS) + (<usize>row << 2), scale);
+  store<f32>(load<u32>(p, QUANTISED_SCALES) + (<usize>row << 2), scale);
   const factor = f32x4.splat(<f32>1 / scale);
   let target = to;
   for (let at = from; at < end; at += 32) {
@@ -387,15 +387,15 @@ function multiplyPiece(
  */
 function multiply(p: usize, matrix: usize, group: i32, groups: i32, inputs: i32, to: usize, stride: usize): void {
   let weights = <usize>load<u32>(matrix) + ((<usize>group * <usize>inputs) << 2);
-  let steps = <usize>load<u32>(matrix, PRODUCT_STEPS) + (<usize>group << 4);
+  let scales = <usize>load<u32>(matrix, PRODUCT_SCALES) + (<usize>group << 4);
   let bias = <usize>load<u32>(matrix, PRODUCT_BIAS) + (<usize>group << 4);
   const x = <usize>load<u32>(p, QUANTISED);
-  const xSteps = <usize>load<u32>(p, QUANTISED_STEPS);
+  const xScales = <usize>load<u32>(p, QUANTISED_SCALES);
   const rows = load<i32>(p, ROWS);
   const xBytes = <usize>inputs << 1;
   const zero = i32x4.splat(0);
   for (let done = 0; done < groups; done++) {
-    const scale = v128.load(steps);
+    const scale = v128.load(scales);
     const offset = v128.load(bias);
     let row = 0;
     let xRow = x;
@@ -422,8 +422,8 @@ function multiply(p: usize, matrix: usize, group: i32, groups: i32, inputs: i32,
         b3 = i32x4.add(b3, i32x4.dot_i16x8_s(w3, x1));
         w += 32;
       }
-      finish(a0, a1, a2, a3, scale, offset, load<f32>(xSteps + (<usize>row << 2)), out);
-      finish(b0, b1, b2, b3, scale, offset, load<f32>(xSteps + (<usize>row << 2), 4), out + stride);
+      finish(a0, a1, a2, a3, scale, offset, load<f32>(xScales + (<usize>row << 2)), out);
+      finish(b0, b1, b2, b3, scale, offset, load<f32>(xScales + (<usize>row << 2), 4), out + stride);
       xRow += xBytes << 1;
       out += stride << 1;
     }
@@ -439,19 +439,19 @@ function multiply(p: usize, matrix: usize, group: i32, groups: i32, inputs: i32,
         a3 = i32x4.add(a3, i32x4.dot_i16x8_s(v128.load_ext<i8>(w, 24), x0));
         w += 32;
       }
-      finish(a0, a1, a2, a3, scale, offset, load<f32>(xSteps + (<usize>row << 2)), out);
+      finish(a0, a1, a2, a3, scale, offset, load<f32>(xScales + (<usize>row << 2)), out);
     }
     weights += <usize>inputs << 2;
-    steps += 16;
+    scales += 16;
     bias += 16;
     to += 16;
   }
 }
 
 @inline
-function finish(a0: v128, a1: v128, a2: v128, a3: v128, scale: v128, offset: v128, xStep: f32, out: usize): void {
+function finish(a0: v128, a1: v128, a2: v128, a3: v128, scale: v128, offset: v128, xScale: f32, out: usize): void {
   const sums = f32x4.convert_i32x4_s(sumsOf(a0, a1, a2, a3));
-  v128.store(out, f32x4.add(f32x4.mul(sums, f32x4.mul(scale, f32x4.splat(xStep))), offset));
+  v128.store(out, f32x4.add(f32x4.mul(sums, f32x4.mul(scale, f32x4.splat(xScale))), offset));
 }
 
 /** The sums of the lanes of four vectors. */
