@@ -5,6 +5,8 @@ import type { VoiceProfile } from './voice-profile.js';
 
 /** No more than this share of the cache for one utterance: a whole book must not push everything else out. */
 const MAX_SHARE = 1 / 8;
+/** Of a chunk, its samples aside. */
+const CHUNK_BYTES = 100;
 
 /**
  * Whole utterances by everything that decides their samples. Kept as the very samples that were made: what is done to
@@ -12,7 +14,7 @@ const MAX_SHARE = 1 / 8;
  * 16-bit samples did not give. Not encrypted: it is the memory of a process that has the text, the audio and no key.
  */
 export class UtteranceCache {
-  readonly #entries: BoundedCache<Uint8Array>;
+  readonly #entries: BoundedCache<readonly AudioChunk[]>;
   readonly #maxUtteranceBytes: number;
 
   constructor(maxBytes: number) {
@@ -35,23 +37,21 @@ export class UtteranceCache {
   ): AsyncGenerator<AudioChunk, void, undefined> {
     const kept = this.#entries.get(key);
     if (kept) {
-      yield* decodeChunks(kept);
+      for (const chunk of kept) yield copyOf(chunk);
       return;
     }
-    let made: StoredChunk[] | null = [];
+    let made: AudioChunk[] | null = [];
     let sizeBytes = 0;
     for await (const chunk of make()) {
       if (made) {
-        sizeBytes += chunk.samples.byteLength;
+        sizeBytes += chunk.samples.byteLength + CHUNK_BYTES;
         // What would not be kept is not collected either.
         if (sizeBytes > this.#maxUtteranceBytes) made = null;
-        else made.push(storedChunk(chunk));
+        else made.push(copyOf(chunk));
       }
       yield chunk;
     }
-    if (!made || !isWhole()) return;
-    const bytes = encodeChunks(made);
-    this.#entries.set(key, bytes, bytes.byteLength);
+    if (made && isWhole()) this.#entries.set(key, made, sizeBytes);
   }
 }
 
@@ -114,32 +114,7 @@ function canonical(value: unknown): string {
   );
 }
 
-/** A chunk with a copy of its samples, which its reader may change. */
-interface StoredChunk {
-  readonly facts: Omit<AudioChunk, 'samples'>;
-  readonly samples: Float32Array;
-}
-
-function storedChunk({ samples, ...facts }: AudioChunk): StoredChunk {
-  return { facts, samples: samples.slice() };
-}
-
-/** A line of JSON about all chunks, then their samples in the machine's own order of bytes. */
-function encodeChunks(chunks: readonly StoredChunk[]): Uint8Array {
-  const head = chunks.map(({ facts, samples }) => ({ ...facts, lengthSamples: samples.length }));
-  const parts = chunks.map(({ samples }) => new Uint8Array(samples.buffer, samples.byteOffset, samples.byteLength));
-  return Buffer.concat([Buffer.from(`${JSON.stringify(head)}\n`), ...parts]);
-}
-
-function decodeChunks(bytes: Uint8Array): AudioChunk[] {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const end = buffer.indexOf('\n');
-  const head = JSON.parse(buffer.toString('utf8', 0, end)) as (StoredChunk['facts'] & { lengthSamples: number })[];
-  let at = end + 1;
-  return head.map(({ lengthSamples, ...facts }) => {
-    const samples = new Float32Array(lengthSamples);
-    new Uint8Array(samples.buffer).set(buffer.subarray(at, at + samples.byteLength));
-    at += samples.byteLength;
-    return { ...facts, samples };
-  });
+/** With samples of its own: whoever gets a chunk may change them. */
+function copyOf(chunk: AudioChunk): AudioChunk {
+  return { ...chunk, samples: chunk.samples.slice() };
 }
