@@ -1,6 +1,10 @@
 import { constants } from 'node:buffer';
+import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { describeDatabases, insertTenant } from '../../test/fixtures/databases.js';
+import { writeBackup } from './backup.js';
+import { FolderObjects } from './folder-objects.js';
 import { dumpTables } from './table-dump.js';
 
 /** What a row may have: see migrations/0005-lexicons.ts. */
@@ -10,6 +14,13 @@ const ESCAPED = 7;
 const MAX_JSONB_BYTES = 2 ** 28 - 1;
 
 describeDatabases('a backup', (get) => {
+  const sourceOf = async (name: string) => {
+    const { database, dataDir } = get();
+    const own = join(dataDir, name);
+    mkdirSync(own);
+    return { database, objects: new FolderObjects(join(own, 'objects')), dataDir: own };
+  };
+
   it('has so few rows in a piece that the largest there can be are put back', async () => {
     // A tenant with 70 versions of a lexicon of 4 MB made backups that no database took back, since all of them were one
     // JSON array, and with 130 none could be written: 500 rows were a piece, however large they were.
@@ -30,5 +41,26 @@ describeDatabases('a backup', (get) => {
     const most = Math.max(...counts);
     expect(most * LARGEST_BODY_BYTES).toBeLessThan(MAX_JSONB_BYTES);
     expect(most * LARGEST_BODY_BYTES * ESCAPED).toBeLessThan(constants.MAX_STRING_LENGTH);
+  });
+
+  it('has the files that links in the data folder lead to', async () => {
+    // The engine reads a model that lies on another disk; a backup left it out and said nothing.
+    const source = await sourceOf('linked');
+    const elsewhere = join(source.dataDir, 'elsewhere');
+    for (const folder of [elsewhere, join(source.dataDir, 'models')]) mkdirSync(folder);
+    writeFileSync(join(elsewhere, 'weights'), 'w');
+    symlinkSync(elsewhere, join(source.dataDir, 'models', 'large'));
+    const folder = join(source.dataDir, 'backup');
+    expect(Object.keys((await writeBackup(folder, source)).files)).toContain('models/large/weights');
+    expect(readFileSync(join(folder, 'models/large/weights'), 'utf8')).toBe('w');
+  });
+
+  it('is not made where a folder cannot be read', async () => {
+    // Whatever kept a folder from being read, it counted as one that is not there.
+    const source = await sourceOf('unreadable');
+    writeFileSync(join(source.dataDir, 'voices'), 'no folder');
+    await expect(writeBackup(join(source.dataDir, 'backup'), source)).rejects.toThrow('ENOTDIR');
+    rmSync(join(source.dataDir, 'voices'));
+    expect(await writeBackup(join(source.dataDir, 'again'), source)).toMatchObject({ format: 'timbre backup 1' });
   });
 });

@@ -203,15 +203,29 @@ async function digestOf(path: string): Promise<string> {
   return hash.digest('hex');
 }
 
-/** Paths below `root` of all files in its folder `name`; drafts of writers, whose names begin with a dot, are none. */
+/**
+ * Paths below `root` of all files in its folder `name`, and of those that links in it lead to; drafts of writers, whose names
+ * begin with a dot, are none.
+ */
 async function filesIn(root: string, name: string): Promise<string[]> {
   const paths: string[] = [];
-  for (const entry of await readdir(join(root, name), { withFileTypes: true }).catch(() => [])) {
-    const path = `${name}/${entry.name}`;
-    if (entry.isDirectory()) paths.push(...(await filesIn(root, path)));
-    else if (entry.isFile() && !entry.name.startsWith('.') && (await stat(join(root, path))).isFile()) paths.push(path);
+  for (const entry of await namesIn(join(root, name))) {
+    const path = `${name}/${entry}`;
+    const facts = await stat(join(root, path));
+    if (facts.isDirectory()) paths.push(...(await filesIn(root, path)));
+    else if (facts.isFile() && !entry.startsWith('.')) paths.push(path);
   }
   return paths;
+}
+
+/** None where there is no such folder. */
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
+    throw error;
+  }
 }
 
 function damaged(path: string): AppError {
