@@ -1,5 +1,5 @@
 import type { Encoding } from './encode/encoder.js';
-import { OggStream } from './encode/ogg.js';
+import { OggStream, opusCommentPacket, vorbisCommentPacket } from './encode/ogg.js';
 import { type AigcLabel, id3Tag, riffInfoChunk, vorbisComments } from './label.js';
 
 /** A finished stream of `createLabelledEncoder`, whose label can be another's. */
@@ -56,7 +56,7 @@ export function findStreamLabel(encoding: Encoding, stream: Uint8Array): Relabel
       const serial = identification.readUInt32LE(14);
       // Of Vorbis the second page also has the setup, after the comments.
       const rest = second.packets.slice(1);
-      const comment = encoding === 'opus' ? opusTags : vorbisTags;
+      const comment = encoding === 'opus' ? opusCommentPacket : vorbisCommentPacket;
       return {
         headBytes: second.endAt,
         head: (label) =>
@@ -71,14 +71,6 @@ export function findStreamLabel(encoding: Encoding, stream: Uint8Array): Relabel
 }
 
 const UNLABELLED: RelabelledStream = { headBytes: 0, head: () => new Uint8Array() };
-
-function opusTags(comments: Uint8Array): Uint8Array {
-  return Buffer.concat([Buffer.from('OpusTags', 'latin1'), comments]);
-}
-
-function vorbisTags(comments: Uint8Array): Uint8Array {
-  return Buffer.concat([Buffer.from('\x03vorbis', 'latin1'), comments, Buffer.from([1])]);
-}
 
 /** The page at `at`, with copies of its packets, all of which end on it. */
 function oggPage(bytes: Buffer, at: number): { readonly endAt: number; readonly packets: readonly Buffer[] } {

@@ -45,6 +45,15 @@ export class OggStream {
   }
 }
 
+/** The comment header of Opus (RFC 7845) and of Vorbis, each a packet: what both share of it comes from `vorbisComments`. */
+export function opusCommentPacket(comments: Uint8Array): Uint8Array {
+  return Buffer.concat([Buffer.from('OpusTags', 'latin1'), comments]);
+}
+
+export function vorbisCommentPacket(comments: Uint8Array): Uint8Array {
+  return Buffer.concat([Buffer.from('\x03vorbis', 'latin1'), comments, Buffer.from([1])]);
+}
+
 const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, index) => {
   let crc = index << 24;
   for (let bit = 0; bit < 8; bit++) crc = crc & 0x80000000 ? (crc << 1) ^ 0x04c11db7 : crc << 1;

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { Encoder } from '@evan/opus/wasm/index.mjs';
 import { pcm16 } from '../wav.js';
 import type { Codec } from './encoder.js';
-import { OggStream } from './ogg.js';
+import { OggStream, opusCommentPacket } from './ogg.js';
 
 const GRANULE_HZ = 48_000;
 const FRAME_MS = 20;
@@ -112,7 +112,7 @@ export class OpusCodec implements Codec {
     head[9] = 1;
     head.writeUInt16LE(Math.round(this.#lookAhead * this.#scale), 10);
     head.writeUInt32LE(this.#inputHz, 12);
-    const tags = Buffer.concat([Buffer.from('OpusTags', 'latin1'), this.#comments]);
+    const tags = opusCommentPacket(this.#comments);
     return [this.#stream.page([head], 0n, { first: true }), this.#stream.page([tags], 0n)];
   }
 }

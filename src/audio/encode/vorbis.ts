@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Codec } from './encoder.js';
-import { OggStream, oggChecksum } from './ogg.js';
+import { OggStream, oggChecksum, vorbisCommentPacket } from './ogg.js';
 import { createWasmEncoder } from './wasm-encoders.js';
 
 /** About 64 kbit/s for speech at 32 kHz. */
@@ -72,7 +72,7 @@ class CommentRewriter {
     this.#collectPackets(page);
     const [identification, , setup] = this.#headerPackets;
     if (identification === undefined || setup === undefined) return [];
-    const comment = Buffer.concat([Buffer.from('\x03vorbis', 'latin1'), this.#comments, Buffer.from([1])]);
+    const comment = vorbisCommentPacket(this.#comments);
     const pages = [this.#stream.page([identification], 0n, { first: true }), this.#stream.page([comment, setup], 0n)];
     this.#pagesOut = pages.length;
     return pages;
