@@ -288,7 +288,9 @@ function documentOf(paths: object): object {
   };
 }
 
-const BINARY = { schema: { type: 'string', format: 'binary' } };
+const FILE = { type: 'string', format: 'binary' };
+const BINARY = { schema: FILE };
+const AUDIO_TYPES = ['application/octet-stream', 'audio/wav', 'audio/mpeg', 'audio/flac', 'audio/ogg'];
 
 function operationOf(method: string, route: RouteOptions): object {
   const description = DESCRIPTIONS[`${method} ${route.url}`];
@@ -301,31 +303,13 @@ function operationOf(method: string, route: RouteOptions): object {
     })),
     ...queryParameters(description?.query),
   ];
-  const body = description?.body;
-  const content =
-    body === 'audio'
-      ? Object.fromEntries(
-          ['application/octet-stream', 'audio/wav', 'audio/mpeg', 'audio/flac', 'audio/ogg'].map((type) => [
-            type,
-            BINARY,
-          ]),
-        )
-      : description?.files === undefined
-        ? {
-            'application/json': { schema: body },
-            ...Object.fromEntries((description?.fileTypes ?? []).map((type) => [type, { schema: { type: 'string' } }])),
-          }
-        : {
-            'multipart/form-data': { schema: withFiles(body, description.files, { type: 'string', format: 'binary' }) },
-            'application/json': {
-              schema: withFiles(body, description.files, { type: 'string', contentEncoding: 'base64' }),
-            },
-          };
   return {
     summary: description?.summary ?? `${method} ${route.url}`,
     tags: [description?.tag ?? 'Timbre'],
     ...(parameters.length === 0 ? {} : { parameters }),
-    ...(body === undefined ? {} : { requestBody: { required: description?.bodyOptional !== true, content } }),
+    ...(description?.body === undefined
+      ? {}
+      : { requestBody: { required: description.bodyOptional !== true, content: bodyContent(description) } }),
     responses: {
       '2XX': { description: 'Done.', content: answerContent(description) },
       default: {
@@ -333,6 +317,18 @@ function operationOf(method: string, route: RouteOptions): object {
         content: { 'application/json': {} },
       },
     },
+  };
+}
+
+function bodyContent({ body, files, fileTypes = [] }: RouteDescription): object {
+  if (body === 'audio') return Object.fromEntries(AUDIO_TYPES.map((type) => [type, BINARY]));
+  if (files === undefined) {
+    const otherTypes = fileTypes.map((type) => [type, { schema: { type: 'string' } }]);
+    return { 'application/json': { schema: body }, ...Object.fromEntries(otherTypes) };
+  }
+  return {
+    'multipart/form-data': { schema: withFiles(body, files, FILE) },
+    'application/json': { schema: withFiles(body, files, { type: 'string', contentEncoding: 'base64' }) },
   };
 }
 
