@@ -24,7 +24,7 @@ import { openSpeech } from '../speech.js';
 import { cancelWhenGone } from '../speech-reply.js';
 import { checkText, chooseSeed } from '../synthesis-input.js';
 import { defaultVoice, resolveVoice, voiceNamesOf, withinTime } from '../voice-directory.js';
-import { ownUrl, storeSpeech } from './synthesize.js';
+import { audioUrl, storeSpeech } from './synthesize.js';
 
 const ROUTE = { config: { access: 'lexicons:write' } } as const;
 /** 4 MiB of a lexicon, escaped in JSON. */
@@ -151,7 +151,7 @@ async function preview(
         repeatable: false,
       });
       const { stored } = await storeSpeech(open, gateway.audioStore);
-      sounds.push(`${config.publicUrl?.replace(/\/{1,9}$/, '') ?? ownUrl(request)}/audio/${stored.fileName}`);
+      sounds.push(audioUrl(config, request, stored));
     }
     cancel.done();
   }

@@ -52,7 +52,7 @@ async function synthesize(options: GatewayOptions, request: FastifyRequest, repl
   reply.header('x-timbre-faults', String(open.faults));
   if (answer === 'audio') return sendAudio(stored, request, reply.header('x-timbre-duration-ms', String(durationMs)));
   const body: SynthesizeAnswer = {
-    audio_url: `${config.publicUrl?.replace(/\/{1,9}$/, '') ?? ownUrl(request)}/audio/${stored.fileName}`,
+    audio_url: audioUrl(config, request, stored),
     duration_ms: durationMs,
     request_id: request.id,
     ...(open.marks.length === 0 ? {} : { marks: open.marks.map(({ name, timeMs }) => ({ name, time_ms: timeMs })) }),
@@ -60,8 +60,17 @@ async function synthesize(options: GatewayOptions, request: FastifyRequest, repl
   return body;
 }
 
+/** Where a finished file is: at the configured address, or the one that the caller used. */
+export function audioUrl(
+  { publicUrl }: Pick<GatewayOptions['config'], 'publicUrl'>,
+  request: FastifyRequest,
+  { fileName }: StoredAudio,
+): string {
+  return `${publicUrl?.replace(/\/{1,9}$/, '') ?? ownUrl(request)}/audio/${fileName}`;
+}
+
 /** The address the caller used; HTTP/1.0 callers do not say it. */
-export function ownUrl(request: FastifyRequest): string {
+function ownUrl(request: FastifyRequest): string {
   const { localAddress, localPort } = request.socket;
   return `${request.protocol}://${request.host || `${localAddress}:${localPort}`}`;
 }
