@@ -147,6 +147,19 @@ describe('a stream that was made before', () => {
     }
   });
 
+  it('is refused to a request that another would be refused to as well', async () => {
+    // A header X-Timbre-Priority that is not understood was refused only where the speech had to be made.
+    const ask = (priority: string) =>
+      gateway.app.inject({
+        url: '/synthesize?stream=true&text=sentences%3D2&seed=4',
+        headers: { authorization: `Bearer ${key}`, 'x-timbre-priority': priority },
+      });
+    await ask('batch');
+    await expect.poll(async () => (await ask('batch')).headers['content-length']).toBeDefined();
+    const refused = await ask('urgent');
+    expect([refused.statusCode, refused.json().error.code]).toEqual([400, 'REQUEST_INVALID']);
+  });
+
   it('is not sent when its record can be kept nowhere', async () => {
     const query = 'text=ms%3D60&seed=9&format=pcm';
     await stream(query);

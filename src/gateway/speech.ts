@@ -206,8 +206,10 @@ export function callFacts(
  *
  * Throws what {@link startSpeech} throws, and `REQUEST_INVALID` for a rate that the encoding lacks.
  */
-export async function openSpeech(gateway: GatewayOptions, call: SpeechCall): Promise<OpenSpeech> {
+export async function openSpeech(gateway: GatewayOptions, asked: SpeechCall): Promise<OpenSpeech> {
   const { speechCache } = gateway;
+  // Read here, so that it is also refused to whom speech made before would answer.
+  const call = { ...asked, priority: asked.priority ?? priorityOf(asked.request) };
   const { tenantId } = callerOf(call.request);
   const allowed = await allowSpeech(gateway, call);
   const key = call.repeatable ? await speechCache.keyOf(tenantId, allowed.speech, call.output) : null;
