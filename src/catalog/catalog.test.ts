@@ -408,6 +408,20 @@ describeDatabases('the catalog of voices', (get) => {
     expect(await codeOf(here.create(caller, { ...wanted, name: 'Bella' }, engine))).toBe('REQUEST_INVALID');
     const consent = await here.consents.create(caller, consentOf({ requestKey: 'key-2' }), engine);
     expect(await here.consents.create(caller, consentOf({ requestKey: 'key-2' }), engine)).toEqual(consent);
+    const longer = consentOf({ requestKey: 'key-2', validUntil: new Date(Date.now() + 60_000) });
+    expect(await codeOf(here.consents.create(caller, longer, engine))).toBe('REQUEST_INVALID');
+  });
+
+  it('does a request once that comes twice at the same moment', async () => {
+    const caller = await newTenant({ own: true });
+    const create = () => here.create(caller, voiceOf({ requestKey: 'key-1' }), engine);
+    const [voice, twin] = await Promise.all([create(), create()]);
+    expect(twin.id).toBe(voice.id);
+    const consent = () => here.consents.create(caller, consentOf({ requestKey: 'key-2' }), engine);
+    const [one, other] = await Promise.all([consent(), consent()]);
+    expect(other).toEqual(one);
+    const kinds = (await vault.list(caller.tenantId)).map(({ kind }) => kind).sort();
+    expect(kinds).toEqual(['consent-evidence', 'consent-facts', 'voice-profile', 'voice-recording', 'voice-source']);
   });
 
   it('holds the storage that a tenant may use, and leaves nothing of what was refused', async () => {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { AppError } from '../errors.js';
-import type { Database } from '../store/database.js';
+import { type Database, sqlState, UNIQUE_VIOLATION } from '../store/database.js';
 import { randomId } from '../tenancy/api-keys.js';
 import type { CallLedger } from '../tenancy/call-ledger.js';
 import { type Caller, principalName } from '../tenancy/caller.js';
@@ -104,7 +104,8 @@ export class Consents {
       throw new AppError('AUDIO_TOO_LARGE', `the file of a consent has at most ${MAX_EVIDENCE_BYTES / 2 ** 20} MiB`);
     }
     const sha256 = createHash('sha256').update(evidence).digest('hex');
-    const requestDigest = digestOfRequest([name, language, wanted.kind, sha256, scope, wanted.sharing, facts]);
+    const { kind, sharing, validFrom: from, validUntil: until } = wanted;
+    const requestDigest = digestOfRequest([name, language, kind, sha256, scope, sharing, facts, from, until]);
     const earlier = await this.#repeated(tenantId, wanted.requestKey, requestDigest);
     if (earlier !== null) return earlier;
     const mediaType = wanted.kind === 'document' ? documentType(evidence) : audioType(evidence);
@@ -153,7 +154,13 @@ export class Consents {
         return toConsent(rows[0]);
       } catch (error) {
         for (const object of stored) await vault.remove(tenantId, object).catch(() => {});
-        throw error;
+        // The same request, sent twice at once: the other one has made the record.
+        const twin =
+          sqlState(error) === UNIQUE_VIOLATION
+            ? await this.#repeated(tenantId, wanted.requestKey, requestDigest)
+            : null;
+        if (twin === null) throw error;
+        return twin;
       }
     });
   }

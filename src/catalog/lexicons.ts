@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { AppError } from '../errors.js';
-import { type Database, type Sql, sqlState } from '../store/database.js';
+import { type Database, type Sql, sqlState, UNIQUE_VIOLATION } from '../store/database.js';
 import type { CallLedger } from '../tenancy/call-ledger.js';
 import { type Caller, principalName } from '../tenancy/caller.js';
 
@@ -213,8 +213,8 @@ export class LexiconCatalog {
           return record;
         });
       } catch (error) {
-        // unique_violation: somebody stored the same version at the same time.
-        if (sqlState(error) !== '23505' || attempt === MOST_ATTEMPTS) throw error;
+        // Somebody stored the same version at the same time.
+        if (sqlState(error) !== UNIQUE_VIOLATION || attempt === MOST_ATTEMPTS) throw error;
       }
     }
   }

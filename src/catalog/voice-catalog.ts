@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { AppError } from '../errors.js';
 import type { Logger } from '../log.js';
-import { type Database, type Sql, sqlState } from '../store/database.js';
+import { type Database, type Sql, sqlState, UNIQUE_VIOLATION } from '../store/database.js';
 import { randomId } from '../tenancy/api-keys.js';
 import type { CallLedger } from '../tenancy/call-ledger.js';
 import { type Caller, principalName } from '../tenancy/caller.js';
@@ -123,7 +123,6 @@ const MAX_STYLES = 32;
 const MAX_AT_ONCE = 4;
 /** So that one tenant leaves room for another. */
 const MAX_OF_TENANT = 2;
-const UNIQUE_VIOLATION = '23505';
 
 /**
  * The voices of tenants: rows in the database, recordings and profiles in the vault. Versions are never changed; what a
@@ -506,8 +505,11 @@ export class VoiceCatalog {
       await database.asTenant(tenantId, (sql) => insertVersion(sql, caller, id, version));
     } catch (error) {
       for (const object of put) await vault.remove(tenantId, object).catch(() => {});
-      if (sqlState(error) === UNIQUE_VIOLATION) throw voiceExists(error);
-      throw error;
+      if (sqlState(error) !== UNIQUE_VIOLATION) throw error;
+      // The same request, sent twice at once: the other one has made the voice.
+      const twin = await this.#repeated(tenantId, wanted.requestKey, wanted.requestDigest);
+      if (twin === null) throw voiceExists(error);
+      return await this.get(tenantId, twin);
     }
     this.access.forgetTenant(tenantId);
     return await this.get(tenantId, id);

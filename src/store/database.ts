@@ -121,6 +121,8 @@ export class TransactionalDatabase implements Database {
   }
 }
 
+/** SQLSTATE of a row whose key another one has. */
+export const UNIQUE_VIOLATION = '23505';
 /** SQLSTATE of text with a zero character, which PostgreSQL does not hold: it is the caller's. */
 const NOT_TEXT_STATE = '22021';
 /** SQLSTATE classes of a database that is away or has no room: connection lost, shutting down, out of resources. */

@@ -1,5 +1,5 @@
 import { AppError } from '../errors.js';
-import { type Database, sqlState, TENANT_ID } from '../store/database.js';
+import { type Database, sqlState, TENANT_ID, UNIQUE_VIOLATION } from '../store/database.js';
 import { DEFAULT_TENANT } from './caller.js';
 
 export interface Limits {
@@ -56,7 +56,7 @@ export async function createTenant(
     );
     return toTenant(rows[0]);
   } catch (error) {
-    if (sqlState(error) !== '23505') throw error;
+    if (sqlState(error) !== UNIQUE_VIOLATION) throw error;
     throw new AppError('TENANT_EXISTS', `there is, or was, a tenant "${id}"; choose another id`, { cause: error });
   }
 }
