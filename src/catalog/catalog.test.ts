@@ -8,6 +8,7 @@ import { createEngine } from '../../test/fixtures/scripted-engine.js';
 import { AuditLog } from '../audit/audit-log.js';
 import type { Engine } from '../engine/engine-types.js';
 import { AppError } from '../errors.js';
+import type { Database } from '../store/database.js';
 import { FolderObjects } from '../store/folder-objects.js';
 import { createCallLedger } from '../tenancy/call-ledger.js';
 import { type Caller, operatorOf } from '../tenancy/caller.js';
@@ -28,6 +29,7 @@ describeDatabases('the catalog of voices', (get) => {
   /** Two servers on the same database. */
   let here: VoiceCatalog;
   let there: VoiceCatalog;
+  let open: (database?: Database) => VoiceCatalog;
   let closing: (() => Promise<void>)[] = [];
 
   beforeAll(async () => {
@@ -37,11 +39,10 @@ describeDatabases('the catalog of voices', (get) => {
     const masterKeys = await openMasterKeyFile(join(folder, 'master.json'), { create: true });
     vault = new Vault({ database, objects: new FolderObjects(join(folder, 'objects')), masterKeys });
     audit = await AuditLog.open({ database, spoolFolder: join(folder, 'spool'), log: silentLog });
-    const open = () => {
-      const quotas = new Quotas({ database });
-      const calls = createCallLedger({ quotas, audit, digestKey: (id) => vault.digestKey(id), log: silentLog });
-      return new VoiceCatalog({ database, vault, quotas, calls, speakerThreshold: 0.5, log: silentLog });
-    };
+    const quotas = new Quotas({ database });
+    const calls = createCallLedger({ quotas, audit, digestKey: (id) => vault.digestKey(id), log: silentLog });
+    const settings = { vault, quotas, calls, speakerThreshold: 0.5, log: silentLog };
+    open = (of = database) => new VoiceCatalog({ ...settings, database: of });
     here = open();
     there = open();
     closing = [() => here.close(), () => there.close(), () => audit.close(), () => engine.close()];
@@ -298,6 +299,9 @@ describeDatabases('the catalog of voices', (get) => {
       consentId: next.id,
       styles: ['calm'],
     });
+    // Made anew of the recordings that were given under it, the styles are still of that speaker.
+    const anew = { ...version, source: null, consentId: null };
+    expect(await codeOf(here.addVersion(caller, 'anna', anew, engine))).toBe('CONSENT_REQUIRED');
     // What speaks under the first one is over; the voice speaks under the second.
     await here.consents.revoke(caller, consent.id, null);
     expect((await here.access.use(caller.tenantId, 'anna.calm')).version).toBe(2);
@@ -381,6 +385,39 @@ describeDatabases('the catalog of voices', (get) => {
     use?.release();
     expect(await here.access.use(user.tenantId, 'brand')).toMatchObject({ profiles: null });
     expect((await here.access.use(owner.tenantId, 'brand')).version).toBe(2);
+  });
+
+  it('lists a shared voice no more once it speaks under a consent that does not cover sharing', async () => {
+    const [owner, user] = [await newTenant(), await newTenant()];
+    const wide = await here.consents.create(owner, consentOf(), engine);
+    await here.create(owner, voiceOf({ id: 'brand', consentId: wide.id }), engine);
+    const share = { voiceId: 'brand', ownerId: owner.tenantId, tenantId: user.tenantId };
+    await shareVoice(get().database, here, owner, share);
+    const narrow = await here.consents.create(owner, consentOf({ sharing: false }), engine);
+    const version = { source: null, consentId: narrow.id, attestedBy: null, requestKey: null };
+    await here.addVersion(owner, 'brand', version, engine);
+    expect(await codeOf(here.access.use(user.tenantId, 'brand'))).toBe('VOICE_NOT_FOUND');
+    expect(await here.listShared(user.tenantId)).toEqual([]);
+  });
+
+  it('never hands the shares of a deleted voice to the next one of its id', async () => {
+    const [owner, user] = [await newTenant({ own: true }), await newTenant()];
+    const { database } = get();
+    await here.create(owner, voiceOf({ id: 'brand' }), engine);
+    await shareVoice(database, here, owner, { voiceId: 'brand', ownerId: owner.tenantId, tenantId: user.tenantId });
+    // The database goes away before the shares of other tenants are deleted.
+    const server = open({
+      kind: database.kind,
+      asTenant: (...work) => database.asTenant(...work),
+      asPlatform: () => Promise.reject(new AppError('STORE_UNAVAILABLE', 'gone')),
+      asOwner: (...work) => database.asOwner(...work),
+      close: () => Promise.resolve(),
+    });
+    expect(await codeOf(server.remove(owner, 'brand'))).toBe('STORE_UNAVAILABLE');
+    await server.close();
+    await here.remove(owner, 'brand');
+    await here.create(owner, voiceOf({ id: 'brand' }), engine);
+    expect(await here.access.use(user.tenantId, 'brand')).toMatchObject({ profiles: null });
   });
 
   it('gives a tenant the voices of the pool, or only those that were chosen for it', async () => {

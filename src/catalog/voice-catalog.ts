@@ -19,7 +19,7 @@ import {
   VoiceAccess,
 } from './voice-access.js';
 import type { MadeVoice, RecordingFile, SpeechLanguage, VoiceMaker } from './voice-maker.js';
-import { readVoice, readVoices, type Voice, type VoiceVersion, versionsOf } from './voice-rows.js';
+import { readSharedVoice, readVoice, readVoices, type Voice, type VoiceVersion, versionsOf } from './voice-rows.js';
 import { type StopReason, type VoiceStop, VoiceStops } from './voice-stops.js';
 
 export interface VoiceCatalogOptions {
@@ -236,8 +236,8 @@ export class VoiceCatalog {
     );
     const shared: Voice[] = [];
     for (const { voice_id, owner_id } of rows) {
-      const voice = await database.asTenant(owner_id, (sql) => readVoice(sql, owner_id, voice_id));
-      if (voice !== null) shared.push({ ...voice, shared: true, consentId: null });
+      const voice = await database.asTenant(owner_id, (sql) => readSharedVoice(sql, owner_id, voice_id));
+      if (voice !== null) shared.push(voice);
     }
     return shared;
   }
@@ -332,6 +332,10 @@ export class VoiceCatalog {
     await this.get(tenantId, id);
     await this.calls.act(caller, 'voice.delete', { voice: id }, async () => {
       const stop: VoiceStop = { ownerId: tenantId, subject: id, userId: null, reason: 'deleted' };
+      // Before the voice: a share that outlived it would let others use the next voice of this id.
+      await database.asPlatform((sql) =>
+        sql.query('DELETE FROM voice_shares WHERE owner_id = $1 AND voice_id = $2', [tenantId, id]),
+      );
       const objects = await database.asTenant(tenantId, async (sql) => {
         // Nothing may be added meanwhile.
         const { rows: locked } = await sql.query('SELECT 1 FROM voices WHERE tenant_id = $1 AND id = $2 FOR UPDATE', [
@@ -352,9 +356,6 @@ export class VoiceCatalog {
         return ids;
       });
       this.stops.stopHere(stop);
-      await database.asPlatform((sql) =>
-        sql.query('DELETE FROM voice_shares WHERE owner_id = $1 AND voice_id = $2', [tenantId, id]),
-      );
       // Noise already, without their keys.
       for (const object of objects) await vault.remove(tenantId, object);
       this.access.forgetTenant(tenantId);
@@ -454,7 +455,7 @@ export class VoiceCatalog {
       insertVoice === null ? await database.asTenant(tenantId, (sql) => readBasis(sql, tenantId, id)) : null;
     const makings = await this.#makings(tenantId, wanted, basis);
     const kept = (basis?.styles ?? []).filter(({ style }) => makings.every((making) => making.style !== style));
-    checkKept(kept, basis, wanted);
+    checkConsentKept(wanted.source === null ? (basis?.styles ?? []) : kept, basis, wanted);
 
     const made: MadeVoice[] = [];
     for (const { style, source } of makings) {
@@ -649,12 +650,12 @@ async function readBasis(sql: Sql, tenantId: string, id: string): Promise<Basis>
   return { version: row.version, modelDigest: row.model_digest, consentId: row.consent_id, styles };
 }
 
-/** Throws where styles that stay would lose their speaker's consent. */
-function checkKept(kept: readonly StoredStyle[], basis: Basis | null, { consentId }: Wanted): void {
-  if (kept.length === 0 || basis === null || basis.consentId === null || consentId !== null) return;
+/** Throws where styles that stay, or whose recordings do, would lose their speaker's consent. */
+function checkConsentKept(styles: readonly StoredStyle[], basis: Basis | null, { consentId }: Wanted): void {
+  if (styles.length === 0 || basis === null || basis.consentId === null || consentId !== null) return;
   throw new AppError(
     'CONSENT_REQUIRED',
-    `the styles that stay (${kept.map(({ style }) => style).join(', ')}) were made under a consent; name it, or another one of the same speaker`,
+    `the styles that stay (${styles.map(({ style }) => style).join(', ')}) were made under a consent; name it, or another one of the same speaker`,
   );
 }
 

@@ -67,6 +67,15 @@ export async function readVoice(sql: Sql, tenantId: string, id: string): Promise
   return rows[0] === undefined ? null : toVoice(rows[0]);
 }
 
+/** A voice of `ownerId` as those see it whom it is shared with; null too where its consent does not cover sharing. */
+export async function readSharedVoice(sql: Sql, ownerId: string, id: string): Promise<Voice | null> {
+  const { rows } = await sql.query<VoiceRow>(
+    `${SELECT} WHERE v.tenant_id = $1 AND v.id = $2 AND c.sharing IS NOT FALSE`,
+    [ownerId, id],
+  );
+  return rows[0] === undefined ? null : { ...toVoice(rows[0]), shared: true, consentId: null };
+}
+
 export async function readVoices(sql: Sql, tenantId: string): Promise<Voice[]> {
   const { rows } = await sql.query<VoiceRow>(`${SELECT} WHERE v.tenant_id = $1 ORDER BY v.id`, [tenantId]);
   return rows.map(toVoice);
