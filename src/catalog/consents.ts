@@ -6,7 +6,8 @@ import type { CallLedger } from '../tenancy/call-ledger.js';
 import { type Caller, principalName } from '../tenancy/caller.js';
 import type { Quotas } from '../tenancy/quotas.js';
 import type { Vault } from '../vault/vault.js';
-import { cleanText, once, readAll } from './sealed-bytes.js';
+import { cleanText } from './clean-text.js';
+import { readSealed, type Seal, sealing } from './sealed-objects.js';
 import type { VoiceMaker } from './voice-maker.js';
 import type { VoiceStop, VoiceStops } from './voice-stops.js';
 
@@ -108,24 +109,18 @@ export class Consents {
     const requestDigest = digestOfRequest([name, language, kind, sha256, scope, sharing, facts, from, until]);
     const earlier = await this.#repeated(tenantId, wanted.requestKey, requestDigest);
     if (earlier !== null) return earlier;
-    const mediaType = wanted.kind === 'document' ? documentType(evidence) : audioType(evidence);
-    if (wanted.kind === 'recording') {
+    const mediaType = kind === 'document' ? documentType(evidence) : audioType(evidence);
+    if (kind === 'recording') {
       await maker.compareSpeakers({ statement: evidence, recordings: [] }, signal ? { signal } : {});
     }
     await quotas.checkStorage(tenantId, await vault.storedBytes(tenantId), evidence.length);
 
     const id = `cons_${randomId(16)}`;
-    const details = { consent: id, kind: wanted.kind, sha256, sharing: wanted.sharing };
+    const details = { consent: id, kind, sha256, sharing };
     return await calls.act(caller, 'consent.create', details, async () => {
-      const stored: string[] = [];
-      const keep = async (kind: string, bytes: Uint8Array) => {
-        const { id: object } = await vault.put(tenantId, kind, once(bytes), signal ? { signal } : {});
-        stored.push(object);
-        return object;
-      };
-      try {
-        const evidenceObject = await keep('consent-evidence', evidence);
-        const factsObject = await keep('consent-facts', Buffer.from(JSON.stringify(facts)));
+      const insert = async (seal: Seal) => {
+        const evidenceObject = await seal('consent-evidence', evidence);
+        const factsObject = await seal('consent-facts', Buffer.from(JSON.stringify(facts)));
         const { rows } = await database.asTenant(tenantId, (sql) =>
           sql.query<ConsentRow>(
             `INSERT INTO voice_consents (tenant_id, id, name, language, kind, media_type, sha256, evidence_object,
@@ -136,13 +131,13 @@ export class Consents {
               id,
               name,
               language,
-              wanted.kind,
+              kind,
               mediaType,
               sha256,
               evidenceObject,
               factsObject,
               scope,
-              wanted.sharing,
+              sharing,
               validFrom,
               wanted.validUntil,
               principalName(caller.principal),
@@ -152,13 +147,13 @@ export class Consents {
           ),
         );
         return toConsent(rows[0]);
+      };
+      try {
+        return await sealing(vault, tenantId, insert, signal ? { signal } : {});
       } catch (error) {
-        for (const object of stored) await vault.remove(tenantId, object).catch(() => {});
+        if (sqlState(error) !== UNIQUE_VIOLATION) throw error;
         // The same request, sent twice at once: the other one has made the record.
-        const twin =
-          sqlState(error) === UNIQUE_VIOLATION
-            ? await this.#repeated(tenantId, wanted.requestKey, requestDigest)
-            : null;
+        const twin = await this.#repeated(tenantId, wanted.requestKey, requestDigest);
         if (twin === null) throw error;
         return twin;
       }
@@ -184,9 +179,9 @@ export class Consents {
   async facts(tenantId: string, id: string): Promise<ConsentFacts> {
     const { facts_object } = await this.#row(tenantId, id);
     if (facts_object === null) return { speaker: null, text: null };
-    const object = await this.#options.vault.open(tenantId, facts_object);
+    const facts = await readSealed(this.#options.vault, tenantId, facts_object);
     // Only this class writes these objects.
-    return JSON.parse((await readAll(object.read())).toString('utf8')) as ConsentFacts;
+    return JSON.parse(facts.toString('utf8')) as ConsentFacts;
   }
 
   /** The recording or document, as it was given. */

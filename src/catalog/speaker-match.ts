@@ -1,5 +1,5 @@
 import { AppError } from '../errors.js';
-import { cleanText } from './sealed-bytes.js';
+import { cleanText } from './clean-text.js';
 import type { RecordingFile, VoiceMaker } from './voice-maker.js';
 
 /** How it was found that the speaker of the statement is that of the recordings; kept with the version. */

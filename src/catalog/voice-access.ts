@@ -87,13 +87,13 @@ export class VoiceAccess {
     { madeOfRecording = false }: { readonly madeOfRecording?: boolean } = {},
   ): Promise<AllowedVoice> {
     if (name.startsWith(RECORDING_VOICE_PREFIX)) {
-      if (!madeOfRecording) throw notFound();
+      if (!madeOfRecording) throw voiceNotFound();
       return { name, profiles: null, version: null, model: null, watch: () => null };
     }
     const [, id, style = DEFAULT_STYLE] = VOICE_NAME.exec(name) ?? [];
     const looked = await this.#look(tenantId, id ?? name, name);
     if (looked.kind === 'pool') {
-      if (!looked.allowed) throw notFound();
+      if (!looked.allowed) throw voiceNotFound();
       return { name, profiles: null, version: null, model: null, watch: () => null };
     }
     const { ownerId, row, checkedMs } = looked;
@@ -198,7 +198,7 @@ export class VoiceAccess {
     if (found.row !== undefined) return { kind: 'voice', ownerId, row: found.row, checkedMs };
     // What was shared is read as its owner's: the share says that it may be.
     const row = await this.#database.asTenant(ownerId, (sql) => readStanding(sql, ownerId, id));
-    if (row === null || row.sharing === false) throw notFound();
+    if (row === null || row.sharing === false) throw voiceNotFound();
     return { kind: 'voice', ownerId, row, checkedMs };
   }
 }
@@ -269,6 +269,6 @@ function baseName(name: string): string {
   return name.includes('.') ? name.slice(0, name.lastIndexOf('.')) : name;
 }
 
-export function notFound(): AppError {
+export function voiceNotFound(): AppError {
   return new AppError('VOICE_NOT_FOUND', 'there is no such voice; GET /v1/voices lists those there are');
 }

@@ -7,20 +7,21 @@ import type { CallLedger } from '../tenancy/call-ledger.js';
 import { type Caller, principalName } from '../tenancy/caller.js';
 import type { Quotas } from '../tenancy/quotas.js';
 import type { Vault } from '../vault/vault.js';
+import { cleanText } from './clean-text.js';
 import { audioType, Consents, digestOfRequest, keyReused } from './consents.js';
-import { cleanText, once, readAll } from './sealed-bytes.js';
+import { readAll, readSealed, type Seal, sealing } from './sealed-objects.js';
 import { checkSpeaker, type SpeakerMatch } from './speaker-match.js';
 import {
   DEFAULT_STYLE,
-  notFound,
   type ProfileReference,
   RECORDING_VOICE_PREFIX,
   styledName,
   VoiceAccess,
+  voiceNotFound,
 } from './voice-access.js';
 import type { MadeVoice, RecordingFile, SpeechLanguage, VoiceMaker } from './voice-maker.js';
 import { readSharedVoice, readVoice, readVoices, type Voice, type VoiceVersion, versionsOf } from './voice-rows.js';
-import { type StopReason, type VoiceStop, VoiceStops } from './voice-stops.js';
+import { type VoiceStop, VoiceStops } from './voice-stops.js';
 
 export interface VoiceCatalogOptions {
   readonly database: Database;
@@ -169,26 +170,26 @@ export class VoiceCatalog {
     await this.#checkFree(tenantId, id, taken);
     const details = { voice: id, consent: wanted.consentId, recordings: digestsOf(wanted.source.recordings) };
     const request = { ...wanted, style: DEFAULT_STYLE, requestDigest };
+    const insertVoice: InsertVoice = async (sql, version) => {
+      await sql.query(
+        `INSERT INTO voices (tenant_id, id, name, description, labels, current_version, created_by)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+        [
+          tenantId,
+          id,
+          facts.name,
+          facts.description,
+          JSON.stringify(facts.labels),
+          version,
+          principalName(caller.principal),
+        ],
+      );
+    };
     return await this.calls.act(
       caller,
       'voice.create',
       details,
-      () =>
-        this.#enrol(caller, id, request, maker, signal, async (sql, version) => {
-          await sql.query(
-            `INSERT INTO voices (tenant_id, id, name, description, labels, current_version, created_by)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-            [
-              tenantId,
-              id,
-              facts.name,
-              facts.description,
-              JSON.stringify(facts.labels),
-              version,
-              principalName(caller.principal),
-            ],
-          );
-        }),
+      () => this.#ifRoom(tenantId, () => this.#makeVersion(caller, id, request, maker, signal, insertVoice)),
       (voice) => ({ version: voice.version, model: voice.model }),
     );
   }
@@ -212,11 +213,12 @@ export class VoiceCatalog {
     await this.get(tenantId, id);
     const recordings = digestsOf(wanted.source?.recordings ?? []);
     const details = { voice: id, style: wanted.source === null ? null : style, consent: wanted.consentId, recordings };
+    const request = { ...wanted, style, requestDigest };
     return await this.calls.act(
       caller,
       'voice.version',
       details,
-      () => this.#enrol(caller, id, { ...wanted, style, requestDigest }, maker, signal, null),
+      () => this.#ifRoom(tenantId, () => this.#makeVersion(caller, id, request, maker, signal, null)),
       (voice) => ({ version: voice.version, model: voice.model }),
     );
   }
@@ -245,13 +247,13 @@ export class VoiceCatalog {
   /** Throws `VOICE_NOT_FOUND`. */
   async get(tenantId: string, id: string): Promise<Voice> {
     const voice = await this.#options.database.asTenant(tenantId, (sql) => readVoice(sql, tenantId, id));
-    if (voice === null) throw notFound();
+    if (voice === null) throw voiceNotFound();
     return voice;
   }
 
   async versions(tenantId: string, id: string): Promise<VoiceVersion[]> {
     const versions = await this.#options.database.asTenant(tenantId, (sql) => versionsOf(sql, tenantId, id));
-    if (versions.length === 0) throw notFound();
+    if (versions.length === 0) throw voiceNotFound();
     return versions;
   }
 
@@ -315,7 +317,7 @@ export class VoiceCatalog {
             `UPDATE voices SET ${assignments.join(', ')} WHERE tenant_id = $1 AND id = $2`,
             [tenantId, id, ...Object.values(values)],
           );
-          if (count === 0) throw notFound();
+          if (count === 0) throw voiceNotFound();
         }
         if (changes.disabled === true) await this.stops.announce(sql, stop);
       });
@@ -342,7 +344,7 @@ export class VoiceCatalog {
           tenantId,
           id,
         ]);
-        if (locked.length === 0) throw notFound();
+        if (locked.length === 0) throw voiceNotFound();
         const { rows } = await sql.query<{ id: string }>(
           `SELECT profile_object AS id FROM voice_styles WHERE tenant_id = $1 AND voice_id = $2
            UNION SELECT source_object FROM voice_styles WHERE tenant_id = $1 AND voice_id = $2
@@ -365,7 +367,7 @@ export class VoiceCatalog {
   /** The bytes of a profile, for the engine. Throws `VOICE_NOT_LOADED` when they are gone meanwhile. */
   async loadProfile({ tenant, object }: ProfileReference): Promise<Uint8Array> {
     try {
-      return await readAll((await this.#options.vault.open(tenant, object)).read());
+      return await readSealed(this.#options.vault, tenant, object);
     } catch (error) {
       if (!(error instanceof AppError) || error.code !== 'OBJECT_NOT_FOUND') throw error;
       throw new AppError('VOICE_NOT_LOADED', 'the profile of the voice is not there; it may have been deleted', {
@@ -380,19 +382,6 @@ export class VoiceCatalog {
 
   async close(): Promise<void> {
     await this.stops.close();
-  }
-
-  /** Tells of a voice that somebody may not use any more, or nobody; `sql` is a transaction of the platform. */
-  async announceStop(
-    sql: Sql,
-    ownerId: string,
-    id: string,
-    userId: string | null,
-    reason: StopReason,
-  ): Promise<VoiceStop> {
-    const stop: VoiceStop = { ownerId, subject: id, userId, reason };
-    await this.stops.announce(sql, stop);
-    return stop;
   }
 
   async #checkFree(tenantId: string, id: string, taken: readonly string[]): Promise<void> {
@@ -410,15 +399,8 @@ export class VoiceCatalog {
     }
   }
 
-  async #enrol(
-    caller: Caller,
-    id: string,
-    wanted: Wanted,
-    maker: VoiceMaker,
-    signal: AbortSignal | undefined,
-    insertVoice: InsertVoice | null,
-  ): Promise<Voice> {
-    const { tenantId } = caller;
+  /** Makes a voice unless too many are being made. Throws `ENGINE_OVERLOADED`. */
+  async #ifRoom(tenantId: string, make: () => Promise<Voice>): Promise<Voice> {
     const ofTenant = this.#enrolling.get(tenantId) ?? 0;
     const all = [...this.#enrolling.values()].reduce((sum, count) => sum + count, 0);
     if (ofTenant >= MAX_OF_TENANT || all >= MAX_AT_ONCE) {
@@ -429,7 +411,7 @@ export class VoiceCatalog {
     }
     this.#enrolling.set(tenantId, ofTenant + 1);
     try {
-      return await this.#makeVersion(caller, id, wanted, maker, signal, insertVoice);
+      return await make();
     } finally {
       const left = (this.#enrolling.get(tenantId) ?? 1) - 1;
       if (left === 0) this.#enrolling.delete(tenantId);
@@ -470,13 +452,7 @@ export class VoiceCatalog {
     const { attestedBy } = wanted;
     const match = await checkSpeaker({ statement, recordings, attestedBy, threshold, maker, ...cancellable });
 
-    const put: string[] = [];
-    const keep = async (kind: string, bytes: Uint8Array): Promise<string> => {
-      const { id: object } = await vault.put(tenantId, kind, once(bytes), cancellable);
-      put.push(object);
-      return object;
-    };
-    try {
+    const insert = async (seal: Seal): Promise<void> => {
       const styles: StoredStyle[] = [...kept];
       for (const [index, { style, source, stored }] of makings.entries()) {
         const { profile, digest, summary } = made[index] ?? unreachable();
@@ -484,7 +460,7 @@ export class VoiceCatalog {
         const files: StoredRecording[] = [...(stored?.recordings ?? [])];
         if (stored === null) {
           for (const { bytes } of source.recordings) {
-            const object_id = await keep('voice-recording', bytes);
+            const object_id = await seal('voice-recording', bytes);
             files.push({ object_id, sha256: sha256(bytes), size_bytes: bytes.length });
           }
         }
@@ -494,9 +470,9 @@ export class VoiceCatalog {
           prompt_free: source.transcript === null,
           duration_ms: Math.round(summary.durationMs),
           warnings: summary.warnings,
-          profile_object: await keep('voice-profile', profile),
+          profile_object: await seal('voice-profile', profile),
           profile_digest: digest,
-          source_object: stored?.source_object ?? (await keep('voice-source', Buffer.from(JSON.stringify(facts)))),
+          source_object: stored?.source_object ?? (await seal('voice-source', Buffer.from(JSON.stringify(facts)))),
           recordings: files,
         });
       }
@@ -504,8 +480,10 @@ export class VoiceCatalog {
       await quotas.checkStorage(tenantId, await vault.storedBytes(tenantId), 0);
       const version = { wanted, basis, made: made[0] ?? unreachable(), match, styles, insertVoice };
       await database.asTenant(tenantId, (sql) => insertVersion(sql, caller, id, version));
+    };
+    try {
+      await sealing(vault, tenantId, insert, cancellable);
     } catch (error) {
-      for (const object of put) await vault.remove(tenantId, object).catch(() => {});
       if (sqlState(error) !== UNIQUE_VIOLATION) throw error;
       // The same request, sent twice at once: the other one has made the voice.
       const twin = await this.#repeated(tenantId, wanted.requestKey, wanted.requestDigest);
@@ -521,9 +499,9 @@ export class VoiceCatalog {
     if (source !== null) return [{ style, source, stored: null }];
     const makings: Making[] = [];
     for (const stored of basis?.styles ?? []) {
-      const object = await this.#options.vault.open(tenantId, stored.source_object);
+      const kept = await readSealed(this.#options.vault, tenantId, stored.source_object);
       // Only this class writes these objects.
-      const facts = JSON.parse((await readAll(object.read())).toString('utf8')) as Omit<NewStyle, 'recordings'>;
+      const facts = JSON.parse(kept.toString('utf8')) as Omit<NewStyle, 'recordings'>;
       const recordings = await this.#loadRecordings(tenantId, stored.recordings);
       makings.push({ style: stored.style, source: { ...facts, recordings }, stored });
     }
@@ -533,8 +511,8 @@ export class VoiceCatalog {
   async #loadRecordings(tenantId: string, stored: readonly StoredRecording[]): Promise<RecordingFile[]> {
     const files: RecordingFile[] = [];
     for (const [index, { object_id }] of stored.entries()) {
-      const object = await this.#options.vault.open(tenantId, object_id);
-      files.push({ bytes: await readAll(object.read()), fileName: `recording ${index + 1}` });
+      const bytes = await readSealed(this.#options.vault, tenantId, object_id);
+      files.push({ bytes, fileName: `recording ${index + 1}` });
     }
     return files;
   }
@@ -624,7 +602,7 @@ async function nextVersion(sql: Sql, tenantId: string, id: string, basis: Basis)
     'SELECT current_version FROM voices WHERE tenant_id = $1 AND id = $2 FOR UPDATE',
     [tenantId, id],
   );
-  if (rows[0] === undefined) throw notFound();
+  if (rows[0] === undefined) throw voiceNotFound();
   if (rows[0].current_version !== basis.version) {
     throw new AppError('VOICE_EXISTS', 'another version of the voice was made meanwhile; look at it, and send again');
   }
@@ -645,7 +623,7 @@ async function readBasis(sql: Sql, tenantId: string, id: string): Promise<Basis>
     [tenantId, id],
   );
   const row = rows[0];
-  if (row === undefined) throw notFound();
+  if (row === undefined) throw voiceNotFound();
   const styles = await readStyles(sql, tenantId, id, row.version);
   return { version: row.version, modelDigest: row.model_digest, consentId: row.consent_id, styles };
 }

@@ -3,8 +3,9 @@ import type { Database } from '../store/database.js';
 import type { Caller } from '../tenancy/caller.js';
 import { principalName } from '../tenancy/caller.js';
 import { getTenant } from '../tenancy/tenants.js';
-import { notFound } from './voice-access.js';
+import { voiceNotFound } from './voice-access.js';
 import type { VoiceCatalog } from './voice-catalog.js';
+import type { VoiceStop } from './voice-stops.js';
 
 /** A voice that a tenant may use though it is not its own. */
 export interface VoiceShare {
@@ -83,9 +84,11 @@ export async function unshareVoice(
       [tenantId, voiceId],
     );
     const row = rows[0];
-    if (row === undefined) throw notFound();
+    if (row === undefined) throw voiceNotFound();
     if (row.owner_id === null) return null;
-    return voices.announceStop(sql, row.owner_id, voiceId, tenantId, 'unshared');
+    const unshared: VoiceStop = { ownerId: row.owner_id, subject: voiceId, userId: tenantId, reason: 'unshared' };
+    await voices.stops.announce(sql, unshared);
+    return unshared;
   });
   if (stop !== null) voices.stops.stopHere(stop);
   voices.access.forgetTenant(tenantId);

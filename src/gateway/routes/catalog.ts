@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { voiceNotFound } from '../../catalog/voice-access.js';
 import { AppError } from '../../errors.js';
 import type { ModelRecord } from '../../jobs/engine-catalog.js';
 import type { GatewayOptions } from '../app.js';
@@ -34,7 +35,7 @@ export function registerCatalogRoutes(app: FastifyInstance, gateway: GatewayOpti
   app.get<{ Params: { voice: string } }>('/v1/voices/:voice', VOICES, async (request) => {
     const voice = (await visibleVoices(gateway, request)).find(({ id }) => id === request.params.voice);
     if (voice !== undefined) return voice;
-    throw new AppError('VOICE_NOT_FOUND', 'there is no such voice; GET /v1/voices lists those there are');
+    throw voiceNotFound();
   });
 
   app.get('/v1/models', MODELS, async (request) => {

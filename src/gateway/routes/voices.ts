@@ -11,7 +11,7 @@ import {
   ShareVoiceFields,
   VoiceChangeFields,
 } from '../../api/voices.js';
-import { DEFAULT_STYLE, styledName } from '../../catalog/voice-access.js';
+import { DEFAULT_STYLE, styledName, voiceNotFound } from '../../catalog/voice-access.js';
 import type { NewStyle } from '../../catalog/voice-catalog.js';
 import { listShares, shareVoice, unshareVoice } from '../../catalog/voice-shares.js';
 import { AppError } from '../../errors.js';
@@ -190,7 +190,7 @@ async function ownerOf(
   if (own) return { owner: tenantId };
   const pool = await catalog.listVoices();
   if (pool.some(({ name }) => name === request.params.voice)) return { owner: null };
-  throw new AppError('VOICE_NOT_FOUND', 'there is no such voice; GET /v1/voices lists those there are');
+  throw voiceNotFound();
 }
 
 async function sendPreview(gateway: GatewayOptions, request: VoiceRequest, reply: FastifyReply): Promise<FastifyReply> {
@@ -266,7 +266,7 @@ export function styleOf(
 }
 
 /** Names of the pool that the tenant sees: its own voices must not take them. */
-export async function poolNames(gateway: GatewayOptions, request: FastifyRequest): Promise<string[]> {
+async function poolNames(gateway: GatewayOptions, request: FastifyRequest): Promise<string[]> {
   return (await listPool(voiceNamesOf(gateway, request))).map(({ name }) => name);
 }
 
