@@ -7,8 +7,9 @@ import { AppError } from '../errors.js';
 import { type CompiledLexicon, compileLexicon } from '../text/lexicon.js';
 import { readLexiconFile, writeCsv, writePls } from '../text/lexicon-files.js';
 import { type CliContext, printJson, readWords, renderTable } from './context.js';
+import { languageFlag } from './language-flag.js';
 import { saveSpeech } from './say.js';
-import { hasColours, languageFlag, painter } from './text.js';
+import { hasColours, painter } from './text.js';
 import { addEngineFlags, configFromFlags, type EngineFlags } from './with-engine.js';
 
 interface JsonFlags {

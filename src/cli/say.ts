@@ -11,6 +11,7 @@ import type { Config } from '../config.js';
 import type { AudioChunk, Engine, SynthesisRequest } from '../engine/engine-types.js';
 import { AppError } from '../errors.js';
 import { type CliContext, isTerminal, printJson, readWords } from './context.js';
+import { languageFlag } from './language-flag.js';
 import { createProgressLine } from './progress.js';
 import { addEngineFlags, configFromFlags, type EngineFlags, withEngine } from './with-engine.js';
 
@@ -62,11 +63,7 @@ async function say(context: CliContext, words: readonly string[], flags: SayFlag
   const text = await readWords(context, words);
   const speed = readFlag('speed', flags.speed);
   const seed = flags.seed === undefined ? randomInt(0, 2 ** 32) : readFlag('seed', flags.seed);
-  const language = SPEECH_LANGUAGES.find((known) => known === flags.lang);
-  if (language === undefined) {
-    const known = SPEECH_LANGUAGES.join(', ');
-    throw new AppError('LANGUAGE_UNSUPPORTED', `--lang is ${JSON.stringify(flags.lang)}; expected one of ${known}`);
-  }
+  const language = languageFlag(flags.lang);
 
   const result = await withEngine(context, config, async (engine): Promise<SayResult> => {
     const voice = config.defaultVoice ?? engine.info.defaultVoice;

@@ -1,7 +1,6 @@
-import { createHash } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { basename } from 'node:path';
 import type { Command } from 'commander';
-import { SPEECH_LANGUAGES } from '../api/synthesis.js';
 import { readAudioFile } from '../audio/decode.js';
 import { DEFAULT_STYLE, type ProfileReference, styledName } from '../catalog/voice-access.js';
 import type { Voice } from '../catalog/voice-rows.js';
@@ -10,6 +9,7 @@ import type { SuppliedProfile } from '../engine/engine-types.js';
 import { AppError } from '../errors.js';
 import { DEFAULT_TENANT, operatorOf } from '../tenancy/caller.js';
 import { type CliContext, pathOf, printJson, renderTable } from './context.js';
+import { languageFlag } from './language-flag.js';
 import type { Platform } from './platform.js';
 import { saveSpeech } from './say.js';
 import { withVoiceMaker } from './voice-maker.js';
@@ -193,7 +193,9 @@ async function checkRecordings(
   const source = await readSource(context, recordings, flags);
   const model = flags.model === undefined ? {} : { model: flags.model };
   const checks = await withPlatform(context, flags, (_platform, config) =>
-    withVoiceMaker(context, config, (maker) => maker.checkRecordings({ name: 'check', ...source, ...model })),
+    withVoiceMaker(context, config, (maker) =>
+      maker.checkRecordings({ name: 'check', ...source, ...model }, { signal: context.signal }),
+    ),
   );
   const accepted = checks.every(({ outcome }) => outcome !== 'refused');
   if (flags.json) printJson(context, { accepted, checks });
@@ -224,7 +226,7 @@ async function previewVoice(
     const allowed = await voices.access.use(tenant, name);
     const profiles = allowed.profiles === null ? undefined : await loadProfiles(voices, allowed.profiles);
     const call = await calls.begin(operator(context, tenant), {
-      requestId: createHash('sha256').update(`${Date.now()}`).digest('hex').slice(0, 16),
+      requestId: randomUUID(),
       route: 'timbre voice preview',
       voice: allowed.name,
       voiceVersion: allowed.version,
@@ -268,11 +270,7 @@ async function loadProfiles(
 }
 
 async function readSource(context: CliContext, paths: readonly string[], flags: AddTenantVoiceFlags) {
-  const language = SPEECH_LANGUAGES.find((known) => known === flags.lang);
-  if (language === undefined) {
-    const known = SPEECH_LANGUAGES.join(', ');
-    throw new AppError('LANGUAGE_UNSUPPORTED', `--lang is ${JSON.stringify(flags.lang)}; expected one of ${known}`);
-  }
+  const language = languageFlag(flags.lang);
   const recordings = await Promise.all(
     paths.map(async (path) => ({ bytes: await readAudioFile(pathOf(context, path)), fileName: basename(path) })),
   );

@@ -3,9 +3,10 @@ import { SPEECH_LANGUAGES, SPLIT_METHODS } from '../api/synthesis.js';
 import { DEFAULT_LEXICON, LexiconStore } from '../engine/lexicon-store.js';
 import { AppError } from '../errors.js';
 import { type ExplainedItem, type ExplainedWord, type Explanation, explainText } from '../text/explain.js';
-import type { Language, LanguageMode } from '../text/language.js';
+import type { Language } from '../text/language.js';
 import type { CompiledLexicon } from '../text/lexicon.js';
 import { type CliContext, isTerminal, printJson, readWords } from './context.js';
+import { languageFlag } from './language-flag.js';
 import { configFromFlags } from './with-engine.js';
 
 interface ExplainFlags {
@@ -54,13 +55,6 @@ export async function lexiconsOf(
 ): Promise<CompiledLexicon | null> {
   const store = new LexiconStore(dataDir);
   return store.load(names?.map((name) => ({ name })) ?? store.usualFor(DEFAULT_LEXICON).slice(0, 1));
-}
-
-export function languageFlag(language: string): LanguageMode {
-  const known = SPEECH_LANGUAGES.find((candidate) => candidate === language);
-  if (known !== undefined) return known;
-  const all = SPEECH_LANGUAGES.join(', ');
-  throw new AppError('LANGUAGE_UNSUPPORTED', `--lang is ${JSON.stringify(language)}; expected one of ${all}`);
 }
 
 function oneOf<T extends string>(flag: string, value: string, known: readonly T[]): T {

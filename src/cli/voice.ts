@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { SPEECH_LANGUAGES } from '../api/synthesis.js';
 import { AppError } from '../errors.js';
 import { type CliContext, printJson, renderTable } from './context.js';
+import { languageFlag } from './language-flag.js';
 import { addTenantVoice, addTenantVoiceCommands, listTenantVoices, removeTenantVoice } from './tenant-voice.js';
 import { addEngineFlags, configFromFlags, type EngineFlags, withEngine } from './with-engine.js';
 
@@ -92,11 +93,7 @@ async function addVoice(
     const advice = 'say what the first recording says with --text "…", or take only its style with --prompt-free';
     throw new AppError('VOICE_INVALID', `a voice has either a transcript or none; ${advice}`);
   }
-  const language = SPEECH_LANGUAGES.find((known) => known === flags.lang);
-  if (language === undefined) {
-    const known = SPEECH_LANGUAGES.join(', ');
-    throw new AppError('LANGUAGE_UNSUPPORTED', `--lang is ${JSON.stringify(flags.lang)}; expected one of ${known}`);
-  }
+  const language = languageFlag(flags.lang);
   const summary = await withEngine(context, configFromFlags(context, flags), (engine) =>
     engine.enrolVoice(
       {
