@@ -30,6 +30,10 @@ const style = Type.String({
 });
 const time = Type.String({ maxLength: 40, description: 'ISO 8601.' });
 
+/** What recordings are checked, or made into a voice, with. */
+const recordingFields = { language: optional(language), transcript: optional(transcript), model: optional(model) };
+const enrolmentFields = { ...recordingFields, consent: optional(consent), attested_by: optional(attestedBy) };
+
 /** `POST /v1/voices`, besides the files `recordings`. */
 export const NewVoiceFields = Type.Object(
   {
@@ -39,11 +43,7 @@ export const NewVoiceFields = Type.Object(
     name: optional(name),
     description: optional(description),
     labels: optional(labels),
-    language: optional(language),
-    transcript: optional(transcript),
-    model: optional(model),
-    consent: optional(consent),
-    attested_by: optional(attestedBy),
+    ...enrolmentFields,
   },
   { additionalProperties: false },
 );
@@ -53,20 +53,13 @@ export type NewVoiceFields = Static<typeof NewVoiceFields>;
 export const NewVersionFields = Type.Object(
   {
     style: optional(style),
-    language: optional(language),
-    transcript: optional(transcript),
-    model: optional(model),
-    consent: optional(consent),
-    attested_by: optional(attestedBy),
+    ...enrolmentFields,
   },
   { additionalProperties: false },
 );
 export type NewVersionFields = Static<typeof NewVersionFields>;
 
-export const CheckRecordingFields = Type.Object(
-  { language: optional(language), transcript: optional(transcript), model: optional(model) },
-  { additionalProperties: false },
-);
+export const CheckRecordingFields = Type.Object(recordingFields, { additionalProperties: false });
 
 export const VoiceChangeFields = Type.Object(
   {
