@@ -7,6 +7,7 @@ import type { GraphModel } from '../onnx/graph.js';
 import { writeModelFile } from '../onnx/model-file.js';
 import { writeWeightsFile } from '../onnx/weights-file.js';
 import { type CompiledNetwork, MAPPED_WEIGHTS } from './component-store.js';
+import { cosine } from './cosine.js';
 import { output, type Runtime, type Tensors, tensor } from './onnxruntime.js';
 import type { Precision } from './quality-report.js';
 
@@ -155,13 +156,8 @@ export function hubertCalibration(): Tensors[] {
 /** The cosine between each row of two matrices of a width; of a row that is not a number, or of nothing but zeros, 0. */
 export function rowCosines(a: Float32Array, b: Float32Array, width: number): number[] {
   return Array.from({ length: a.length / width }, (_, row) => {
-    let [dot, aa, bb] = [0, 0, 0];
-    for (let at = row * width; at < (row + 1) * width; at++) {
-      dot += a[at]! * b[at]!;
-      aa += a[at]! * a[at]!;
-      bb += b[at]! * b[at]!;
-    }
-    const cosine = dot / Math.sqrt(aa * bb);
-    return Number.isNaN(cosine) ? 0 : cosine;
+    const [start, end] = [row * width, (row + 1) * width];
+    const value = cosine(a.subarray(start, end), b.subarray(start, end));
+    return Number.isNaN(value) ? 0 : value;
   });
 }

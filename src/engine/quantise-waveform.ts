@@ -18,6 +18,7 @@ import {
 import { buildSovits } from '../models/sovits/sovits.js';
 import type { GraphModel } from '../onnx/graph.js';
 import { encodeModel } from '../onnx/model-file.js';
+import { cosine } from './cosine.js';
 import { demoVoiceFolder } from './demo-voice.js';
 import { output, type Runtime, type Session, tensor } from './onnxruntime.js';
 import { MAX_LOSS, type QualityMeasure, type QualityReport, worstLoss } from './quality-report.js';
@@ -315,14 +316,4 @@ function rangesOf(
       return range ? [[name, range] as const] : [];
     }),
   );
-}
-
-function cosine(a: Float32Array, b: Float32Array): number {
-  let [dot, aa, bb] = [0, 0, 0];
-  for (let index = 0; index < a.length; index++) {
-    dot += a[index]! * b[index]!;
-    aa += a[index]! * a[index]!;
-    bb += b[index]! * b[index]!;
-  }
-  return dot / Math.sqrt(Math.max(aa * bb, 1e-20));
 }

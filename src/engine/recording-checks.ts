@@ -1,5 +1,5 @@
 import { measureLevel } from '../audio/level.js';
-import { measureNoise } from '../audio/noise.js';
+import { measureSignalToNoise } from '../audio/noise.js';
 import { AppError } from '../errors.js';
 import type { RecordingCheck } from './engine-types.js';
 import { MAX_REFERENCE_SECONDS, MIN_REFERENCE_SECONDS, type ReferenceRecording } from './reference-recording.js';
@@ -41,7 +41,7 @@ export async function checkRecording(
 ): Promise<Finding[]> {
   const { samples, sampleRateHz, durationSeconds } = recording;
   const level = measureLevel(samples, sampleRateHz);
-  const noise = measureNoise(samples, sampleRateHz);
+  const signalToNoiseDb = measureSignalToNoise(samples, sampleRateHz);
   const heardShare = level.activeSeconds / durationSeconds;
   const bounds: Bound[] = [
     {
@@ -64,11 +64,11 @@ export async function checkRecording(
     },
     {
       check: 'noise',
-      value: noise.signalToNoiseDb,
+      value: signalToNoiseDb,
       bad: 'low',
       warning: 20,
       refused: 8,
-      found: `speech ${noise.signalToNoiseDb.toFixed(0)} dB above the background`,
+      found: `speech ${signalToNoiseDb.toFixed(0)} dB above the background`,
       advice: 'record in a quiet room, without music, fans or traffic: the voice would copy them',
     },
     {

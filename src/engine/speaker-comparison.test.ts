@@ -11,10 +11,11 @@ import { encodeWav } from '../audio/wav.js';
 import { openCheckpoint } from '../checkpoint/open-checkpoint.js';
 import { buildSpeakerEncoder, readSpeakerEncoderSpec } from '../models/speaker-encoder.js';
 import { encodeModel } from '../onnx/model-file.js';
+import { cosine } from './cosine.js';
 import { createEngine } from './engine.js';
 import type { Engine } from './engine-types.js';
 import { openRuntime, output, tensor } from './onnxruntime.js';
-import { checkSingleSpeaker, similarity, similarityOfGroups } from './speaker-comparison.js';
+import { checkSingleSpeaker, similarityOfGroups } from './speaker-comparison.js';
 
 const REPOSITORY = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 const REFERENCE = process.env['TIMBRE_REFERENCE'] ?? resolve(REPOSITORY, '../shared/reference');
@@ -133,6 +134,6 @@ describe('parts of a recording', () => {
     const [x, y] = [Float32Array.of(1, 0), Float32Array.of(0, 1)];
     expect(similarityOfGroups([x, y, x, y])).toBe(0);
     expect(similarityOfGroups([x, x, x])).toBe(1);
-    expect(similarity(x, Float32Array.of(-2, 0))).toBe(-1);
+    expect(cosine(x, Float32Array.of(-2, 0))).toBe(-1);
   });
 });

@@ -3,6 +3,7 @@ import { kaldiFilterBank } from '../audio/fbank.js';
 import { measureLevel, mixToMono } from '../audio/level.js';
 import { resample } from '../audio/resample.js';
 import { AppError } from '../errors.js';
+import { cosine } from './cosine.js';
 import type { RecordingCheck } from './engine-types.js';
 import type { ReferenceRecording } from './reference-recording.js';
 
@@ -24,19 +25,6 @@ const PIECE_STEP_SECONDS = 0.8;
  */
 const TWO_SPEAKERS = 0.15;
 const PERHAPS_TWO_SPEAKERS = 0.25;
-
-/** Cosine of two directions, -1 to 1. */
-export function similarity(a: Float32Array, b: Float32Array): number {
-  let dot = 0;
-  let squaresA = 0;
-  let squaresB = 0;
-  for (let i = 0; i < a.length; i++) {
-    dot += a[i]! * b[i]!;
-    squaresA += a[i]! * a[i]!;
-    squaresB += b[i]! * b[i]!;
-  }
-  return squaresA === 0 || squaresB === 0 ? 0 : dot / Math.sqrt(squaresA * squaresB);
-}
 
 /** Who speaks in a mono recording. */
 export async function embedSpeaker(
@@ -66,7 +54,7 @@ export async function compareSpeakers(
   for (const bytes of recordings) {
     signal?.throwIfAborted();
     const { channels, sampleRateHz } = await decodeAudio(bytes, { maxDurationSeconds: MAX_STATEMENT_SECONDS });
-    least = Math.min(least, similarity(speaker, await embedSpeaker(mixToMono(channels), sampleRateHz, embedding)));
+    least = Math.min(least, cosine(speaker, await embedSpeaker(mixToMono(channels), sampleRateHz, embedding)));
   }
   return least;
 }
@@ -136,7 +124,7 @@ async function embedPieces(
 
 /** Mean similarity across the two groups around the least similar pair of pieces. */
 export function similarityOfGroups(pieces: readonly Float32Array[]): number {
-  const matrix = pieces.map((a) => pieces.map((b) => similarity(a, b)));
+  const matrix = pieces.map((a) => pieces.map((b) => cosine(a, b)));
   let least = { value: Number.POSITIVE_INFINITY, first: 0, second: 0 };
   for (const [first, row] of matrix.entries()) {
     for (const [second, value] of row.entries()) if (value < least.value) least = { value, first, second };
