@@ -77,6 +77,13 @@ export type StreamEvent =
       readonly characters: readonly string[];
       readonly start_ms: readonly number[];
       readonly end_ms: readonly number[];
+      /** By their places in all text of the context, as `text_start` is. */
+      readonly words: readonly {
+        readonly text_start: number;
+        readonly text_end: number;
+        readonly start_ms: number;
+        readonly end_ms: number;
+      }[];
     }
   /** A mark of an SSML document, before the audio that it stands before. */
   | { readonly type: 'mark'; readonly context_id: string; readonly name: string; readonly time_ms: number }

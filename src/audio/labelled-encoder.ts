@@ -14,6 +14,8 @@ export interface LabelledEncoder {
   readonly contentType: string;
   readonly extension: string;
   readonly outputHz: number;
+  /** Of the cue before the speech, at the input's rate. */
+  readonly leadSamples: number;
   /** Of everything that went in and all that was added, at the input's rate. */
   readonly lengthSamples: number;
   push(samples: Float32Array): Uint8Array;
@@ -34,16 +36,18 @@ export async function createLabelledEncoder(options: EncoderOptions & LabelOptio
     return watermarker === null ? samples : watermarker.push(samples);
   };
   const soundCue = () => encoder.encode(mark(audibleCue(inputHz)));
+  const cueFirst = cue === 'start' || cue === 'both';
   let begun = false;
   const begin = (): Uint8Array[] => {
     if (begun) return [];
     begun = true;
-    return cue === 'start' || cue === 'both' ? [soundCue()] : [];
+    return cueFirst ? [soundCue()] : [];
   };
   return {
     contentType,
     extension,
     outputHz: encoder.outputHz,
+    leadSamples: cueFirst ? audibleCue(inputHz).length : 0,
     get lengthSamples() {
       return lengthSamples;
     },

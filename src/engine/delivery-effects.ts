@@ -6,6 +6,8 @@ export interface DeliveryEffects {
   /** Of the pace to render at: for another pitch than the voice's own the sound is made longer first. */
   readonly paceFactor: number;
   apply(samples: Float32Array): Float32Array;
+  /** Samples that so many of the rendering become. */
+  lengthOf(samples: number): number;
   /** What is still held back at the end of the sentence. */
   finish(): Float32Array;
 }
@@ -28,6 +30,7 @@ export function deliveryEffects({ rate, volumeDb, pitchSemitones }: Delivery): D
     gain === 1 ? samples : samples.map((sample) => Math.max(-1, Math.min(1, sample * gain)));
   return {
     paceFactor: (rate * STEPS) / step,
+    lengthOf: (samples) => Math.round((samples * STEPS) / step),
     apply: (samples) => louder(resampler.push(samples)),
     finish: () => louder(resampler.finish()),
   };

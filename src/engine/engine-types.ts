@@ -102,6 +102,20 @@ export interface AudioChunk {
   readonly faults?: number;
   /** Marks of the markup that are reached where this chunk begins. */
   readonly marks?: readonly AudioMark[];
+  /** With the last audio of a sentence: when its text is heard. Those of all chunks are in order and cover all speech. */
+  readonly spoken?: readonly SpokenSpan[];
+}
+
+/** The smallest stretch of text whose sound is known apart: a character, a syllable, a word, what is read as a whole. */
+export interface SpokenSpan {
+  /** In the request's text, as UTF-16 offsets; not empty, and behind that of the span before. */
+  readonly start: number;
+  readonly end: number;
+  /** From the beginning of the speech, pauses included. */
+  readonly startSample: number;
+  readonly endSample: number;
+  /** Whether a word begins here. */
+  readonly startsWord: boolean;
 }
 
 /** A place in the text that the caller asked to hear of. */

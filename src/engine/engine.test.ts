@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { encodeWav, pcm16 } from '../audio/wav.js';
 import { createEngine } from './engine.js';
-import type { AudioChunk, Engine, SynthesisRequest } from './engine-types.js';
+import type { AudioChunk, Engine, SpokenSpan, SynthesisRequest } from './engine-types.js';
 import { LexiconStore } from './lexicon-store.js';
 import { PaceControl } from './pace-control.js';
 
@@ -102,6 +102,52 @@ describe('the engine on the demo model', () => {
       },
     ]);
     expect(chunks.find(({ marks }) => marks?.[0]?.name === 'next')?.sentenceIndex).toBe(1);
+  });
+
+  it.each([
+    ['text', '今天天气很好，我们去公园散步吧。他有3个苹果。', 'demo', 'zh', 1],
+    ['text', 'He paid $3 for the brown fox, and left.', 'demo-en', 'en', 0.6],
+    ['text', '我在Apple公司上班。', 'demo', 'auto', 1.7],
+    ['ssml', '<speak><prosody pitch="+3st">今天天气</prosody>很好。<break time="1s"/>走吧。</speak>', 'demo', 'zh', 1],
+  ] as const)('says of %s when which characters are heard: %s', async (inputType, text, voice, language, speed) => {
+    let lengthSamples = 0;
+    const spans: SpokenSpan[] = [];
+    for await (const chunk of engine.synthesize(request({ inputType, text, voice, language, speed }))) {
+      lengthSamples += chunk.samples.length;
+      spans.push(...(chunk.spoken ?? []));
+      // With the last audio of its sentence, which is not yet over.
+      if (chunk.spoken) expect(chunk.spoken.at(-1)?.endSample).toBeGreaterThanOrEqual(lengthSamples);
+    }
+    expect([spans[0]?.startSample, spans.at(-1)?.endSample]).toEqual([0, lengthSamples]);
+    let before: SpokenSpan = { start: 0, end: 0, startSample: 0, endSample: 0, startsWord: true };
+    for (const span of spans) {
+      expect(span.start).toBeGreaterThanOrEqual(before.end);
+      expect(span.end).toBeGreaterThan(span.start);
+      expect(span.startSample).toBeGreaterThanOrEqual(before.endSample);
+      expect(span.endSample).toBeGreaterThanOrEqual(span.startSample);
+      before = span;
+    }
+    const said = spans.map(({ start, end }) => text.slice(start, end)).join('');
+    expect(said).toBe(text.replace(/<[^>]*>| /g, ''));
+  });
+
+  it('puts the border of two words where a pause says that it is', async () => {
+    const text = '今天天气很好，我们去公园散步吧。';
+    const samples: number[] = [];
+    const spans: SpokenSpan[] = [];
+    for await (const chunk of engine.synthesize(request({ text }))) {
+      samples.push(...chunk.samples);
+      spans.push(...(chunk.spoken ?? []));
+    }
+    const comma = spans.find(({ start }) => text[start] === '，');
+    const level = (from: number, to: number) => {
+      const part = samples.slice(from, to);
+      return Math.sqrt(part.reduce((sum, sample) => sum + sample * sample, 0) / part.length);
+    };
+    const { startSample = 0, endSample = 0 } = comma ?? {};
+    const middle = Math.floor((startSample + endSample) / 2);
+    expect(endSample - startSample).toBeGreaterThan(800);
+    expect(level(middle - 320, middle + 320)).toBeLessThan(0.1 * level(0, samples.length));
   });
 
   it('speaks in the voices that the request allows markup, and no other', async () => {

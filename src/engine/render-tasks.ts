@@ -40,11 +40,16 @@ export interface RenderStatistics {
   readonly lateWindowCount: number;
 }
 
+/** What comes of a sentence beside its samples, once and before the last of them: see {@link WaveformStream.phonemeStarts}. */
+export interface PhonemeTimes {
+  readonly phonemeStarts: Float64Array;
+}
+
 /** What is sent to a sentence while it is rendered: its tokens, or another pace. */
 export type RenderFeed = SemanticPiece | { readonly speed: number };
 
 /**
- * What the rendering thread does: `render` yields windows of samples as tokens come, `load` only makes a model ready,
+ * What the rendering thread does: `render` yields windows of samples as tokens come, and {@link PhonemeTimes}; `load` only makes a model ready,
  * `statistics` tells how busy it is.
  * One window is computed at a time; whose it is follows from when each listener would run dry. `urgentWindows` (shared) counts
  * those that somebody is waiting for.
@@ -89,6 +94,7 @@ export function renderTasks(store: ComponentStore, runtime: Runtime, urgentWindo
         return stream.ready && caller.untaken < MAX_UNTAKEN_PIECES;
       });
       const turn = new Until(() => stream.over || place.isNext());
+      let placed = false;
       try {
         for (;;) {
           if (!turn.ready()) yield turn;
@@ -110,6 +116,11 @@ export function renderTasks(store: ComponentStore, runtime: Runtime, urgentWindo
             spent.windowSeconds += tookMs / 1000;
             if ((place.headroomMs() ?? 0) < 0) spent.lateWindowCount += 1;
             place.gave((1000 * window.value.length) / sampleRateHz, tookMs);
+            const { phonemeStarts } = stream;
+            if (phonemeStarts !== null && !placed) {
+              placed = true;
+              yield { phonemeStarts } satisfies PhonemeTimes;
+            }
             yield new Transfer(window.value, [window.value.buffer as ArrayBuffer]);
             if (!place.isNext()) yield new Until(() => place.isNext());
           }

@@ -22,7 +22,7 @@ import type { EnrolmentNetworks } from './enrol-voice.js';
 import type { InferenceThreads } from './inference-threads.js';
 import type { ModelStore, StoredModel } from './model-store.js';
 import type { PaceControl } from './pace-control.js';
-import type { RenderCall, RenderFeed } from './render-tasks.js';
+import type { PhonemeTimes, RenderCall, RenderFeed } from './render-tasks.js';
 import { checkedTokens, type FaultOutcome, type SpeechFault } from './self-check.js';
 import { TextCache } from './text-cache.js';
 import type { VoiceProfile } from './voice-profile.js';
@@ -76,6 +76,8 @@ export interface WaveformInput {
   readonly sentenceIndex: number;
   /** When the listener has heard everything that came before (Unix time); null when nothing has come yet. */
   readonly playedOutMs: number | null;
+  /** Hears the sample at which each phoneme begins, and at last how many samples there are, before the last samples come. */
+  readonly onPhonemes?: (starts: Float64Array) => void;
 }
 
 /** A model on the inference threads: the steps between phonemes and samples, each of which can be cancelled. */
@@ -190,7 +192,7 @@ export function openSpeechModel(
       );
     },
 
-    async *waveform({ voice, phonemes, semanticTokens, pace, seed, sentenceIndex, playedOutMs }, signal) {
+    async *waveform({ voice, phonemes, semanticTokens, pace, seed, sentenceIndex, playedOutMs, onPhonemes }, signal) {
       const call: RenderCall = {
         component: sovits.digest,
         phonemeIds: phonemes.phonemeIds,
@@ -206,7 +208,11 @@ export function openSpeechModel(
         forward().catch(fail);
         return pace.subscribe((speed) => send({ speed }));
       };
-      yield* threads.render.stream<Float32Array, void>('render', call, { signal, feed });
+      const pieces = threads.render.stream<Float32Array | PhonemeTimes, void>('render', call, { signal, feed });
+      for await (const piece of pieces) {
+        if (piece instanceof Float32Array) yield piece;
+        else onPhonemes?.(piece.phonemeStarts);
+      }
     },
   };
 }

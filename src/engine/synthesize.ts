@@ -5,11 +5,12 @@ import type { CompiledLexicon } from '../text/lexicon.js';
 import type { Delivery } from '../text/ssml.js';
 import type { SemanticPiece } from './decode-tasks.js';
 import { deliveryEffects } from './delivery-effects.js';
-import type { AudioChunk, AudioMark, SynthesisRequest } from './engine-types.js';
+import type { AudioChunk, AudioMark, SpokenSpan, SynthesisRequest } from './engine-types.js';
 import { PaceControl } from './pace-control.js';
 import { type Line, Script } from './script.js';
 import { audibleWindows, type FaultOutcome, MAX_DRAWS, type SpeechFault } from './self-check.js';
 import type { SpeechModel } from './speech-model.js';
+import { spokenSpans } from './spoken-spans.js';
 import type { VoiceProfile } from './voice-profile.js';
 
 /** Silence after a sentence where the request says nothing (upstream: fragment_interval 0.3 s), and inside one. */
@@ -62,11 +63,16 @@ export async function* synthesize(
   );
   const heard = new HeardClock(sampleRateHz);
   const marks: AudioMark[] = [];
+  const spans: SpokenSpan[] = [];
   const chunk = (samples: Float32Array, sentenceIndex: number): AudioChunk => {
     const reached = marks.splice(0);
+    const spoken = spans.splice(0);
     heard.add(samples.length);
-    const place = { sentenceIndex, sentenceCount: script.sentenceCount };
-    return { samples, sampleRateHz, ...place, ...(reached.length === 0 ? {} : { marks: reached }) };
+    return {
+      ...{ samples, sampleRateHz, sentenceIndex, sentenceCount: script.sentenceCount },
+      ...(reached.length === 0 ? {} : { marks: reached }),
+      ...(spoken.length === 0 ? {} : { spoken }),
+    };
   };
 
   const prepare = async ({ text }: Line, sentenceIndex: number): Promise<Utterance | null> => {
@@ -103,7 +109,13 @@ export async function* synthesize(
       const effects = deliveryEffects(line.text.delivery);
       const ownPace = effects.paceFactor === 1 ? pace : pace.scaled(effects.paceFactor);
       const { voice: spokenBy, phonemes } = utterance;
-      const sentence = { voice: spokenBy, phonemes, pace: ownPace, seed, sentenceIndex };
+      const { text } = line.text;
+      const startSample = heard.lengthSamples;
+      const onPhonemes = (starts: Float64Array): void => {
+        const heardAt = starts.map((start) => startSample + effects.lengthOf(start));
+        spans.splice(0, spans.length, ...spokenSpans(phonemes, text, heardAt));
+      };
+      const sentence = { voice: spokenBy, phonemes, pace: ownPace, seed, sentenceIndex, onPhonemes };
       const waveform = (semanticTokens: AsyncIterable<SemanticPiece>) =>
         model.waveform({ ...sentence, semanticTokens, playedOutMs: heard.playedOutMs }, signal);
       for await (const samples of audible(utterance, waveform, sampleRateHz, onFault)) {
@@ -156,7 +168,7 @@ async function* audible(
 /** When a caller who listens as audio comes has heard all of it. */
 class HeardClock {
   readonly #sampleRateHz: number;
-  #lengthSamples = 0;
+  lengthSamples = 0;
   /** Unix time; null before the first audio. */
   playedOutMs: number | null = null;
 
@@ -166,12 +178,12 @@ class HeardClock {
 
   /** How much there is to hear so far. */
   get lengthMs(): number {
-    return (1000 * this.#lengthSamples) / this.#sampleRateHz;
+    return (1000 * this.lengthSamples) / this.#sampleRateHz;
   }
 
   add(lengthSamples: number): void {
     if (lengthSamples === 0) return;
-    this.#lengthSamples += lengthSamples;
+    this.lengthSamples += lengthSamples;
     const nowMs = Date.now();
     this.playedOutMs = Math.max(this.playedOutMs ?? nowMs, nowMs) + (1000 * lengthSamples) / this.#sampleRateHz;
   }

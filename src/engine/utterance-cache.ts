@@ -5,8 +5,9 @@ import type { VoiceProfile } from './voice-profile.js';
 
 /** No more than this share of the cache for one utterance: a whole book must not push everything else out. */
 const MAX_SHARE = 1 / 8;
-/** Of a chunk, its samples aside. */
+/** Of a chunk, its samples aside, and of a stretch of text that it says. */
 const CHUNK_BYTES = 100;
+const SPAN_BYTES = 50;
 
 /**
  * Whole utterances by everything that decides their samples. Kept as the very samples that were made: what is done to
@@ -44,7 +45,7 @@ export class UtteranceCache {
     let sizeBytes = 0;
     for await (const chunk of make()) {
       if (made) {
-        sizeBytes += chunk.samples.byteLength + CHUNK_BYTES;
+        sizeBytes += chunk.samples.byteLength + CHUNK_BYTES + SPAN_BYTES * (chunk.spoken?.length ?? 0);
         // What would not be kept is not collected either.
         if (sizeBytes > this.#maxUtteranceBytes) made = null;
         else made.push(copyOf(chunk));

@@ -49,6 +49,11 @@ export interface Latent {
   readonly data: Float32Array;
 }
 
+export interface EncodedTokens extends Latent {
+  /** What each frame attends to in the text, (frames, phonemes) row-major. */
+  readonly attention: Float32Array;
+}
+
 /** What the generator reads, (inter, frames) row-major. */
 export interface LatentWave {
   readonly frames: number;
@@ -119,7 +124,7 @@ export class WaveformDecoder {
   }
 
   /** The token side of the encoder, before the change of speed. */
-  encodeTokens(tokens: ArrayLike<number>, text: EncodedText, globalEmbedding: Float32Array): Latent {
+  encodeTokens(tokens: ArrayLike<number>, text: EncodedText, globalEmbedding: Float32Array): EncodedTokens {
     const codes = framesOfTokens(this.spec, tokens);
     const results = this.#sessions.tokens.run({
       codes: tensor('int64', [codes.length], codes),
@@ -127,7 +132,11 @@ export class WaveformDecoder {
       text_values: text.values,
       ge: this.#ge(globalEmbedding),
     });
-    return { frames: codes.length, data: output(results, 'latent', 'float32').data };
+    return {
+      frames: codes.length,
+      data: output(results, 'latent', 'float32').data,
+      attention: output(results, 'text_attention', 'float32').data,
+    };
   }
 
   /** Change of speed, prior and flow. `noise` (target frames × inter) is used as it is, already scaled. */

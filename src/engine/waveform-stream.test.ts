@@ -71,6 +71,21 @@ describe('waveform of a sentence whose tokens are still coming', () => {
     expect(frames).toBeLessThan(16 + 84 / 2 + 20);
   });
 
+  it.each([0.5, 1, 1.3, 2])('knows before its last window when each phoneme begins, at pace %d', (speed) => {
+    const stream = open({ speed });
+    stream.push(TOKENS.slice(0, 30));
+    let lengthSamples = 0;
+    while (stream.ready) lengthSamples += joinWindows(stream.nextWindow()).length;
+    expect(stream.phonemeStarts).toBe(null);
+    stream.push(TOKENS.slice(30));
+    stream.end();
+    for (const window of rest(stream)) lengthSamples += window.length;
+    const starts = [...(stream.phonemeStarts ?? [])];
+    expect(starts).toHaveLength(PHONEMES.length + 1);
+    expect([starts[0], starts.at(-1)]).toEqual([0, lengthSamples]);
+    expect(starts).toEqual([...starts].sort((a, b) => a - b));
+  });
+
   it('stops between two pieces once aborted', () => {
     const abort = new AbortController();
     const stream = open({ signal: abort.signal });

@@ -1,4 +1,6 @@
+import { concatenate } from '../audio/concatenate.js';
 import type { FrameMap } from '../models/sovits/flow.js';
+import { phonemeStarts } from './phoneme-times.js';
 import {
   drawNoise,
   type EncodedText,
@@ -69,6 +71,9 @@ export class WaveformStream {
   #targetPace: number;
   /** Frames of audio that have been given. */
   #doneFrames = 0;
+  /** What the source frames given so far attend to, a window each. */
+  readonly #attention: Float32Array[] = [];
+  #phonemeStarts: Float64Array | null = null;
   /** z of the last frames done and the first ones of the next window, (inter, frames), from `#zStart` on. */
   #z: Frames;
 
@@ -97,6 +102,14 @@ export class WaveformStream {
   /** Whether all audio has been given. */
   get over(): boolean {
     return this.#ended && this.#doneSource === this.#tokens.length * this.#decoder.spec.framesPerToken;
+  }
+
+  /**
+   * The sample at which each phoneme begins, and at last the number of samples; known when the first piece of the last
+   * window has been given, null before.
+   */
+  get phonemeStarts(): Float64Array | null {
+    return this.#phonemeStarts;
   }
 
   /** Whether `nextWindow` has something to give. */
@@ -157,6 +170,10 @@ export class WaveformStream {
     const start = this.#doneFrames;
     const sourceEnd = last ? source.end : this.#cutBefore(endToken * rate, latent, source.start);
     const end = this.#framesBefore(sourceEnd);
+    const { length: phonemes } = this.#sentence.phonemeIds;
+    const seen = [this.#doneSource, sourceEnd].map((frame) => (frame - source.start) * phonemes);
+    this.#attention.push(latent.attention.slice(...seen));
+    if (last) this.#phonemeStarts = this.#placePhonemes(end);
     const known = this.#framesBefore(last ? source.end : source.end - 0.5);
     const from = this.#framesBefore(
       Math.max(source.start, this.#starts[Math.max(0, start - FLOW_CONTEXT_FRAMES)] ?? 0),
@@ -167,6 +184,20 @@ export class WaveformStream {
     // Frames behind the fade are placed anew by the next window, at the pace of then.
     this.#starts.length = Math.min(this.#starts.length, end + FADE_FRAMES + 1);
     return { start, end, source: sourceEnd };
+  }
+
+  /** In samples, given how many frames there are; source frames that are said faster are heard sooner. */
+  #placePhonemes(frameCount: number): Float64Array {
+    const starts = phonemeStarts(concatenate(this.#attention), Array.from(this.#sentence.phonemeIds));
+    const { hopSamples } = this.#decoder.spec;
+    let frame = 0;
+    return Float64Array.from(starts, (source, index) => {
+      if (index === starts.length - 1) return frameCount * hopSamples;
+      while (frame < frameCount && (this.#starts[frame + 1] ?? Number.POSITIVE_INFINITY) <= source) frame += 1;
+      const begin = this.#starts[frame] ?? 0;
+      const width = (this.#starts[frame + 1] ?? begin + this.#pace) - begin;
+      return Math.min(frameCount, frame + (source - begin) / width) * hopSamples;
+    });
   }
 
   /** The frame within {@link CUT_CHOICE_FRAMES} before `end` that differs least from the one before it. */

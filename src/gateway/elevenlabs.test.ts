@@ -62,6 +62,26 @@ describe('POST /v1/text-to-speech/{voice_id}', () => {
     }
   });
 
+  it('gives characters the times at which the engine says them, wherever the sentences end', async () => {
+    const text = 'sentences=2 ms=400 spoken=yes 好';
+    const told = await speak('demo/with-timestamps?output_format=pcm_16000', { text });
+    const { alignment } = told.json<{ alignment: Record<string, number[]> }>();
+    const starts = alignment['character_start_times_seconds'] ?? [];
+    expect([0, 12, 19, text.length - 1].map((at) => starts[at])).toEqual([0, 0.3, 0.4, 0.7]);
+    expect(alignment['character_end_times_seconds']?.at(-1)).toBe(0.8);
+
+    const streamed = await speak('demo/stream/with-timestamps?output_format=pcm_16000', { text });
+    const lines = streamed.body
+      .trim()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { alignment: null | Record<string, (string | number)[]> }).alignment)
+      .filter((aligned) => aligned !== null);
+    expect(lines).toHaveLength(2);
+    for (const [name, values] of Object.entries(alignment)) {
+      expect(lines.flatMap((line) => line[name] ?? [])).toEqual(values);
+    }
+  });
+
   it('streams audio and times as lines of JSON', async () => {
     const answer = await speak('demo/stream/with-timestamps?output_format=pcm_16000', TEXT);
     const lines = answer.body

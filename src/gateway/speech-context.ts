@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify';
 import type { LabelledEncoder } from '../audio/labelled-encoder.js';
 import { AppError } from '../errors.js';
 import type { SpeechRequest } from '../jobs/speech-queue.js';
-import { type Alignment, alignEvenly } from './alignment.js';
+import { type Alignment, alignText, type TimedSpan, timedSpans } from './alignment.js';
 import type { GatewayOptions } from './app.js';
 import { type AudioEvent, createSpeechEncoder, type SpeechOutput, type StartedSpeech, startSpeech } from './speech.js';
 
@@ -90,6 +90,15 @@ const PHRASE_PAUSE_SECONDS = 0.1;
 /** Between Latin letters and Chinese characters. */
 const SECONDS_A_CHARACTER = 0.1;
 
+interface SpokenChunk {
+  readonly chunk: TextChunk;
+  readonly startSeconds: number;
+  /** Infinite while it is being said. */
+  endSeconds: number;
+  /** When which part of the chunk is heard, as far as it is known. */
+  readonly spans: TimedSpan[];
+}
+
 interface BegunChunk {
   readonly chunk: TextChunk;
   readonly started: Promise<StartedSpeech>;
@@ -103,7 +112,7 @@ export class SpeechContext {
   readonly #abort = new AbortController();
   readonly #signal: AbortSignal;
   readonly #work: Work[] = [];
-  readonly #spoken: { readonly chunk: TextChunk; readonly startSeconds: number; endSeconds: number }[] = [];
+  readonly #spoken: SpokenChunk[] = [];
   #wake: (() => void) | null = null;
   #waitingCharacters = 0;
   #text = '';
@@ -162,13 +171,13 @@ export class SpeechContext {
     this.#abort.abort(new AppError('REQUEST_CANCELLED', 'the context was cancelled'));
     const seconds = Math.min(playedSeconds, this.#seconds);
     let characters = 0;
-    for (const { chunk, startSeconds, endSeconds } of this.#spoken) {
+    for (const { chunk, startSeconds, endSeconds, spans } of this.#spoken) {
       if (seconds >= endSeconds) characters = chunk.end;
       else if (seconds > startSeconds) {
         // Of a chunk that is still being made the length is not known yet.
         const guess = Math.max(this.#seconds, startSeconds + chunk.text.length * SECONDS_A_CHARACTER);
         const end = Number.isFinite(endSeconds) ? endSeconds : guess;
-        const { endSeconds: ends } = alignEvenly(chunk.text, startSeconds, end);
+        const { endSeconds: ends } = alignText(chunk.text, { startSeconds, endSeconds: end }, spans);
         const heard = [...chunk.text].slice(0, ends.filter((ended) => ended <= seconds).length).join('').length;
         characters = Math.max(characters, Math.min(chunk.end, chunk.start + heard));
       }
@@ -251,21 +260,21 @@ export class SpeechContext {
         const { gateway, id, output } = this.#options;
         this.#encoder = await createSpeechEncoder(gateway, { id, inputHz, output });
         await emit({ type: 'started', encoder: this.#encoder });
+        this.#seconds = this.#encoder.leadSamples / inputHz;
       }
       // After a phrase its pause was sent already; a sentence has a longer one.
       if (this.#spoken.at(-1)?.chunk.endsSentence)
         await this.#silence(SENTENCE_PAUSE_SECONDS - PHRASE_PAUSE_SECONDS, inputHz);
       this.#waitingCharacters -= chunk.text.length;
-      const entry = { chunk, startSeconds: this.#seconds, endSeconds: Number.POSITIVE_INFINITY };
+      const entry = { chunk, startSeconds: this.#seconds, endSeconds: Number.POSITIVE_INFINITY, spans: [] };
       this.#spoken.push(entry);
       await emit({ type: 'chunk', chunk, startSeconds: this.#seconds });
-      const { startSeconds } = entry;
-      await this.#hear(first, startSeconds);
-      for await (const event of rest) await this.#hear(event, startSeconds);
+      await this.#hear(first, entry);
+      for await (const event of rest) await this.#hear(event, entry);
       entry.endSeconds = this.#seconds;
-      // Of markup it is not known which of its characters are said.
+      // Of markup only some characters are said.
       if (this.#options.speech.inputType !== 'ssml') {
-        await emit({ type: 'aligned', chunk, alignment: alignEvenly(chunk.text, startSeconds, entry.endSeconds) });
+        await emit({ type: 'aligned', chunk, alignment: alignText(chunk.text, entry, entry.spans) });
       }
       // At once, so that the end of the speech, of which encoders hold a moment back, is heard before more text comes.
       if (this.#work[0] !== 'done') await this.#silence(PHRASE_PAUSE_SECONDS, inputHz);
@@ -274,8 +283,12 @@ export class SpeechContext {
     }
   }
 
-  /** Audio of a chunk that began at `startSeconds`, after the marks that stand before it. */
-  async #hear({ samples, sampleRateHz, marks = [] }: AudioEvent, startSeconds: number): Promise<void> {
+  /** Audio of a chunk, after the marks that stand before it. */
+  async #hear(
+    { samples, sampleRateHz, marks = [], spoken = [] }: AudioEvent,
+    { startSeconds, spans }: SpokenChunk,
+  ): Promise<void> {
+    spans.push(...timedSpans(spoken, sampleRateHz, startSeconds));
     for (const { name, timeMs } of marks) {
       await this.#options.emit({ type: 'mark', name, timeSeconds: startSeconds + timeMs / 1000 });
     }

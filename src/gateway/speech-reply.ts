@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import type { FastifyReply } from 'fastify';
 import { AppError } from '../errors.js';
+import type { SpokenSamples } from './alignment.js';
 import type { GatewayOptions } from './app.js';
 import { toAppError } from './error-answers.js';
 import type { OpenSpeech, SpeechPiece } from './speech.js';
@@ -107,18 +108,20 @@ async function* writePieces(
   }
 }
 
-/** All of it at once, for answers that hold the audio in JSON or say how long it is. */
+/** All of it at once, for answers that hold the audio in JSON or say how long it is, and when its text is heard. */
 export async function collectSpeech(
   open: OpenSpeech,
-): Promise<{ readonly bytes: Buffer; readonly lengthSamples: number }> {
+): Promise<{ readonly bytes: Buffer; readonly lengthSamples: number; readonly spoken: readonly SpokenSamples[] }> {
   const parts: Uint8Array[] = [];
+  const spoken: SpokenSamples[] = [];
   let lengthSamples = 0;
   for await (const piece of open.pieces) {
     parts.push(piece.bytes);
+    spoken.push(...(piece.spoken ?? []));
     lengthSamples += piece.lengthSamples;
   }
   const bytes = Buffer.concat(parts);
   const header = open.fileHeader();
   if (header !== null) bytes.set(header, 0);
-  return { bytes, lengthSamples };
+  return { bytes, lengthSamples, spoken };
 }

@@ -8,6 +8,7 @@ import { AppError } from '../errors.js';
 import type { SpeechEvent, SpeechRequest } from '../jobs/speech-queue.js';
 import type { TimbreMetrics } from '../metrics.js';
 import type { SpeechOutcome } from '../tenancy/call-ledger.js';
+import type { SpokenSamples } from './alignment.js';
 import type { GatewayOptions } from './app.js';
 import { callerOf } from './authentication.js';
 import { voicesIn } from './markup-voices.js';
@@ -48,6 +49,8 @@ export interface SpeechPiece {
   readonly lengthSamples: number;
   readonly sentenceIndex: number;
   readonly sentenceCount: number;
+  /** With the last audio of a sentence: when its text is heard, in samples from the beginning of the audio, cue included. */
+  readonly spoken?: readonly SpokenSamples[];
 }
 
 /** A synthesis whose first audio has come. */
@@ -292,8 +295,12 @@ async function* encodePieces(
     last = event;
     progress.faults = Math.max(progress.faults, event.faults ?? 0);
     progress.marks.push(...(event.marks ?? []));
-    const { samples, sentenceIndex, sentenceCount } = event;
-    return { bytes: encoder.push(samples), lengthSamples: samples.length, sentenceIndex, sentenceCount };
+    const { samples, sentenceIndex, sentenceCount, spoken } = event;
+    const { leadSamples } = encoder;
+    return {
+      ...{ bytes: encoder.push(samples), lengthSamples: samples.length, sentenceIndex, sentenceCount },
+      ...(spoken === undefined ? {} : { spoken: spoken.map((span) => behind(span, leadSamples)) }),
+    };
   };
   try {
     yield encode(first);
@@ -304,6 +311,11 @@ async function* encodePieces(
     encoder.discard();
     await rest.return();
   }
+}
+
+function behind(span: SpokenSamples, leadSamples: number): SpokenSamples {
+  const { startSample, endSample } = span;
+  return { ...span, startSample: leadSamples + startSample, endSample: leadSamples + endSample };
 }
 
 /** Passes events on and counts: time to the first audio, real-time factor from the start of the work, the outcome. */

@@ -93,6 +93,15 @@ export type SpeechEvent =
       readonly sentenceCount: number;
       /** Marks of the markup that are reached where these samples begin, by their time in the whole speech. */
       readonly marks?: readonly { readonly name: string; readonly timeMs: number }[];
+      /** With the last audio of a sentence: when which stretch of the text (UTF-16 offsets) is heard in the whole speech. */
+      readonly spoken?: readonly {
+        readonly start: number;
+        readonly end: number;
+        readonly startSample: number;
+        readonly endSample: number;
+        /** Whether a word begins here. */
+        readonly startsWord: boolean;
+      }[];
       /** Sentences that the self-check drew again or cut so far; absent: none. */
       readonly faults?: number;
     };

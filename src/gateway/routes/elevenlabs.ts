@@ -3,7 +3,7 @@ import { ElevenLabsQuery, ElevenLabsSpeechFields } from '../../api/elevenlabs.js
 import { SPEECH_LANGUAGES } from '../../api/synthesis.js';
 import { AppError } from '../../errors.js';
 import type { SpeechRequest } from '../../jobs/speech-queue.js';
-import { type Alignment, alignEvenly, PieceClock } from '../alignment.js';
+import { type Alignment, alignText, timedSpans } from '../alignment.js';
 import type { GatewayOptions } from '../app.js';
 import { compileFields } from '../check-fields.js';
 import { type OpenSpeech, openSpeech, type SpeechOutput } from '../speech.js';
@@ -67,15 +67,28 @@ async function speak(
   });
   if (answer === 'audio') return sendSpeech(reply, open, cancel);
   if (answer === 'timed-stream') return sendTimed(reply, open, cancel, given.text);
-  const { bytes, lengthSamples } = await collectSpeech(open);
+  const { bytes, lengthSamples, spoken } = await collectSpeech(open);
   cancel.done();
-  const alignment = renderAlignment(alignEvenly(given.text, 0, lengthSamples / open.inputHz));
+  const spans = timedSpans(spoken, open.inputHz);
+  const endSeconds = spans.at(-1)?.endSeconds ?? lengthSamples / open.inputHz;
+  const alignment = renderAlignment(alignText(given.text, { startSeconds: 0, endSeconds }, spans));
   return { audio_base64: bytes.toString('base64'), alignment, normalized_alignment: alignment };
 }
 
-/** One JSON object a line: audio as it is made, and with the last one the times of all characters. */
+/**
+ * One JSON object a line: audio as it is made, and with the last audio of each sentence the times of its characters, from
+ * the beginning of the audio.
+ */
 function sendTimed(reply: FastifyReply, open: OpenSpeech, cancel: ReplyCancel, text: string): FastifyReply {
-  const clock = new PieceClock(open.inputHz);
+  let lengthSamples = 0;
+  let toldText = 0;
+  let toldSeconds = 0;
+  const align = (end: number, endSeconds: number, spans: ReturnType<typeof timedSpans>): Alignment => {
+    const aligned = alignText(text.slice(toldText, end), { startSeconds: toldSeconds, endSeconds }, spans, toldText);
+    toldText = end;
+    toldSeconds = endSeconds;
+    return aligned;
+  };
   reply.type('application/json; charset=utf-8');
   const line = (audio: Uint8Array, alignment: Alignment | null) => {
     const rendered = alignment === null ? null : renderAlignment(alignment);
@@ -88,10 +101,16 @@ function sendTimed(reply: FastifyReply, open: OpenSpeech, cancel: ReplyCancel, t
   };
   return sendPieces(reply, open, cancel, {
     piece(piece) {
-      clock.add(piece);
+      lengthSamples += piece.lengthSamples;
+      const spans = timedSpans(piece.spoken ?? [], open.inputHz);
+      const last = spans.at(-1);
+      if (last !== undefined) return line(piece.bytes, align(last.end, last.endSeconds, spans));
       return piece.bytes.length === 0 ? '' : line(piece.bytes, null);
     },
-    end: () => line(new Uint8Array(), alignEvenly(text, 0, clock.seconds)),
+    end: () => {
+      const endSeconds = Math.max(toldSeconds, toldText === 0 ? lengthSamples / open.inputHz : 0);
+      return toldText < text.length ? line(new Uint8Array(), align(text.length, endSeconds, [])) : '';
+    },
   });
 }
 

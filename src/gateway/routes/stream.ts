@@ -193,7 +193,7 @@ class StreamConnection {
       case 'audio':
         return await this.#socket.send(audioMessage(id, event.bytes));
       case 'aligned': {
-        const { characters, startSeconds, endSeconds } = event.alignment;
+        const { characters, startSeconds, endSeconds, words } = event.alignment;
         return await this.#send({
           type: 'alignment',
           context_id: id,
@@ -201,6 +201,12 @@ class StreamConnection {
           characters,
           start_ms: startSeconds.map(toMs),
           end_ms: endSeconds.map(toMs),
+          words: words.map((word) => ({
+            text_start: event.chunk.start + word.start,
+            text_end: event.chunk.start + word.end,
+            start_ms: toMs(word.startSeconds),
+            end_ms: toMs(word.endSeconds),
+          })),
         });
       }
       case 'mark': {

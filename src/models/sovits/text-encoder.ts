@@ -58,8 +58,9 @@ export function buildTextEncoder(
 
 /**
  * The token side: `codes` int64 (T), one a latent frame (see {@link framesOfTokens}), `text_keys`, `text_values` of the
- * text side and `ge` (1, gin, 1) → `latent` (T, hidden), before the change of speed. Exposes `enc_ssl`, `mrte`,
- * `encoder2` (T, hidden) and, in v2Pro, `ge512` (1, mrte).
+ * text side and `ge` (1, gin, 1) → `latent` (T, hidden), before the change of speed, and `text_attention` (T, P), the
+ * mean over heads of what the tokens attend to. Exposes `enc_ssl`, `mrte`, `encoder2` (T, hidden) and, in v2Pro, `ge512`
+ * (1, mrte).
  * upstream: module/models.py TextEncoder.forward up to y_, module/mrte_model.py MRTE.
  *
  * Everything linear between two non-linear steps is one matrix, multiplied in double precision when the weights are
@@ -141,6 +142,9 @@ function attendToText(context: SovitsContext, x: Value, keys: Value, values: Val
   const [query] = splitHeads(graph, affine(context, x, queryWeight, queryBias), heads, width, 1);
   if (!query) throw new Error('one projection');
   const weights = graph.softmax(graph.matmul(query, graph.transpose(keys, [0, 2, 1]))); // (H, T, P)
+  // When each phoneme is heard: some heads look at the phoneme that is being said, the others nowhere in particular.
+  const seen = graph.reduceMean(weights, [0], false);
+  graph.output('text_attention', seen, 'float32', ['frames', 'phonemes']);
   const attended = joinHeads(graph, graph.matmul(weights, values), channels); // (T, mrte)
 
   // c_post(conv_o(attended) + c_pre(x) + ge) as three products that add onto one another.
