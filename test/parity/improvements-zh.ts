@@ -85,6 +85,10 @@ const WRITTEN: readonly (readonly [string, RegExp])[] = [
   ['decade', /(?<!\d)\d0后/],
   ['asterisk for "times"', /\d\*\d/],
   ['part of a Latin word taken for a unit', /(?<![\dA-Za-z])(?=[A-Za-z]{2})[A-Za-z]*(?:m|s|db)/],
+  ['chain of numbers', /\d-\d+-\d/],
+  ['span of years', /(?<!\d)[1-4]\d年(?!代|\d)/],
+  ['2 of a door', /[号楼栋院区]2(?:单元|[栋幢座])/],
+  ['number behind a letter', /\d{4}Q[1-4]|(?<![A-Za-z])[A-Za-z]\d{1,3}(?=[\u4e00-\u9fa5])/],
   ['hyphen in a Latin word read as minus', /[A-Za-z]-[A-Za-z\d]|\d-[A-Za-z]/],
   ['hyphen between words read as minus', /[\u4e00-\u9fa5]-[\u4e00-\u9fa5]/],
 ];
@@ -93,6 +97,9 @@ const WRITTEN: readonly (readonly [string, RegExp])[] = [
 const SPOKEN: readonly (readonly [string, RegExp])[] = [
   ['ordinal 一', /一[月号楼]|月一日|[十零]一[月日号点位个年世届层]|一等[奖功品座舱兵公]|一级|一年级|一线[城员工人]/],
   ['一千, 一万', /(?<![零一二三四五六七八九十百千万亿两点第])一[千万亿]/],
+  ['一千, 一百 inside a number', /[万亿千百]一[千百万亿]/],
+  ['final 额, 滴', /[\u4e00-\u9fa5]额|[\u4e00-\u9fa5]滴/],
+  ['小猫儿', /小[猫狗猪马鸟虫花鱼]儿/],
   ['digits of a year', /[零一二三四五六七八九]一年|一[零二三四五六七八九]{3}年/],
   ['lexical 一', /[统唯单专逐]一[\u4e00-\u9fa5]|万一[\u4e00-\u9fa5]|(?:周|星期|礼拜)一[\u4e00-\u9fa5]/],
 ];

@@ -81,7 +81,7 @@ const MORE_COUNTED =
 const TWO_COUNTED =
   '次(?![方元]|列车|航班|特快|函数|曲线|元|世界)|种|公里|公斤|公顷|倍|款|升|克|英里|海里|英尺|英寸|兆|瓦|伏';
 /** After a number these make it a quantity, so that a hyphen before it means "to". */
-const QUANTITY = `${COUNTED}|${MORE_COUNTED}|个|倍|号(?!码)|楼|级|年级|折|分|日|点|度|摄氏度|秒|成|集|期|章|章节|周年|公斤`;
+const QUANTITY = `${COUNTED}|${MORE_COUNTED}|个|滴|倍|号(?!码)|楼|级|年级|折|分|日|点|度|摄氏度|秒|成|集|期|章|章节|周年|公斤`;
 
 const DATES: Rule[] = [
   {
@@ -124,11 +124,20 @@ const DATES: Rule[] = [
     spell: () => '到',
   },
   {
+    // 10年期, 工作了20年: two digits are a year where they begin with 0, a month follows, or the century is the last
+    pattern: /(?<![\d.:~-])(?<number>[1-9]\d)年(?!代|\d|级)/g,
+    spell: ({ number }, { before, after }) =>
+      Number(number) < 50 || SPAN_BEFORE.test(before) || SPAN_AFTER.test(after) ? `${cardinal(number!)}年` : undefined,
+  },
+  {
     // those born in the nineties: 90后, 95后
     pattern: /(?<![\d:.点分])(?<decade>[0-9]0|[05-9]5)后(?![面天来续])/g,
     spell: ({ decade }) => `${digitByDigit(decade!)}后`,
   },
 ];
+
+const SPAN_BEFORE = /(?:[近约超过长达历时了满整前每共逾足第]|超过|将近|至少|最多)$/;
+const SPAN_AFTER = /^(?:[来内后前间期以之多])/;
 
 /** 13点05分, 1米75, 3斤2两, 3‰ and 100+200=300 as they are said. */
 const SPOKEN_PARTS: Rule[] = [
@@ -144,6 +153,11 @@ const SPOKEN_PARTS: Rule[] = [
   { pattern: /(?<=\d[点时])0(?<digit>\d)(?=分)/g, spell: ({ digit }) => `零${cardinal(digit!)}` },
   {
     pattern: /(?<=\d米)(?<digits>\d{2})(?![\d.]|[厘分毫千]?米|[A-Za-z*×xX])/g,
+    spell: ({ digits }) => digitByDigit(digits!),
+  },
+  {
+    // 9秒83: hundredths are said one by one
+    pattern: /(?<=\d秒)(?<digits>\d{2,3})(?![\d.A-Za-z]|[秒分时个米次])/g,
     spell: ({ digits }) => digitByDigit(digits!),
   },
   { pattern: /(?<=\d斤)2两/g, spell: () => '二两' },
@@ -199,11 +213,50 @@ const TIMES_AND_RATIOS: Rule[] = [
   },
 ];
 
+const SCORE = '(?<![\\d.+\\-×÷=/A-Za-z])\\d{1,3}-\\d{1,3}(?![\\d.+\\-×÷=/A-Za-z])';
+const SCORED_BEFORE = /(?:比分(?:[是为达约]|分别[是为])?|[胜赢输平负扳追]|[战打踢踼扳追]成|领先|落后|击败|战胜|[以])$/;
+const SCORED_AFTER =
+  /^(?:的?比分|战胜|击败|获胜|取胜|领先|落后|大胜|险胜|完胜|逆转|力克|力擒|横扫|不敌|惜败|战平|打平|告负|小胜|绝杀|[胜赢输负平](?!均|数))/;
+
+/** 3-1逆转, 比分为23-25、25-18 */
+const SCORES: Rule[] = [
+  {
+    pattern: new RegExp(`${SCORE}(?:[、,，]\\s?${SCORE}){0,9}`, 'g'),
+    spell: (_, { match, before, after }) =>
+      SCORED_BEFORE.test(before) || SCORED_AFTER.test(after)
+        ? match.replace(
+            /(\d{1,3})-(\d{1,3})/g,
+            (_all, ours: string, theirs: string) => `${cardinal(ours)}比${cardinal(theirs)}`,
+          )
+        : undefined,
+  },
+];
+
+/** 血压135/85 */
+const PRESSURES: Rule[] = [
+  {
+    pattern: /(?<![\d./])(?<upper>\d{2,3})\/(?<lower>\d{2,3})(?![\d./])(?=\s?(?<unit>mmHg|毫米汞柱))?/g,
+    spell: ({ upper, lower, unit }, { before }) =>
+      unit !== undefined || /(?:血压|血壓|BP)(?:[是为為约約:： ]{0,2}|高达|达到|值为?)$/.test(before)
+        ? `${cardinal(upper!)}，${cardinal(lower!)}`
+        : undefined,
+  },
+  { pattern: /(?<=[零一二三四五六七八九十百])\s?mmHg(?![A-Za-z])/g, spell: () => '毫米汞柱' },
+];
+
+/** 按0#, 按*键: the two keys of a telephone that are no digits. */
+const KEYS: Rule[] = [
+  { pattern: /#(?=号?键)号?/g, spell: () => '井号' },
+  { pattern: /[*＊](?=号?键)号?/g, spell: () => '星号' },
+  { pattern: /(?<=(?:[按拨]|输入)[\d*]{0,12})#/g, spell: () => '井号' },
+  { pattern: /(?<=(?:[按拨]|输入)\d{0,12})\*/g, spell: () => '星号' },
+];
+
 const TELEPHONES: Rule[] = [
   {
     // area code, 400/800 lines, mobiles written in groups; further groups after blanks belong to the number
     pattern:
-      /(?<![\d.-])(?:\+?86[- ]?)?(?:0\d{2,3}-\d{7,8}|0\d{2,3}[- ]\d{3,4}[- ]\d{4}|[48]00-\d{3}-\d{4}|[48]00-\d{4}-\d{3}|[48]00 \d{3} \d{4}|1[3-9]\d-\d{4}-\d{4})(?![\d-])/g,
+      /(?<![\d.-])(?:\+?86[- ]?)?(?:0\d{2,3}-\d{7,8}|0\d{2,3}[- ]\d{3,4}[- ]\d{4}|[48]00-\d{3}-\d{4}|[48]00-\d{4}-\d{3}|[48]00\d-\d{3}-\d{3}|[48]00 \d{3} \d{4}|1[3-9]\d-\d{4}-\d{4})(?![\d-])/g,
     spell: (_, { match }) =>
       match
         .replace(/^\+/, '')
@@ -222,13 +275,15 @@ const TELEPHONES: Rule[] = [
   {
     // numbers of orders and books: 2026-0331-00127
     pattern: /(?<![\d.+×÷=/A-Za-z-])\d{1,12}(?:-\d{1,12}){2,6}(?![\d.+×÷=/-])/g,
-    spell: (_, { match }) =>
-      /-0/.test(match)
-        ? match
-            .split('-')
-            .map((part) => digitByDigit(part, { yao: true }))
-            .join('，')
-        : undefined,
+    spell: (_, { match }) => {
+      const parts = match.split('-');
+      if (/-0/.test(match)) return parts.map((part) => digitByDigit(part, { yao: true })).join('，');
+      // 4-4-2 is said in one breath; doors and lockers (3-2-5067) part by part
+      if (parts.every((part) => part.length === 1)) return digitByDigit(parts.join(''));
+      return parts
+        .map((part) => (/^0|\d{3}/.test(part) ? digitByDigit(part, { yao: true }) : cardinal(part)))
+        .join('，');
+    },
   },
 ];
 
@@ -279,7 +334,13 @@ const COMPARISONS: Readonly<Record<string, string>> = {
 
 const COMPARED: Rule = { pattern: /[≥≧≤≦><＞＜≈≠√±](?=\s?-?\d)/g, spell: (_, { match }) => COMPARISONS[match] };
 
-const ORDINALS: Rule[] = [{ pattern: /第(?<number>0?2)(?![\d.:~-])/g, spell: () => '第二' }];
+const ORDINALS: Rule[] = [
+  // 3号楼2单元, 2单元501
+  { pattern: /(?<=[号楼栋幢座区院期苑园])2(?=单元|[栋幢座]|号楼)|(?<![\d.])2(?=单元\s?\d)/g, spell: () => '二' },
+  // floors as lifts and maps have them
+  { pattern: /(?<![\d.A-Za-z-])(?<floor>[1-9]\d{0,2})F(?![A-Za-z\d])/g, spell: ({ floor }) => `${cardinal(floor!)}楼` },
+  { pattern: /第(?<number>0?2)(?![\d.:~-])/g, spell: () => '第二' },
+];
 
 const SEPARATED_THOUSANDS: Rule = {
   pattern: /(?<![\d.,])(?<number>\d{1,3}(?:,\d{3}){1,5}(?:\.\d+)?)(?!,?\d)(?=\s?(?<percent>%)?)/g,
@@ -330,6 +391,11 @@ const UNITS: Rule[] = [
       const people = more || unit === 'w' || /^(?:粉|人|播放|阅读|点赞|元|块|用户|次|条|个|多)/.test(after);
       return `${two(decimal(plain(number!)))}${people ? `万${more ? '多' : ''}` : '瓦'}`;
     },
+  },
+  {
+    // of lines and files; a price in millions has its currency before it
+    pattern: new RegExp(`(?<![\\d.:A-Za-z])(?<number>${NUMBER})\\s?M${END}`, 'g'),
+    spell: ({ number }) => `${two(decimal(plain(number!)))}兆`,
   },
   {
     pattern: new RegExp(
@@ -426,7 +492,7 @@ const PLAIN_NUMBERS: Rule[] = [
 
 const PER_UNIT =
   /^(?:[一二三四五六七八九十百千万]{1,6}(?:千米|公里|米|千克|克|毫升|升|人|天|小时)|[天日周月季年时分秒人次斤克吨升米平件个台套张瓶盒箱袋支只条份位户亩股度辆间晚夜门节页本杯]|小时|公斤|千克|毫升|毫克|立方|公里|千米|课时)/;
-const AMOUNT_END = /[元块角分钱币刀镑克升米里吨次个件人台瓦卡焦步条一二三四五六七八九十百千万亿零两\d]$/;
+const AMOUNT_END = /[元块角分钱币刀镑克升米里吨次滴个件人台瓦卡焦步条一二三四五六七八九十百千万亿零两\d]$/;
 
 const SLASHES: Rule[] = [
   { pattern: /(?<=[A-Za-z])\s?\/\s?(?=[A-Za-z])/g, spell: () => ' ' },
@@ -451,6 +517,9 @@ const RULES: readonly Rule[] = [
   ...SPOKEN_PARTS,
   ...DATES,
   ...TIMES_AND_RATIOS,
+  ...SCORES,
+  ...PRESSURES,
+  ...KEYS,
   ...TELEPHONES,
   ...MONEY,
   COMPARED,

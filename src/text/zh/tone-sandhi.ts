@@ -153,6 +153,8 @@ function applyYi(word: string, syllables: Syllable[]): void {
   }
 }
 
+const NAMES_ENDING_LIKE_PARTICLES = /^滴$|.[额滴]$/;
+
 function applyNeutral(word: string, tag: string, syllables: Syllable[]): void {
   const last = word.at(-1)!;
   const end = word.length - 1;
@@ -162,7 +164,9 @@ function applyNeutral(word: string, tag: string, syllables: Syllable[]): void {
     }
   }
   const measure = word.indexOf('个');
-  if (/^[吧呢哈啊呐噻嘛吖嗨哦哒额滴哩哟喽啰耶喔诶的地得]$/.test(last)) {
+  if (NAMES_ENDING_LIKE_PARTICLES.test(word) && /^[nqmv]/.test(tag)) {
+    // 余额, 一滴: upstream takes the last character for a particle
+  } else if (/^[吧呢哈啊呐噻嘛吖嗨哦哒额滴哩哟喽啰耶喔诶的地得]$/.test(last)) {
     syllables[end] = withTone(syllables[end]!, 5);
   } else if (/^[了着过]$/.test(word) && /^u[lzg]$/.test(tag)) {
     syllables[end] = withTone(syllables[end]!, 5);
