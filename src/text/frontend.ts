@@ -1,4 +1,5 @@
 import { AppError } from '../errors.js';
+import { spellFormulas } from './formulas.js';
 import type {
   FixedReading,
   Language,
@@ -90,7 +91,7 @@ const MARKS: ReadonlySet<string> = new Set('! ? … , . - SP SP2 SP3 UNK _ 空 �
 
 async function readSpans(text: SourceText, mode: LanguageMode, options: PhonemeOptions): Promise<PhonemeSentence> {
   const segments: TextSegment[] = [];
-  const plain = plainLetters(text, mode);
+  const plain = spellFormulas(plainLetters(text, mode), mode);
   for (const { language, start: from, end: to } of decidedSpans(plain, mode, options.readings ?? [])) {
     const source = plain.slice(from, to);
     const read = await spanPhonemes(source, language, options);

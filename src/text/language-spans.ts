@@ -148,8 +148,12 @@ export function requireKnownScripts(written: string, mode: LanguageMode, symbols
   );
 }
 
+/** A single capital is no unit where it names a line, a seat or a building: 1A号线, 3A座. */
+const NAMED = '(?![号號座室樓楼栋棟區区級级型款口班組组股类類轮輪館동호])';
 const UNITS =
-  'km/h|km/L|km²|km|[μµm]?g/m³|[μµ]g|mg/L|g/L|kg|kPa|kHz|kWh|kW|kB|KB|KG|cm²|cm|mm|ml|mL|mg|mAh|mA|ms|min|mph|mol|m/s|m²|m³|m|MB|MHz|Mbps|MPa|MW|g|GB|GHz|Gbps|TB|Hz|dB|db|s|h|V|W|A|L|°C|°F|℃|℉|bps|fps|rpm|nm|μm|Ω|kcal|cal|ft|lb|oz';
+  'mmHg|[mμµu]mol/L|[mμµu]mol|mg/dL|I?U/L|IU|dL|pct|pp|bpm|%p|w(?=\\+|粉|人)|M(?![\\p{L}\\p{N}/])|km/h|km/L|km²|km|[μµm]?g/m³|[μµ]g|mg/L|g/L|kg|kPa|kHz|kWh|kW|kB|KB|KG|cm²|cm|mm|ml|mL|mg|mAh|mA|ms|min|mph|mol|m/s|m²|m³|m|MB|MHz|Mbps|MPa|MW|g|GB|GHz|Gbps|TB|Hz|dB|db|s|h|[VWAL]' +
+  NAMED +
+  '|°C|°F|℃|℉|bps|fps|rpm|nm|μm|Ω|kcal|cal|ft|lb|oz|(?<=(?<![\\p{N}.])[\\p{N}]{1,2})F';
 /** In this order: a number with its sign and unit, Han, kana, hangul, Latin (letters with marks between them), any other character. */
 const RUN = new RegExp(
   `(?<number>(?:(?<!\\p{Script=Latin})(?:HK|US|NT|AU|CA|[ACS])\\$|[$€£¥￥₩#]|(?<![\\p{L}\\p{N}])[+\\-−±~～])?(?:[\\p{N}]{1,3}h\\s?[\\p{N}]{1,2}\\s?m(?:in)?(?![\\p{Script=Latin}\\p{N}])|[\\p{N}]+(?:[.,:/：][\\p{N}]+)*)(?:\\s?(?:${UNITS})(?![\\p{Script=Latin}\\p{N}])|(?<=[$€£¥￥]\\p{N}{1,12}(?:\\.\\p{N}{1,6})?)[KMBk](?![\\p{Script=Latin}\\p{N}]))?)` +
@@ -219,7 +223,9 @@ function placeNumbers(runs: readonly Run[], mode: LanguageMode): LanguageSpan[] 
     if (run.kind === 'number' && !mode.startsWith('all_')) {
       const before = spans.at(-1);
       const after = runs[i + 1];
-      if (before === undefined) language = after?.language ?? language;
+      const code = codeLanguage(run, { text: runs[i - 1]?.text ?? '', before: spans.at(-2), after });
+      if (code !== undefined) language = code;
+      else if (before === undefined) language = after?.language ?? language;
       else if (after === undefined || before.language === after.language) language = before.language;
       else if (/\p{Script=Latin}[-.]$/u.test(before.text))
         language = before.language; // COVID-19, GPT-4, beta.2
@@ -233,6 +239,37 @@ function placeNumbers(runs: readonly Run[], mode: LanguageMode): LanguageSpan[] 
     else spans.push({ language, text: run.text });
   });
   return spans;
+}
+
+/**
+ * The language of a number that is written together with Latin letters, where people say it in their own language and not
+ * the letters': decimals (BMI21.8, USB3.0); with Han characters also what follows one letter (B12, Q3) and numbers of
+ * four digits and more (plates, orders, standards: 沪A12345, ISO9001), and a year before a quarter (2024Q3).
+ */
+function codeLanguage(
+  number: Run,
+  {
+    text,
+    before,
+    after,
+  }: { readonly text: string; readonly before: LanguageSpan | undefined; readonly after: Run | undefined },
+): Language | undefined {
+  if (/^20\p{N}\p{N}$/u.test(number.text) && /^[QH]$/.test(after?.text ?? '')) return number.language;
+  const letters = /(?<![\p{L}\p{N}])(\p{Script=Latin}{1,8})[·•]?$/u.exec(text)?.[1];
+  if (letters === undefined) return undefined;
+  const beside =
+    after?.kind === 'han' || after?.kind === 'kana' || after?.kind === 'hangul' ? after.language : undefined;
+  const language =
+    beside ??
+    (before?.text !== undefined && before.language !== 'en' && text.length <= letters.length + 1
+      ? before.language
+      : undefined);
+  if (language === undefined) return undefined;
+  if (letters.length > 1 && /^\p{N}+\.\p{N}+/u.test(number.text)) return language;
+  if (language !== 'zh' && language !== 'yue') return undefined;
+  if (/^\p{N}{4,}/u.test(number.text)) return language;
+  const continues = after?.kind === 'latin' && /\p{N}$/u.test(number.text); // H2O, B2B
+  return letters.length === 1 && !continues ? language : undefined;
 }
 
 function merge(spans: readonly LanguageSpan[]): LanguageSpan[] {
