@@ -173,7 +173,7 @@ describe('the elevenlabs package for Node', () => {
       convertWithTimestamps(
         voice: string,
         body: object,
-      ): Promise<{ audioBase64: string; alignment?: { characters: string[] } }>;
+      ): Promise<{ audioBase64: string; alignment?: { characters: string[]; characterEndTimesSeconds: number[] } }>;
       streamWithTimestamps(
         voice: string,
         body: object,
@@ -217,6 +217,10 @@ describe('the elevenlabs package for Node', () => {
   it('gets times of characters, whole and as a stream', async () => {
     const timed = await client.textToSpeech.convertWithTimestamps('demo', { text: TEXT, outputFormat: 'pcm_16000' });
     expect(timed.alignment?.characters.join('')).toBe(TEXT);
+    expect(timed.alignment?.characterEndTimesSeconds.at(-1)).toBeCloseTo(
+      Buffer.from(timed.audioBase64, 'base64').length / 32_000,
+      3,
+    );
     let characters = '';
     for await (const item of await client.textToSpeech.streamWithTimestamps('demo', {
       text: TEXT,
@@ -248,6 +252,80 @@ describe('the elevenlabs package for Node', () => {
       statusCode: 404,
       body: { detail: { status: 'voice_not_found' } },
     });
+  });
+});
+
+/**
+ * ElevenLabs's packages for Node (`@elevenlabs/elevenlabs-js` 2.73.0, and `elevenlabs` 1.59.0 before it) have no WebSocket
+ * for text-to-speech; the one for Python has, and speaks TLS only. Nothing of it is patched.
+ */
+describe('the elevenlabs package for Python, over its WebSocket', () => {
+  let secure: ServerProcess;
+  let python: string;
+  let certificate: string;
+  let ownFolder: string;
+  beforeAll(async () => {
+    ownFolder = mkdtempSync(join(tmpdir(), 'timbre-clients-tls-'));
+    certificate = join(ownFolder, 'certificate.pem');
+    const key = join(ownFolder, 'key.pem');
+    const made = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
+    const name = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1'];
+    await run('openssl', [...made, ...name, '-keyout', key, '-out', certificate]);
+    python = await pythonWith('elevenlabs==2.78.0');
+    secure = await startServerProcess(join(ownFolder, 'data'), { TIMBRE_TLS_CERT: certificate, TIMBRE_TLS_KEY: key });
+  }, INSTALL_TIMEOUT_MS);
+
+  afterAll(async () => {
+    await secure.stop();
+    rmSync(ownFolder, { recursive: true, force: true });
+  });
+
+  const ask = async (body: string): Promise<Record<string, unknown>> => {
+    const script = `
+import sys, json, base64
+from elevenlabs import VoiceSettings
+from elevenlabs.client import ElevenLabs
+from elevenlabs.core.api_error import ApiError
+client = ElevenLabs(api_key="none", base_url=sys.argv[1])
+out = {}
+${body}
+print(json.dumps(out))
+`;
+    const env = { ...process.env, SSL_CERT_FILE: certificate };
+    const { stdout } = await run(python, ['-c', script, secure.url], { env, maxBuffer: 64 << 20 });
+    return JSON.parse(stdout) as Record<string, unknown>;
+  };
+
+  it('hears text that is still being written, from the first sentence on', async () => {
+    const out = await ask(`
+def words():
+    for piece in ["The weather is ", "fine today. ", "We will go ", "to the park, ", "and come home", " late."]:
+        yield piece
+audio = []
+settings = VoiceSettings(stability=0.4, similarity_boost=0.8, speed=1.0)
+for part in client.text_to_speech.convert_realtime("demo-en", text=words(), model_id="eleven_multilingual_v2", output_format="pcm_16000", voice_settings=settings):
+    audio.append(part)
+out["parts"] = len(audio)
+out["audio"] = base64.b64encode(b"".join(audio)).decode()
+mp3 = client.text_to_speech.convert_realtime("demo-en", text=iter(["The weather is fine today."]))
+out["mp3"] = base64.b64encode(b"".join(mp3)).decode()
+`);
+    const seconds = Buffer.from(String(out['audio']), 'base64').length / 32_000;
+    expect(out['parts']).toBeGreaterThan(3);
+    expect(seconds).toBeGreaterThan(2);
+    expect(seconds).toBeLessThan(15);
+    expect(await secondsOf(Buffer.from(String(out['mp3']), 'base64'))).toBeGreaterThan(0.8);
+  });
+
+  it('hears in its own error what is wrong', async () => {
+    const out = await ask(`
+try:
+    list(client.text_to_speech.convert_realtime("nobody", text=iter(["Hello there."])))
+except ApiError as error:
+    out["status"] = error.status_code
+    out["body"] = error.body
+`);
+    expect(out).toMatchObject({ status: 1008, body: { error: 'voice_not_found', message: expect.any(String) } });
   });
 });
 

@@ -59,7 +59,7 @@ async function listeningUrl(child: ChildProcess, log: readonly string[]): Promis
   try {
     for await (const data of child.stdout ?? []) {
       printed += String(data);
-      const url = /serves (http:\S+)/.exec(printed)?.[1];
+      const url = /serves (https?:\S+)/.exec(printed)?.[1];
       if (url !== undefined) {
         child.stdout?.resume();
         return url;
