@@ -10,7 +10,7 @@ import type { Engine } from '../engine/engine-types.js';
 import { AppError } from '../errors.js';
 import type { Database } from '../store/database.js';
 import { FolderObjects } from '../store/folder-objects.js';
-import { createCallLedger } from '../tenancy/call-ledger.js';
+import { type CallLedger, createCallLedger } from '../tenancy/call-ledger.js';
 import { type Caller, operatorOf } from '../tenancy/caller.js';
 import { Quotas } from '../tenancy/quotas.js';
 import { deleteTenant, setLimits, setOwnRecordingsAllowed, setPoolVoices } from '../tenancy/tenants.js';
@@ -29,7 +29,8 @@ describeDatabases('the catalog of voices', (get) => {
   /** Two servers on the same database. */
   let here: VoiceCatalog;
   let there: VoiceCatalog;
-  let open: (database?: Database) => VoiceCatalog;
+  let open: (database?: Database, calls?: CallLedger) => VoiceCatalog;
+  let calls: CallLedger;
   let closing: (() => Promise<void>)[] = [];
 
   beforeAll(async () => {
@@ -40,9 +41,9 @@ describeDatabases('the catalog of voices', (get) => {
     vault = new Vault({ database, objects: new FolderObjects(join(folder, 'objects')), masterKeys });
     audit = await AuditLog.open({ database, spoolFolder: join(folder, 'spool'), log: silentLog });
     const quotas = new Quotas({ database });
-    const calls = createCallLedger({ quotas, audit, digestKey: (id) => vault.digestKey(id), log: silentLog });
-    const settings = { vault, quotas, calls, speakerThreshold: 0.5, log: silentLog };
-    open = (of = database) => new VoiceCatalog({ ...settings, database: of });
+    calls = createCallLedger({ quotas, audit, digestKey: (id) => vault.digestKey(id), log: silentLog });
+    const settings = { vault, quotas, speakerThreshold: 0.5, log: silentLog };
+    open = (of = database, by = calls) => new VoiceCatalog({ ...settings, database: of, calls: by });
     here = open();
     there = open();
     closing = [() => here.close(), () => there.close(), () => audit.close(), () => engine.close()];
@@ -218,6 +219,45 @@ describeDatabases('the catalog of voices', (get) => {
     expect(JSON.parse(record?.body ?? '{}').details).toEqual({ consent: consent.id, reason: 'the speaker asked' });
     // Once is enough, and stays what it was.
     expect((await here.consents.revoke(caller, consent.id, 'again')).revokeReason).toBe('the speaker asked');
+  });
+
+  it('stops every server before the act is on record, however long that takes', async () => {
+    const caller = await newTenant();
+    const consent = await here.consents.create(caller, consentOf(), engine);
+    const voice = await here.create(caller, voiceOf({ consentId: consent.id }), engine);
+    let record = (): void => {};
+    const recorded = new Promise<void>((resolve) => {
+      record = resolve;
+    });
+    const slow = open(get().database, {
+      ...calls,
+      async act(...call) {
+        await recorded;
+        return await calls.act(...call);
+      },
+    });
+    const acts = [() => slow.consents.revoke(caller, consent.id, null), () => slow.remove(caller, voice.id)];
+    const acting: Promise<unknown>[] = [];
+    for (const act of acts) {
+      const servers = get().database.kind === 'postgres' ? [slow, there] : [slow];
+      const uses = await Promise.all(
+        servers.map(async (server) => (await server.access.use(caller.tenantId, voice.id)).watch()),
+      );
+      const ended = uses.map(
+        (use) => new Promise((resolve) => use?.signal.addEventListener('abort', resolve, { once: true })),
+      );
+      acting.push(act());
+      await Promise.all(ended);
+      for (const use of uses) use?.release();
+    }
+    // What begins meanwhile ends with the act itself.
+    const use = (await there.access.use(caller.tenantId, voice.id)).watch();
+    const ended = new Promise((resolve) => use?.signal.addEventListener('abort', resolve, { once: true }));
+    record();
+    await Promise.all(acting);
+    if (get().database.kind === 'postgres') await ended;
+    use?.release();
+    await slow.close();
   });
 
   it('stops a use that was found allowed just before the revocation and begins after it', async () => {

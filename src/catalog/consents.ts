@@ -217,8 +217,8 @@ export class Consents {
     const why = reason === null ? null : cleanText('reason', reason, 1, 500);
     if (row.revoked_at !== null) return toConsent(row);
     const { calls, stops } = this.#options;
-    // What is being said here ends before anything is written: a slow disk must not let it go on.
-    stops.stopHere(revocationOf(caller.tenantId, id));
+    // What is being said ends before the act is written: a slow audit must not let it go on.
+    await stops.stopAhead(revocationOf(caller.tenantId, id));
     return await calls.act(
       caller,
       'consent.revoke',
@@ -236,7 +236,7 @@ export class Consents {
     const { calls, vault, stops } = this.#options;
     const { tenantId } = caller;
     const row = await this.#row(tenantId, id);
-    stops.stopHere(revocationOf(tenantId, id));
+    await stops.stopAhead(revocationOf(tenantId, id));
     await calls.act(caller, 'consent.delete', { consent: id, sha256: row.sha256 }, async () => {
       await this.#end(caller, id, 'the record was deleted', true);
       for (const object of [row.evidence_object, row.facts_object]) {

@@ -296,8 +296,9 @@ export class VoiceCatalog {
       disabled: changes.disabled ?? null,
       version: changes.currentVersion ?? null,
     };
+    const stop: VoiceStop = { ownerId: tenantId, subject: id, userId: null, reason: 'disabled' };
+    if (changes.disabled === true) await this.stops.stopAhead(stop);
     return await this.calls.act(caller, 'voice.update', details, async () => {
-      const stop: VoiceStop = { ownerId: tenantId, subject: id, userId: null, reason: 'disabled' };
       await database.asTenant(tenantId, async (sql) => {
         if (changes.currentVersion !== undefined) {
           const known = await sql.query(
@@ -332,8 +333,9 @@ export class VoiceCatalog {
     const { database, vault } = this.#options;
     const { tenantId } = caller;
     await this.get(tenantId, id);
+    const stop: VoiceStop = { ownerId: tenantId, subject: id, userId: null, reason: 'deleted' };
+    await this.stops.stopAhead(stop);
     await this.calls.act(caller, 'voice.delete', { voice: id }, async () => {
-      const stop: VoiceStop = { ownerId: tenantId, subject: id, userId: null, reason: 'deleted' };
       // Before the voice: a share that outlived it would let others use the next voice of this id.
       await database.asPlatform((sql) =>
         sql.query('DELETE FROM voice_shares WHERE owner_id = $1 AND voice_id = $2', [tenantId, id]),

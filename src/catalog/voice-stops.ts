@@ -99,6 +99,19 @@ export class VoiceStops {
     };
   }
 
+  /**
+   * Ends what speaks, here at once and on all servers within {@link POLL_MS} of one short commit: ahead of the act that
+   * makes it so, which waits for its audit record. That act has to {@link announce} it again, for what begins meanwhile.
+   */
+  async stopAhead(stop: VoiceStop): Promise<void> {
+    this.stopHere(stop);
+    try {
+      await this.#database.asTenant(stop.ownerId, (sql) => this.announce(sql, stop));
+    } catch (error) {
+      this.#log.warn({ err: error }, 'other servers hear of a stopped voice only when the act itself is written');
+    }
+  }
+
   /** Tells all servers, as part of the transaction that makes it so; {@link stopHere} tells this one, once that is committed. */
   async announce(sql: Sql, { ownerId, subject, userId, reason }: VoiceStop): Promise<void> {
     await sql.query('INSERT INTO voice_stops (tenant_id, voice_id, user_id, reason) VALUES ($1, $2, $3, $4)', [
