@@ -55,9 +55,14 @@ const SHORT: readonly { readonly pattern: RegExp; readonly words: string; readon
   { pattern: /\bRd\./g, words: 'Road', end: true },
   { pattern: /\bMt\.(?=\s+[A-Z])/g, words: 'Mount' },
   { pattern: /\bFt\.(?=\s+[A-Z])/g, words: 'Fort' },
+  { pattern: /(?<=\d[A-Za-z]? (?:[A-Z][a-z]{1,20} ){1,3})St\.(?=\s+[A-Z])/g, words: 'Street' },
   { pattern: /\bSt\.(?=\s+[A-Z][a-z])/g, words: 'Saint' },
   { pattern: /(?<=[A-Za-z] )St\.(?!\s+[A-Z][a-z])/g, words: 'Street', end: true },
   { pattern: /\b(?:No|Nr|NO)\.(?=\s?\d)/g, words: 'number' },
+  {
+    pattern: /(?<=^|[,;:(] ?|\b(?:the|is|are|was|at|of|in|and|to|with|by|or|bus|room) )no\.(?=\s?\d)/g,
+    words: 'number',
+  },
   { pattern: /\bNos\.(?=\s?\d)/gi, words: 'numbers' },
   { pattern: /\bFigs?\.(?=\s?\d)/gi, words: 'figure' },
   { pattern: /\bVol\.(?=\s?\d)/gi, words: 'volume' },
@@ -80,6 +85,7 @@ const SHORT: readonly { readonly pattern: RegExp; readonly words: string; readon
   { pattern: /\b9\/11\b/g, words: 'nine eleven' },
 ];
 
+const WEEKDAY_RANGE = /\b(Mon|Tues?|Wed|Thurs?|Fri|Sat|Sun)\.?\s?-\s?(Mon|Tues?|Wed|Thurs?|Fri|Sat|Sun)\b(?!day)/g;
 const WEEKDAYS = /\b(Mon|Tues?|Wed|Thurs?|Fri|Sat|Sun)\.(?=[\s,])/g;
 const WEEKDAY_NAMES: Record<string, string> = {
   Mon: 'Monday',
@@ -101,6 +107,7 @@ const COUNTED = new RegExp(
   `\\b(War|Chapter|Part|Volume|Act|Scene|Section|Article|Phase|Type|Class|Grade|Level|Stage|Tier|Appendix|Book|Episode|Season|Title|Mark|Rocky|Bowl) (${ROMAN})\\b`,
   'g',
 );
+const STAGES = /\b(stage|phase|type|class|grade|level|tier|chapter|part|volume|appendix) (II|III|IV|V|VI{1,3}|IX|X)\b/g;
 const RULERS =
   /\b(Henry|Louis|Elizabeth|Charles|George|William|Edward|Richard|James|Philip|Napoleon|Frederick|Francis|Benedict|Pius|Paul|John|Leo|Catherine|Alexander|Nicholas|Victoria|Mary) (II|III|IV|VI{1,3}|IX|X|XI{1,3}|XIV|XV|XVI|XXIII)\b/g;
 
@@ -118,11 +125,16 @@ export function expandAbbreviations(text: SourceText): SourceText {
     });
   }
   return current
+    .replace(
+      WEEKDAY_RANGE,
+      (_, from: string, to: string) => `${WEEKDAY_NAMES[from.slice(0, 3)]} to ${WEEKDAY_NAMES[to.slice(0, 3)]}`,
+    )
     .replace(WEEKDAYS, (_, day: string) => WEEKDAY_NAMES[day.slice(0, 3)] ?? day)
     .replace(DEGREE, (degree, at: number, whole: string) => spaced(degree, whole, at))
     .replace(INITIALISM, (letters, at: number, whole: string) => spaced(letters, whole, at))
     .replace(INITIAL, '$1')
     .replace(COUNTED, (_, word: string, numeral: string) => `${word} ${cardinal(String(romanValue(numeral)))}`)
+    .replace(STAGES, (_, word: string, numeral: string) => `${word} ${cardinal(String(romanValue(numeral)))}`)
     .replace(RULERS, (_, name: string, numeral: string) => `${name} the ${ordinal(String(romanValue(numeral)))}`);
 }
 

@@ -96,7 +96,7 @@ const SIGN = Object.keys(BY_SIGN)
 const CODE = Object.keys(BY_CODE).join('|');
 
 const SIGN_RANGE = new RegExp(
-  `(${SIGN})\\s?(${AMOUNT})\\s?(?:-|~|to)\\s?(?:${SIGN})?(${AMOUNT})(?:\\s?(${SCALE}))?(?![\\w%])`,
+  `(${SIGN})\\s?(${AMOUNT})\\s?(?:-|~|to)\\s?(?:${SIGN})?(${AMOUNT})(?:\\s?(${SCALE}))?(?![\\w%]|[.,]\\d)`,
   'g',
 );
 const SIGN_FIRST = new RegExp(

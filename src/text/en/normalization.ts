@@ -3,7 +3,7 @@ import { expandAbbreviations } from './abbreviations.js';
 import { expandDates, expandTimes } from './dates.js';
 import { expandMoney } from './money.js';
 import { expandNumbers } from './quantities.js';
-import { expandSigns, unifyCharacters } from './signs.js';
+import { expandInches, expandSigns, unifyCharacters } from './signs.js';
 import { expandUnits } from './units.js';
 import { expandAddresses } from './web-addresses.js';
 
@@ -23,6 +23,7 @@ export function spellEnglish(text: SourceText): SourceText {
 
 /** In order: what is written with digits and signs together must be read before its parts are. */
 const PASSES: readonly ((text: SourceText) => SourceText)[] = [
+  expandInches,
   unifyCharacters,
   expandAddresses,
   expandDates,

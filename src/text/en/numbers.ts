@@ -71,7 +71,7 @@ export function fraction(numerator: string, denominator: string): string {
   const below = Number(denominator);
   const many = Number(numerator) > 1;
   if (below === 0) return `${top} over zero`;
-  if (below === 1) return top;
+  if (below === 1) return `${top} to one`;
   if (below === 2) return `${top} ${many ? 'halves' : 'half'}`;
   const words = ordinal(denominator);
   return `${top} ${many ? `${words}s` : words}`;

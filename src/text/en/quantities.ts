@@ -34,7 +34,7 @@ export function readAmount(amount: string): string {
 const PHONE = /(?<![\w.,/-])(?:\+\d{1,3}[- ]?)?(?:\(\d{2,4}\)[- ]?)?\d{1,4}(?:[- ]\d{3,4}){1,4}(?![\w/-]|\.\d|,\d)/g;
 const PLUS_PHONE = /(?<![\w.,])\+(\d{8,15})(?!\d)/g;
 const CODE =
-  /\b((?:code|pin|passcode|password|zip|postcode|extension|otp|(?:part|serial|model|order|account|tracking|reference|confirmation|booking|invoice|ticket|case|phone|card|tax|bank|policy|member|employee|customer|registration|passport|licen[cs]e) (?:number|no|id|code))(?:,|:| is| was| of|\s){1,4}#?\s?)(\d{3,20})(?:-(\d{2,8}))?(?![\d,-]|\.\d)/gi;
+  /\b((?:(?:ending|ends) in|last four(?: digits)?|code|pin|passcode|password|zip|postcode|extension|otp|(?:part|serial|model|order|account|tracking|reference|confirmation|booking|invoice|ticket|case|phone|card|tax|bank|policy|member|employee|customer|registration|passport|licen[cs]e) (?:number|no|id|code))(?:,|:| is| was| of|\s){1,4}#?\s?)(\d{3,20})(?:-(\d{2,8}))?(?!\d|,\d|-|\.\d)/gi;
 /** Numbers of books and orders: 978-3-16-148410-0. */
 const CHAIN = /(?<![\w.,/+-])\d{1,12}(?:-\d{1,12}){2,6}(?![\w/-]|[.,]\d)/g;
 /** 21-19, 15-21, 15-13: where one of them falls, all are scores. */
@@ -51,6 +51,13 @@ const EMERGENCY =
   /(?<![\w.,$€£¥#/-])(911|999|112)(?=[.,!?]?$|[.,!?]\s| (?:or|and|if|now|for|immediately|right away)\b)/g;
 /** Identifiers of letters and digits: "A-10023". */
 const LETTERED_CODE = /(?<=(?<![A-Za-z\d-])[A-Z]{1,4}-)\d{4,12}(?![\d,.-]*\d)/g;
+/** What is written together with letters and is too long or too much in parts for a number: HK20241008, TS-2024-0032. */
+const LETTERED_CHAIN = /(?<=(?<![A-Za-z\d])[A-Za-z]{1,8})([-_]?)(\d{1,12}(?:-\d{1,12}){0,4})(?![\w-]|[.,]\d)/g;
+const CODE_DIGITS = /^\d{5}|-0|-\d{3,}-/;
+/** Codes of places of five digits behind the two letters of a state. */
+const ZIP = /(?<=\b[A-Z]{2} )\d{5}(?:-\d{4})?(?![\d,-]|\.\d)/g;
+const MANY = /(?<=(?<![A-Za-z\d.])\d{1,4}(?:\.\d{1,2})?)(?:[MB](?= [a-z]{3})|K(?= [a-z]{2,20}s\b))/g;
+const KEY = /(?<=\b(?:[Pp]ress|hit|the|or|and|by|then) )#(?!\w)/g;
 const PERCENT_RANGE = /(?<=\d)\s?%\s?[-~–]\s?(?=\d)/g;
 const HASH_CODE = /#\s?(\d{4,20})(?![\d,]|\.\d)/g;
 const BARE_DIGITS = /(?<![\d.,])\d{11,}(?![\d,]|\.\d)/g;
@@ -89,6 +96,8 @@ const DIGITS = /\d+/g;
 export function expandNumbers(text: SourceText): SourceText {
   let current = text
     .replace(/[\u0660-\u0669\u06f0-\u06f9\u0966-\u096f]/g, (digit) => String(foreignDigit(digit)))
+    .replace(MANY, (scale) => ` ${scaleWord(scale)}`)
+    .replace(KEY, 'pound')
     .replace(PLUS_PHONE, (_, digits: string) => `plus ${digitByDigit(digits)}`)
     .replace(PHONE, (number) => (isPhone(number) ? readPhone(number) : number))
     .replace(CODE, (_, words: string, digits: string, more?: string) => {
@@ -110,6 +119,12 @@ export function expandNumbers(text: SourceText): SourceText {
     .replace(DIALLED, (_, verb: string, space: string, digits: string) => `${verb}${space}${digitByDigit(digits)}`)
     .replace(EMERGENCY, (_, digits: string) => digitByDigit(digits))
     .replace(LETTERED_CODE, (digits) => digitByDigit(digits))
+    .replace(LETTERED_CHAIN, (whole, join: string, digits: string) => {
+      if (join === '_') return ` underscore ${digits.split('-').map(digitByDigit).join(', ')}`;
+      if (!CODE_DIGITS.test(digits)) return whole;
+      return ` ${digits.split('-').map(digitByDigit).join(', ')}`;
+    })
+    .replace(ZIP, (zip) => zip.split('-').map(digitByDigit).join(', '))
     .replace(PERCENT_RANGE, ' percent to ')
     .replace(HASH_CODE, (_, digits: string) => ` number ${digitByDigit(digits)}`)
     .replace(BARE_DIGITS, (digits) => digitByDigit(digits))
@@ -170,6 +185,8 @@ function isPhone(number: string): boolean {
   if (digits < 7 || digits > 15) return false;
   if (/^\+|\(/.test(number)) return true;
   if (number.includes('-')) return groups >= 3 || /^\d{3}-\d{4}$|^\d{3,4}-\d{7,8}$/.test(number);
+  // 6123 4567, but not two years
+  if (/^\d{4} \d{4}$/.test(number)) return !/\b(?:19|20)\d\d/.test(number);
   return groups >= 3 && digits >= 10 && /\d{4}$/.test(number);
 }
 

@@ -1,5 +1,30 @@
 import type { SourceText } from '../source-text.js';
 
+/** A heart at the end of a message. */
+const HEART = /(?<=[A-Za-z!.] ?)<3(?=[.!,\s]{0,9}$)/;
+const INCH = /(?<![\d./])(\d{1,4}(?:\.\d{1,3}|\/\d{1,2})?)["″](?:\s?([x×])\s?(?=\d)|(?=$|[\s,.;)-]))/g;
+
+/**
+ * Reads the inches of 6.7" and 2"x3", while marks of quotation can still be told from them: where one is open, it is
+ * what the mark closes.
+ */
+export function expandInches(text: SourceText): SourceText {
+  const unhearted = text.replace(HEART, '');
+  if (!/\d["″]/.test(unhearted.text)) return unhearted;
+  let quotes = 0;
+  let counted = 0;
+  return unhearted.replace(INCH, (whole, amount: string, by: string | undefined, at: number, all: string) => {
+    quotes += all.slice(counted, at).split('"').length - 1;
+    counted = at + whole.length;
+    if (quotes % 2 === 1) {
+      quotes++;
+      return whole;
+    }
+    const one = /\b[Aa]n? $/.test(all.slice(Math.max(0, at - 4), at)) || amount === '1' || amount.includes('/');
+    return `${amount} ${one ? 'inch' : 'inches'}${by === undefined ? '' : ' by '}`;
+  });
+}
+
 /**
  * Brings typographic variants to the plain characters that the later passes know: full-width forms, Chinese marks,
  * curly apostrophes, dashes, ellipses, brackets, quotation marks, line breaks, fractions and superscripts.

@@ -1,4 +1,5 @@
 import type { SourceText } from '../source-text.js';
+import { fraction } from './numbers.js';
 import { AMOUNT, readAmount } from './quantities.js';
 
 /** Units by sign: one, and several when not just with an s. `tight` ones are read only right behind the number. */
@@ -21,6 +22,16 @@ const UNITS: Record<string, { readonly one: string; readonly many?: string; read
   ft: { one: 'foot', many: 'feet' },
   yd: { one: 'yard' },
   mi: { one: 'mile' },
+  'sq ft': { one: 'square foot', many: 'square feet' },
+  'sq m': { one: 'square meter' },
+  'sq mi': { one: 'square mile' },
+  mmHg: { one: 'millimeter of mercury', many: 'millimeters of mercury' },
+  'mmol/L': { one: 'millimole per liter', many: 'millimoles per liter' },
+  mmol: { one: 'millimole' },
+  MP: { one: 'megapixel' },
+  yr: { one: 'year' },
+  yrs: { one: 'year' },
+  'y/o': { one: 'year old', many: 'year old' },
   g: { one: 'gram' },
   kg: { one: 'kilogram' },
   mg: { one: 'milligram' },
@@ -106,11 +117,24 @@ const UNITS: Record<string, { readonly one: string; readonly many?: string; read
   '°': { one: 'degree' },
 };
 
+/** In what deals with rates; elsewhere bps are bits. */
+const BASIS_POINTS =
+  /(?<=\b(?:rates?|yields?|spreads?|margins?|Fed|hike[ds]?|cut|raised|coupon|fee)\b[^.!?]{0,60}\d )bps\b/g;
+/** The full stop of a unit written short, where the sentence goes on. */
+const UNIT_STOP = /(?<=\d[ -]?(?:lbs?|oz|hrs?|mins?|secs?|ft|tbsp|tsp|mi|yrs?|gal|sq ft|sq mi))\.(?=,| [a-z\d(])/g;
+const SQUARE = /(?<=[\d/] ?)sq\. ?(?=(?:ft|mi|m)\b)/g;
+const PRESSURE =
+  /(?<![\d./])(\d{2,3})\/(\d{2,3})(?= ?mmHg)|(?<=\b(?:BP|blood pressure)(?: (?:is|was|of|at|reading))?:? )(\d{2,3})\/(\d{2,3})(?![\d/])/g;
+
 const NAMES = Object.keys(UNITS).sort((a, b) => b.length - a.length);
 const UNIT = NAMES.map((unit) => unit.replace(/[/]/g, '\\/')).join('|');
 const PER =
   'day|week|month|year|hour|minute|second|person|user|seat|unit|item|piece|night|kg|km|m|L|h|s|min|g|mL|ml|dL';
 
+const FRACTION_OF_UNIT = new RegExp(
+  `(?<![\\d./])(?:(\\d{1,3})(?: and)? )?(\\d{1,2})\\/(\\d{1,2})[ -]?(${UNIT})(?![\\p{L}\\d/])`,
+  'gu',
+);
 const MEASURE = new RegExp(
   `(?<![\\w.])(?<neg>(?<![\\w)])-)?(?<amount>${AMOUNT})(?<gap>[ -]?)(?<unit>${UNIT})(?:\\/(?<per>${PER}))?(?![\\p{L}\\d/]|[-'][A-Za-z])`,
   'gu',
@@ -119,7 +143,7 @@ const RANGE = new RegExp(
   `(?<![\\w.,-])(${AMOUNT})\\s?(?:${UNIT})?\\s?[-~]\\s?(?=(${AMOUNT})\\s?(?:${UNIT})(?![\\p{L}\\d]))`,
   'gu',
 );
-const PER_WORD = new RegExp(`(?<=[a-z])\\/(${PER}|hr|mo|yr|wk|sqft|lb)\\b`, 'g');
+const PER_WORD = new RegExp(`(?<=[a-z])\\/(${PER}|hr|mo|yr|wk|sq ?ft|lb)\\b`, 'g');
 const PER_NAMES: Record<string, string> = {
   dL: 'deciliter',
   hr: 'hour',
@@ -127,6 +151,7 @@ const PER_NAMES: Record<string, string> = {
   yr: 'year',
   wk: 'week',
   sqft: 'square foot',
+  'sq ft': 'square foot',
   lb: 'pound',
 };
 
@@ -140,6 +165,23 @@ export function expandUnits(text: SourceText): SourceText {
       (_, hours: string, minutes: string) => `${timeOf(hours, 'hour')} ${timeOf(minutes, 'minute')}`,
     )
     .replace(/(?<=\d ?[kcm]?m|\d ?ft)\^?([23])(?![\w.])/g, (_, power: string) => (power === '2' ? '²' : '³'))
+    .replace(BASIS_POINTS, 'basis points')
+    .replace(SQUARE, 'sq ')
+    .replace(UNIT_STOP, '')
+    .replace(PRESSURE, (_, upper?: string, lower?: string, upper2?: string, lower2?: string) => {
+      // the lower number stays for its unit
+      return upper === undefined
+        ? `${readAmount(upper2 ?? '')} over ${readAmount(lower2 ?? '')}`
+        : `${readAmount(upper)} over ${lower}`;
+    })
+    .replace(FRACTION_OF_UNIT, (whole, units: string | undefined, top: string, below: string, unit: string) => {
+      const names = UNITS[unit];
+      if (names === undefined || Number(below) < 2) return whole as string;
+      const part = fraction(top, below);
+      return units === undefined
+        ? `${part} ${names.one}`
+        : `${readAmount(units)} and ${part} ${names.many ?? `${names.one}s`}`;
+    })
     .replace(RANGE, (_, low: string) => `${readAmount(low)} to `)
     .replace(MEASURE, (...match) => {
       const { neg, amount = '', gap = '', unit = '', per } = match.at(-1) as Record<string, string | undefined>;
@@ -149,7 +191,12 @@ export function expandUnits(text: SourceText): SourceText {
       if (gap === ' ' && /^[A-Z]$/.test(unit) && /^(?:19|20)\d\d$/.test(amount)) return match[0] as string;
       // "a 5-m pole", but not "12-A" or "3-D"
       if (gap === '-' && unit.length === 1 && unit !== 'm' && unit !== 'g') return match[0] as string;
-      const single = amount === '1' || gap === '-';
+      const at = match.at(-3) as number;
+      const all = match.at(-2) as string;
+      const behind = all.slice(at + (match[0] as string).length);
+      // "a 5 mm cut", but "a 30-40 kg" and "half a 5 kg" end so as well: a noun must follow
+      const qualifies = /\b[Aa]n? $/.test(all.slice(Math.max(0, at - 4), at)) && /^ [A-Za-z]/.test(behind);
+      const single = amount === '1' || gap === '-' || qualifies;
       const name = single ? names.one : (names.many ?? `${names.one}s`);
       return `${neg === undefined ? '' : 'negative '}${readAmount(amount)} ${name}${per === undefined ? '' : ` per ${perName(per)}`}`;
     })

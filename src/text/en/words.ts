@@ -32,7 +32,8 @@ export function pronounce(token: string): Pronunciation {
   }
   const product = productName(word);
   if (product !== undefined) return { phones: product, rule: 'product names' };
-  if (word.length <= 3 || /^[^aeiouy'-]{1,8}$/.test(word)) {
+  // ttyl, yyds: without a vowel, and no cluster that opens a word
+  if (word.length <= 3 || /^[^aeiouy'-]{1,8}$|^([^aeiou'-])\1[^aeiou'-]{1,5}$/.test(word)) {
     return { phones: spell(word), rule: 'spelt' };
   }
   if (word.includes('-')) return { phones: token.split('-').flatMap(hyphenPart), rule: 'parts' };
