@@ -9,7 +9,7 @@ import type {
   SymbolVersion,
   TextSegment,
 } from './language.js';
-import { languageSpans, plainLetters, requireSpoken } from './language-spans.js';
+import { languageSpans, plainLetters, requireSpoken, withoutLaughter } from './language-spans.js';
 import { requireReadable } from './sentences.js';
 import { SourceText } from './source-text.js';
 import { phonemeIds } from './symbols.js';
@@ -91,7 +91,7 @@ const MARKS: ReadonlySet<string> = new Set('! ? … , . - SP SP2 SP3 UNK _ 空 �
 
 async function readSpans(text: SourceText, mode: LanguageMode, options: PhonemeOptions): Promise<PhonemeSentence> {
   const segments: TextSegment[] = [];
-  const plain = spellFormulas(plainLetters(text, mode), mode);
+  const plain = spellFormulas(withoutLaughter(plainLetters(text, mode), mode), mode);
   for (const { language, start: from, end: to } of decidedSpans(plain, mode, options.readings ?? [])) {
     const source = plain.slice(from, to);
     const read = await spanPhonemes(source, language, options);

@@ -50,6 +50,7 @@ describe('language spans', () => {
     ['auto', '2024년 5월 20일', 'ko:2024년 5월 20일'],
     ['ja', '今日のmeetingは3時からです。', 'ja:今日の|en:meeting|ja:は3時からです。'],
     ['all_ja', 'iPhone 15を買う', 'en:iPhone |ja:15を買う'],
+    ['ja', '3LDKの部屋', 'ja:3|en:LDK|ja:の部屋'],
     ['ja', 'BMI21.8でした。', 'en:BMI|ja:21.8でした。'],
     ['ja', 'BMI22.5、血圧', 'en:BMI|ja:22.5、血圧'],
     ['ko', '0.25%p 인하', 'ko:0.25%p 인하'],

@@ -84,6 +84,16 @@ export function plainLetters(text: SourceText, mode: LanguageMode): SourceText {
     : plain.replace(/(?<=\p{Script=Han})の(?=\p{Script=Han})/gu, '的');
 }
 
+/** ｗｗｗ behind Japanese words is how people laugh in writing, no word. */
+export function withoutLaughter(text: SourceText, mode: LanguageMode): SourceText {
+  if (!readsJapanese(mode) || !/w/.test(text.text)) return text;
+  if (mode.startsWith('auto') && !/[\p{Script=Hiragana}\p{Script=Katakana}]/u.test(text.text)) return text;
+  return text.replace(LAUGHTER, '');
+}
+
+const LAUGHTER =
+  /(?<=[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}ー！？!?。、] ?)w{1,30}(?=$|[\s、。！？!?\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}])/gu;
+
 const readsJapanese = (mode: LanguageMode): boolean => mode.startsWith('auto') || mode.endsWith('ja');
 
 /** の between characters that Japanese does not have, and no other kana: 优の品. */
@@ -255,6 +265,8 @@ function codeLanguage(
   }: { readonly text: string; readonly before: LanguageSpan | undefined; readonly after: Run | undefined },
 ): Language | undefined {
   if (/^20\p{N}\p{N}$/u.test(number.text) && /^[QH]$/.test(after?.text ?? '')) return number.language;
+  // 3LDK
+  if (number.language === 'ja' && /^S?L?D?K$/.test(after?.text ?? '')) return 'ja';
   const letters = /(?<![\p{L}\p{N}])(\p{Script=Latin}{1,8})[·•]?$/u.exec(text)?.[1];
   if (letters === undefined) return undefined;
   const beside =

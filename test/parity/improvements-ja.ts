@@ -23,5 +23,7 @@ const ITEMS: readonly (readonly [string, RegExp])[] = [
   ['long vowel written as a wave', /[ぁ-んァ-ヶ][〜～~]/],
   ['web or e-mail address', /@|https?:|www\.|\.(?:com|jp|net|org)/],
   ['pictograph or ornament', /\p{Extended_Pictographic}|[♪☆★●◆■※]/u],
+  ['hot food read as a hardship', /辛い(?:料理|カレー|ラーメン|もの|スープ)/],
+  ['trace of people read as their favour', /人気のない道/],
   ['signs of arithmetic and of companies', /[&＆㈱]|\(株\)|（株）|[+×÷=±]\s?\d/],
 ];

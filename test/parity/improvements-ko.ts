@@ -5,6 +5,7 @@
 export function koreanImprovement(text: string): string | null {
   const jamo = text.normalize('NFD');
   for (const [item, pattern] of SOUNDS) if (pattern.test(jamo)) return item;
+  if (WORDS.test(text)) return 'compound or letters of a message';
   if (/\d/.test(text)) for (const [item, pattern] of NUMBERS) if (pattern.test(text)) return item;
   return null;
 }
@@ -21,6 +22,9 @@ const SOUNDS: readonly (readonly [string, RegExp])[] = [
   // 를 라면 [를 나면]: it undoes a lateral that was never made.
   ['ㄹ after the particle 를', /[\u110b\u1105]\u1173\u11af \u1105/],
 ];
+
+/** Compounds that its table lacks: 한여름 [한녀름], 맛없다 [마덥따], 물고기 [물꼬기]. */
+const WORDS = /한여름|[맛멋]없|첫인|첫아|헛웃|물고기|손등|(?:판단|표현|추진|실천)력|음운론|[ㅋㅎㅠㅜ]/;
 
 const NUMBERS: readonly (readonly [string, RegExp])[] = [
   ['telephone number', /(?<!\d)(?:0\d{1,3}|1[5-9]\d\d)-\d{3,4}/],

@@ -1,4 +1,5 @@
 import type { SourceText } from '../source-text.js';
+import { tellHomographs } from './homographs.js';
 import { UNIT_NAMES, UNIT_PATTERN } from './units.js';
 
 /**
@@ -24,7 +25,9 @@ export function normalizeJapanese(text: SourceText): SourceText {
     spoken = spoken.replace(ADDRESS, spellAddress);
     if (/\d/.test(spoken.text)) for (const [pattern, read] of NUMBER_RULES) spoken = spoken.replace(pattern, read);
   }
-  return spoken.replace(/(?<=[\p{L}\d]) ?[&＆] ?(?=[\p{L}\d])/gu, 'アンド').replace(/([!?…,.])[!?…,.]+/g, '$1'); // upstream: replace_consecutive_punctuation
+  return tellHomographs(spoken)
+    .replace(/(?<=[\p{L}\d]) ?[&＆] ?(?=[\p{L}\d])/gu, 'アンド')
+    .replace(/([!?…,.])[!?…,.]+/g, '$1'); // upstream: replace_consecutive_punctuation
 }
 
 /** Follows figures that are read one by one. Never in what a caller wrote, because it has no shape. */
@@ -121,6 +124,8 @@ const NUMBER_RULES: readonly (readonly [RegExp, Reader])[] = [
     ),
     (_all, abroad, home, card) => (abroad ? `プラス${spelt(abroad)}` : spelt(home ?? card ?? '')),
   ],
+  // numbers of customers: 0123-4567-89
+  [/(?<![\d-])0\d{1,4}(?:-\d{1,4}){2,3}(?![\d-])/g, (all) => spelt(all)],
   [
     /(?<![\d-])\d{1,13}(?:-\d{1,13}){3,6}(?![\d-])/g,
     (all) => (/-0|\d{5}/.test(all) ? spelt(all) : all), // ISBN and the like, not an address
@@ -161,6 +166,21 @@ const NUMBER_RULES: readonly (readonly [RegExp, Reader])[] = [
     (_all, sign, code, whole = '', fraction, place) =>
       `${decimal(plain(whole) + (fraction ?? ''))}${place ?? ''}${MONEY[sign ?? code ?? ''] ?? ''}`,
   ],
+  // 10日(木), 135/85mmHg, 8F, .310, 72回/分, 100円/個
+  [/(?<=日)\s?[(（]([月火水木金土日])(?:曜日?)?[)）]/g, (_all, day = '') => `${day}曜日`],
+  [
+    /(?<![\d./])(\d{2,3})\/(\d{2,3})(?=\s?mmHg)|(?<=血圧[はがも:：]?\s?)(\d{2,3})\/(\d{2,3})(?![\d./])/g,
+    (_all, a, b, c, d) => `${a ?? c}の${b ?? d}`,
+  ],
+  [/(?<![\dA-Za-z.-])(\d{1,2})F(?![A-Za-z\d])/g, (_all, floor = '') => `${floor}階`],
+  [
+    /(?<=打率[はがも]?\s?)0?\.(\d)(\d)(\d)(?!\d)/g,
+    (_all, ...places) =>
+      [`${places[0]}割`, `${places[1]}ぶ`, `${places[2]}厘`].filter((part) => !part.startsWith('0')).join(''),
+  ],
+  [/(?<![\d.A-Za-z])\.(?=\d{1,4}(?![\d.]))/g, () => '0.'],
+  [/(?<=[回個件枚滴拍本台円])\/(?=[分秒時日週月年](?![数間の分月日]))/g, () => '毎'],
+  [/(?<=円)\/(?=[人個本枚台袋箱冊])/g, () => '、1'],
   // Fractions: 3/4; 5/20 is a date when no fraction would have such parts.
   [
     /(?<![\d/.])(\d{1,2})[/⁄](\d{1,3})(?![\d/.])/g,

@@ -2,6 +2,9 @@
 export const UNIT_NAMES: Readonly<Record<string, string>> = {
   'km/h': 'キロメートル毎時',
   'km/L': 'キロメートル毎リットル',
+  mmHg: 'ミリメートルエイチジー',
+  'mg/dL': 'ミリグラムパーデシリットル',
+  'mmol/L': 'ミリモルパーリットル',
   'mg/L': 'ミリグラム毎リットル',
   'g/L': 'グラム毎リットル',
   'm/s': 'メートル毎秒',

@@ -14,6 +14,7 @@ export function normalizeKorean(text: SourceText): SourceText {
     .replace(INVISIBLE, '')
     .replace(PICTOGRAPHS, '$1')
     .replace(/\r\n?/g, '\n');
+  if (/[ㄱ-ㅣ]/.test(spoken.text)) spoken = spoken.replace(JAMO, sayJamo);
   if (/[A-Za-z0-9]/.test(spoken.text)) {
     spoken = spoken.replace(ADDRESS, spellAddress);
     if (/\d/.test(spoken.text)) for (const [pattern, read] of NUMBER_RULES) spoken = spoken.replace(pattern, read);
@@ -65,6 +66,31 @@ type Reader = (match: string, ...groups: string[]) => string;
 
 const NUMBER = '\\d{1,3}(?:,\\d{3}){1,5}(?!\\d)|\\d{1,30}';
 
+const RESULT =
+  '이기|이겼|이긴|졌|지고|진 |승리|패|역전|완승|신승|대승|무승부|비겼|비긴|꺾|눌렀|앞서|앞선|뒤지|뒤졌|제압|격파';
+
+/** Letters of messages, not of words: laughter, tears, and what is written short. */
+const JAMO = /(?<![가-힣ㄱ-ㅣ])[ㄱ-ㅎ]{2}(?![ㄱ-ㅣ])|([ㅋㅎㅠㅜ])\1*/g;
+const SHORT: Readonly<Record<string, string>> = {
+  ㅇㅋ: '오케이',
+  ㅇㅇ: '응',
+  ㄴㄴ: '노노',
+  ㄱㄱ: '고고',
+  ㄱㅅ: '감사',
+  ㅊㅋ: '축하',
+  ㅅㄱ: '수고',
+  ㅂㅂ: '바이바이',
+  ㄷㄷ: '덜덜',
+  ㄹㅇ: '리얼',
+};
+const LAUGHTER: Readonly<Record<string, string>> = { ㅋ: '크', ㅎ: '하', ㅠ: '흑', ㅜ: '흑' };
+
+function sayJamo(written: string): string {
+  const sound = LAUGHTER[written.charAt(0)];
+  if (SHORT[written] !== undefined) return SHORT[written];
+  return sound === undefined || /[^ㅋㅎㅠㅜ]/.test(written) ? written : sound.repeat(Math.min(3, written.length));
+}
+
 /** Kinds of numbers, most telling first. Each pattern is bounded, hence linear. */
 const NUMBER_RULES: readonly (readonly [RegExp, Reader])[] = [
   [/6·25/g, () => '유기오'],
@@ -99,6 +125,28 @@ const NUMBER_RULES: readonly (readonly [RegExp, Reader])[] = [
   [
     /(?<![\d:])(\d{1,3}):(\d{1,3})(?![\d:])/g,
     (_all, left = '', right = '') => `${sinoNumber(left)} 대 ${sinoNumber(right)}`,
+  ],
+  // 135/85mmHg, 2024-1008, 4.1~4.9%, and the keys of a menu: 1번, … 0번을 눌러
+  [
+    /(?<![\d./])(\d{2,3})\/(\d{2,3})\s?mmHg|(?<=혈압[은이]?\s?)(\d{2,3})\/(\d{2,3})(?![\d./])/g,
+    (_all, a, b, c = '', d = '') =>
+      a === undefined
+        ? `${sinoNumber(c)}에 ${sinoNumber(d)}`
+        : `${sinoNumber(a)}에 ${sinoNumber(b ?? '')}${UNIT_NAMES['mmHg']}`,
+  ],
+  [
+    /(?<![\d.-])(\d{3,6})-(\d{3,6})(?![\d-])/g,
+    (all, first, second) => (Number(first) > Number(second) ? digitNames(all, '공') : all),
+  ],
+  [
+    /(?<![\d.,])(\d{1,6})(\.\d{1,4})?\s?[~∼～]\s?(?=\d{1,6}(\.\d)?)/g,
+    (all, whole = '', fraction, next) => (fraction || next ? `${amount(whole, fraction, '')}에서 ` : all),
+  ],
+  [/(?<!\d)(\d{1,2})번(?=,[^.!?]{0,60}(?:0번|\d번을|눌러|누르))/g, (_all, key = '') => `${sinoNumber(key)}번`],
+  // 3-1로 이겼다, 3대 2로 역전승
+  [
+    new RegExp(`(?<![\\d-])(\\d{1,3})\\s?(?:-|대)\\s?(\\d{1,3})(?=(?:으?로|의)?\\s?(?:${RESULT}))`, 'g'),
+    (_all, ours = '', theirs = '') => `${sinoNumber(ours)} 대 ${sinoNumber(theirs)}`,
   ],
   // Scores: 3대2, 점수는 21-19
   [

@@ -47,6 +47,18 @@ describe('jyutpingPhonemes', () => {
   });
 });
 
+describe('words of our own', () => {
+  it.each([
+    ['星期二下晝', 'sing1 kei4 ji6 haa6 zau3'],
+    ['行長好客氣', 'hong4 zoeng2 hou2 haak3 hei3'],
+    ['銀行長期', 'ngan4 hong4 coeng4 kei4'],
+    ['影嘅相', 'jing2 ge3 soeng2'],
+  ])('in %s are %s', (text, syllables) => {
+    const { units } = cantonesePhonemes(text, { asSpoken: true });
+    expect(units.map(({ reading }) => reading).join(' ')).toBe(syllables);
+  });
+});
+
 describe('Cantonese normalisation', () => {
   it.each([
     ['今日係2024年5月20日，星期一。', '今日系二零二四年五月二十日,星期一.'],
@@ -66,6 +78,10 @@ describe('Cantonese normalisation', () => {
     ['平均$3-$5，樓價$500萬', '平均三至五元,樓價五百萬元'],
     ['US$50', '五十美元'],
     ['行咗12.5km，重2kg', '行咗十二点五公里,重两公斤'],
+    ['請打2888-1234', '請打二八八八,一二三四'],
+    ['升312點，糖2茶匙', '升三百一十二點,糖两茶匙'],
+    ['血壓135/85', '血壓一百三十五,八十五'],
+    ['打成2-2', '打成二比二'],
     ['電話21234567', '電話二一二三四五六七'],
     ['搭𨋢上18樓㗎', '搭𨋢上十八樓㗎'],
     ['佢2024年得3隻狗，50%係隻隻都肥', '佢二零二四年得三隻狗,百分之五十係隻隻都肥'],

@@ -1,7 +1,7 @@
 import type { FixedReading, LanguagePhonemes, SpokenUnit } from '../language.js';
 import { SourceText } from '../source-text.js';
 import { readJyutping } from './jyutping.js';
-import { loneReading } from './lone-characters.js';
+import { loneReading, OWN_WORDS } from './lone-characters.js';
 import { normalizeCantonese, spokenCantonese } from './normalization.js';
 import { jyutpingPhonemes } from './phonemes.js';
 
@@ -32,6 +32,7 @@ export function cantonesePhonemes(
   for (const { character, syllables, startsWord } of readJyutping(
     normalizedText.text,
     asSpoken ? loneReading : undefined,
+    asSpoken ? OWN_WORDS : undefined,
   )) {
     const own = fixed.get(at);
     const said = own ? [own.syllable] : syllables;

@@ -12,16 +12,28 @@ export interface ReadCharacter {
 /**
  * Reads Han characters in Cantonese by the longest word of the dictionary at each place, from the left, with its most
  * usual reading. Other characters have no syllables. (Same words and rule as ToJyutping 3.2.0 get_jyutping_list.)
- * `lone` may read a character that stands in no word, seeing the ones before and after it.
+ * `lone` may read a character that stands in no word, seeing the ones before and after it; words of `own` come first.
  */
-export function readJyutping(text: string, lone?: LoneReading): ReadCharacter[] {
+export function readJyutping(text: string, lone?: LoneReading, own?: OwnWords): ReadCharacter[] {
   const { trie, readingStart, readings, syllables } = (loaded ??= load());
   const read: ReadCharacter[] = [];
+  const placed = own === undefined ? [] : [...text.matchAll(own.pattern)];
   let at = 0;
   while (at < text.length) {
+    while (placed[0] !== undefined && placed[0].index < at) placed.shift();
+    const next = placed[0];
+    if (next?.index === at) {
+      const said = own?.readings.get(next[0]) ?? [];
+      [...next[0]].forEach((character, i) => {
+        read.push({ character, syllables: [said[i] ?? ''], startsWord: i === 0 });
+      });
+      at += next[0].length;
+      continue;
+    }
+    const end = next?.index ?? text.length;
     let word = 0;
     let node = 0;
-    for (let i = at; i < text.length; i++) {
+    for (let i = at; i < end; i++) {
       node = childOf(trie, node, text.charCodeAt(i));
       if (node === 0) break;
       if (readingStart[node + 1]! > readingStart[node]!) word = node;
@@ -44,6 +56,12 @@ export function readJyutping(text: string, lone?: LoneReading): ReadCharacter[] 
     }
   }
   return read;
+}
+
+/** Words that the dictionary lacks or has wrong, and whose places no other word may reach into. */
+export interface OwnWords {
+  readonly pattern: RegExp;
+  readonly readings: ReadonlyMap<string, readonly string[]>;
 }
 
 export type LoneReading = (character: string, before: string, after: string) => string | undefined;

@@ -2,7 +2,7 @@ import { ASCII_MARKS } from '../marks.js';
 import { SourceText } from '../source-text.js';
 import { spellExpressions } from '../zh/expressions.js';
 import { readClauses } from '../zh/normalization.js';
-import { decimal } from '../zh/numbers.js';
+import { decimal, digitByDigit } from '../zh/numbers.js';
 import { simplified, toSimplified } from '../zh/traditional.js';
 
 /**
@@ -54,6 +54,10 @@ const HONG_KONG_DOLLAR = '(?<![A-Za-z])(HKD|HK\\$|\\$)\\s?';
 const SCALE = '([十百千萬万億亿]*)';
 
 const CANTONESE_WORDING: readonly Wording[] = [
+  [
+    /(?<![\d.,:/+-])([2-9]\d{3})[- ](\d{4})(?![\d.,:/-])/g,
+    (_, first, second) => `${digitByDigit(first)}，${digitByDigit(second)}`,
+  ],
   [
     new RegExp(`${HONG_KONG_DOLLAR}${NUMBER}${SCALE}\\s?[-–~～至到]\\s?(?:HKD|HK\\$|\\$)?\\s?${NUMBER}${SCALE}`, 'g'),
     (_, sign, first, firstScale, second, secondScale) =>
