@@ -3,6 +3,7 @@ import { AppError } from '../errors.js';
 import { type Database, type Sql, sqlState, UNIQUE_VIOLATION } from '../store/database.js';
 import type { CallLedger } from '../tenancy/call-ledger.js';
 import { type Caller, principalName } from '../tenancy/caller.js';
+import type { Vault } from '../vault/vault.js';
 
 /** A version of a tenant's lexicon, without its text. */
 export interface LexiconRecord {
@@ -27,6 +28,8 @@ export interface LexiconUse {
 export interface LexiconCatalogOptions {
   readonly database: Database;
   readonly calls: CallLedger;
+  /** Texts are encrypted: who is who at a customer's may stand in them. */
+  readonly vault: Pick<Vault, 'sealRow' | 'openRow' | 'remove'>;
 }
 
 /** The lexicon that applies to every request of its tenant, beside the one with the voice's own name. */
@@ -45,15 +48,59 @@ const COLUMNS = 'name, version, entries, digest, created_at, created_by';
 export class LexiconCatalog {
   readonly #database: Database;
   readonly #calls: CallLedger;
+  readonly #vault: LexiconCatalogOptions['vault'];
   /** The newest versions of a tenant's lexicons, by tenant. */
   readonly #newest = new Map<
     string,
     { readonly untilMs: number; readonly uses: Promise<ReadonlyMap<string, LexiconUse>> }
   >();
 
-  constructor({ database, calls }: LexiconCatalogOptions) {
+  constructor({ database, calls, vault }: LexiconCatalogOptions) {
     this.#database = database;
     this.#calls = calls;
+    this.#vault = vault;
+  }
+
+  /** Encrypts the texts that an earlier release kept as they were. @returns how many there were. */
+  async sealPlain(): Promise<number> {
+    const { rows } = await this.#database.asPlatform((sql) =>
+      sql.query<{ tenant_id: string }>('SELECT DISTINCT tenant_id FROM lexicon_versions WHERE sealed IS NULL'),
+    );
+    let count = 0;
+    for (const { tenant_id: tenantId } of rows) {
+      const { rows: versions } = await this.#database.asTenant(tenantId, (sql) =>
+        sql.query<{ name: string; version: number }>('SELECT name, version FROM lexicon_versions WHERE sealed IS NULL'),
+      );
+      for (const version of versions) count += await this.#sealVersion(tenantId, version);
+    }
+    // Rows that went away stay readable in the table's file until that is written anew.
+    if (count > 0)
+      await this.#database.asOwner((sql) => sql.query('CLUSTER lexicon_versions USING lexicon_versions_pkey'));
+    return count;
+  }
+
+  async #sealVersion(tenantId: string, { name, version }: { name: string; version: number }): Promise<number> {
+    const { text } = await this.read(tenantId, name, version);
+    const { id, sealed } = await this.#vault.sealRow(tenantId, ROW_KIND, Buffer.from(text));
+    // A version never changes, so its row is replaced; of servers that start together one finds it.
+    const replaced = await this.#database.asTenant(tenantId, async (sql) => {
+      const { rows } = await sql.query<LexiconRow>(
+        `DELETE FROM lexicon_versions WHERE name = $1 AND version = $2 AND sealed IS NULL RETURNING ${COLUMNS}`,
+        [name, version],
+      );
+      const [row] = rows;
+      if (row === undefined) return 0;
+      const { digest, entries, created_at, created_by } = row;
+      const kept = [tenantId, name, version, id, sealed, digest, entries, created_at, created_by];
+      await sql.query(
+        `INSERT INTO lexicon_versions (tenant_id, name, version, seal, sealed, digest, entries, created_at, created_by)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+        kept,
+      );
+      return 1;
+    });
+    if (replaced === 0) await this.#vault.remove(tenantId, id);
+    return replaced;
   }
 
   /** The newest version of each. */
@@ -82,14 +129,23 @@ export class LexiconCatalog {
     version: number | null = null,
   ): Promise<LexiconRecord & { readonly text: string }> {
     const { rows } = await this.#database.asTenant(tenantId, (sql) =>
-      sql.query<LexiconRow & { body: string }>(
-        `SELECT ${COLUMNS}, body FROM lexicon_versions
+      sql.query<LexiconRow & { body: string | null; seal: string | null; sealed: Buffer | null }>(
+        `SELECT ${COLUMNS}, body, seal, sealed FROM lexicon_versions
          WHERE name = $1 AND ($2::integer IS NULL OR version = $2) ORDER BY version DESC LIMIT 1`,
         [name, version],
       ),
     );
-    if (rows[0] === undefined) throw notFound();
-    return { ...toRecord(rows[0]), text: rows[0].body };
+    const [row] = rows;
+    if (row === undefined) throw notFound();
+    const { body, seal, sealed } = row;
+    if (seal === null || sealed === null) return { ...toRecord(row), text: body ?? '' };
+    try {
+      return { ...toRecord(row), text: (await this.#vault.openRow(tenantId, seal, sealed)).toString('utf8') };
+    } catch (error) {
+      // Removed between the two looks.
+      if (error instanceof AppError && error.code === 'OBJECT_NOT_FOUND') throw notFound();
+      throw error;
+    }
   }
 
   /** The text that a request is read with, for the engine. Throws `LEXICON_NOT_FOUND` where it was removed meanwhile. */
@@ -133,9 +189,7 @@ export class LexiconCatalog {
   async remove(caller: Caller, name: string): Promise<void> {
     const { tenantId } = caller;
     await this.#calls.act(caller, 'lexicon.removed', { lexicon: name }, async () => {
-      const { count } = await this.#database.asTenant(tenantId, (sql) =>
-        sql.query('DELETE FROM lexicon_versions WHERE name = $1', [name]),
-      );
+      const count = await this.#database.asTenant(tenantId, (sql) => removeVersions(sql, 'name = $1', [name]));
       this.#newest.delete(tenantId);
       if (count === 0) throw notFound();
     });
@@ -195,32 +249,45 @@ export class LexiconCatalog {
     },
   ): Promise<LexiconRecord> {
     const { name, text, digest, entries, by } = lexicon;
+    const { id, sealed } = await this.#vault.sealRow(tenantId, ROW_KIND, Buffer.from(text));
     for (let attempt = 1; ; attempt++) {
       try {
         return await this.#database.asTenant(tenantId, async (sql) => {
           await requireRoom(sql, name);
           const { rows } = await sql.query<LexiconRow>(
-            `INSERT INTO lexicon_versions (tenant_id, name, version, body, digest, entries, created_by)
-             SELECT $1, $2, coalesce(max(version), 0) + 1, $3, $4, $5, $6 FROM lexicon_versions WHERE name = $2
+            `INSERT INTO lexicon_versions (tenant_id, name, version, seal, sealed, digest, entries, created_by)
+             SELECT $1, $2, coalesce(max(version), 0) + 1, $3, $4, $5, $6, $7 FROM lexicon_versions WHERE name = $2
              RETURNING ${COLUMNS}`,
-            [tenantId, name, text, digest, entries, by],
+            [tenantId, name, id, sealed, digest, entries, by],
           );
           const record = toRecord(rows[0]!); // one row was inserted
-          await sql.query('DELETE FROM lexicon_versions WHERE name = $1 AND version <= $2', [
-            name,
-            record.version - MAX_VERSIONS,
-          ]);
+          await removeVersions(sql, 'name = $1 AND version <= $2', [name, record.version - MAX_VERSIONS]);
           return record;
         });
       } catch (error) {
         // Somebody stored the same version at the same time.
-        if (sqlState(error) !== UNIQUE_VIOLATION || attempt === MOST_ATTEMPTS) throw error;
+        if (sqlState(error) === UNIQUE_VIOLATION && attempt < MOST_ATTEMPTS) continue;
+        await this.#vault.remove(tenantId, id).catch(() => {});
+        throw error;
       }
     }
   }
 }
 
 const MOST_ATTEMPTS = 5;
+/** Of the keys of lexicons' texts. */
+const ROW_KIND = 'row-lexicon';
+
+/** Versions with their keys. @returns how many there were. */
+async function removeVersions(sql: Sql, condition: string, values: readonly unknown[]): Promise<number> {
+  const { rows } = await sql.query<{ seal: string | null }>(
+    `DELETE FROM lexicon_versions WHERE ${condition} RETURNING seal`,
+    [...values],
+  );
+  const seals = rows.flatMap(({ seal }) => seal ?? []);
+  if (seals.length > 0) await sql.query('DELETE FROM vault_objects WHERE id = ANY($1::text[])', [seals]);
+  return rows.length;
+}
 
 async function requireRoom(sql: Sql, name: string): Promise<void> {
   const { rows } = await sql.query<{ others: number }>(

@@ -75,6 +75,10 @@ export async function openPlatform({ config, log, signal }: PlatformOptions): Pr
     const calls = createCallLedger({ quotas, audit, digestKey: (tenantId) => vault.digestKey(tenantId), log });
     const { speakerThreshold } = config;
     const voices = new VoiceCatalog({ database, vault, quotas, calls, speakerThreshold, log });
+    const lexicons = new LexiconCatalog({ database, calls, vault });
+    const sealed = await lexicons.sealPlain();
+    if (sealed > 0)
+      log.info({ versions: sealed }, 'the texts of lexicons that an earlier release kept are encrypted now');
     const people =
       config.oidcIssuer === null
         ? {}
@@ -90,7 +94,7 @@ export async function openPlatform({ config, log, signal }: PlatformOptions): Pr
       audit,
       quotas,
       calls,
-      lexicons: new LexiconCatalog({ database, calls }),
+      lexicons,
       voices,
       authenticator,
       async close() {

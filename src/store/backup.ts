@@ -131,8 +131,8 @@ async function writeTables(path: string, database: Database) {
     for (const row of dumped.rows) {
       if (dumped.table === 'vault_objects') {
         const { tenant_id, id, kind } = JSON.parse(row) as { tenant_id: string; id: string; kind: string };
-        // A key for digests has no bytes.
-        if (kind !== 'digest-key') objects.push(`${tenant_id}/${id.slice(0, 2)}/${id}`);
+        // A key for digests, or of what a row keeps itself, has no bytes.
+        if (kind !== 'digest-key' && !kind.startsWith('row-')) objects.push(`${tenant_id}/${id.slice(0, 2)}/${id}`);
       } else if (dumped.table === 'tenant_keys') {
         masterKeys.add((JSON.parse(row) as { master_key: string }).master_key);
       }

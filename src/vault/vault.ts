@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { AppError } from '../errors.js';
 import { type Database, sqlState } from '../store/database.js';
 import type { ObjectOptions, ObjectStore } from '../store/objects.js';
-import type { MasterKeys } from './master-keys.js';
+import { type MasterKeys, unwrapKey, wrapKey } from './master-keys.js';
 import { openShards, type ShardKey, sealShards, storedRange } from './shards.js';
 import { TenantKeys, unwrapObjectKey, wrapObjectKey } from './tenant-keys.js';
 
@@ -91,16 +91,31 @@ export class Vault {
     }
   }
 
+  /**
+   * Encrypts what a row keeps itself, which is small: its key is among those of the objects, by the id that comes with it, and
+   * goes with {@link remove} or with that row.
+   */
+  async sealRow(
+    tenantId: string,
+    kind: `row-${string}`,
+    bytes: Uint8Array,
+  ): Promise<{ readonly id: string; readonly sealed: Buffer }> {
+    const id = newObjectId();
+    const key = randomBytes(32);
+    await this.#insert(tenantId, { id, kind, sizeBytes: 0, key });
+    return { id, sealed: wrapKey(key, bytes, rowContext(tenantId, id)) };
+  }
+
+  /** Throws as {@link open}, and `VAULT_CORRUPT` where it is not as it was sealed. */
+  async openRow(tenantId: string, id: string, sealed: Uint8Array): Promise<Buffer> {
+    const { key } = await this.#opened(tenantId, id);
+    return unwrapKey(key, sealed, rowContext(tenantId, id));
+  }
+
   /** Throws `OBJECT_NOT_FOUND` for what is not the tenant's, `VAULT_SHREDDED` where a key was destroyed. */
   async open(tenantId: string, id: string): Promise<OpenObject> {
-    const { rows } = await this.#database.asTenant(tenantId, (sql) =>
-      sql.query<ObjectRow>(`SELECT ${COLUMNS} FROM vault_objects WHERE tenant_id = $1 AND id = $2`, [tenantId, id]),
-    );
-    const row = rows[0];
-    if (row === undefined)
-      throw new AppError('OBJECT_NOT_FOUND', 'there is no such object; it was removed, or never was');
-    const tenantKey = await this.#keys.version(tenantId, row.key_version);
-    const key = shardKey(unwrapObjectKey(tenantKey, row.wrapped_key, tenantId, id), tenantId, id);
+    const { row, key: objectKey } = await this.#opened(tenantId, id);
+    const key = shardKey(objectKey, tenantId, id);
     const { size_bytes: sizeBytes } = row;
     const objects = this.#objects;
     return {
@@ -113,10 +128,21 @@ export class Vault {
     };
   }
 
+  async #opened(tenantId: string, id: string): Promise<{ readonly row: ObjectRow; readonly key: Buffer }> {
+    const { rows } = await this.#database.asTenant(tenantId, (sql) =>
+      sql.query<ObjectRow>(`SELECT ${COLUMNS} FROM vault_objects WHERE tenant_id = $1 AND id = $2`, [tenantId, id]),
+    );
+    const row = rows[0];
+    if (row === undefined)
+      throw new AppError('OBJECT_NOT_FOUND', 'there is no such object; it was removed, or never was');
+    const tenantKey = await this.#keys.version(tenantId, row.key_version);
+    return { row, key: unwrapObjectKey(tenantKey, row.wrapped_key, tenantId, id) };
+  }
+
   async list(tenantId: string, kind?: string): Promise<VaultObject[]> {
     const { rows } = await this.#database.asTenant(tenantId, (sql) =>
       sql.query<ObjectRow>(
-        `SELECT ${COLUMNS} FROM vault_objects WHERE tenant_id = $1 AND kind <> 'digest-key' AND ($2::text IS NULL OR kind = $2)
+        `SELECT ${COLUMNS} FROM vault_objects WHERE tenant_id = $1 AND kind <> 'digest-key' AND kind NOT LIKE 'row-%' AND ($2::text IS NULL OR kind = $2)
          ORDER BY created_at, id`,
         [tenantId, kind ?? null],
       ),
@@ -206,6 +232,10 @@ export class Vault {
 function objectName(tenantId: string, id: string): string {
   // Folders with thousands of files are slow to list on some file systems.
   return `${tenantId}/${id.slice(0, 2)}/${id}`;
+}
+
+function rowContext(tenantId: string, id: string): string {
+  return `timbre row ${tenantId} ${id}`;
 }
 
 function shardKey(key: Uint8Array, tenantId: string, id: string): ShardKey {
