@@ -21,6 +21,8 @@ import { createEngine } from '../engine/engine.js';
 import { createApiKey, findKeyHolder, listApiKeys, rotateApiKey } from '../tenancy/api-keys.js';
 import { operatorOf } from '../tenancy/caller.js';
 import { createTenant, deleteTenant, listTenants } from '../tenancy/tenants.js';
+import { openMasterKeyFile } from '../vault/master-keys.js';
+import { openPoolKey } from '../vault/pool-key.js';
 import { rotateTenantKey } from '../vault/rotation.js';
 import { openPlatform, type Platform } from './platform.js';
 import { runCli } from './program.js';
@@ -82,8 +84,10 @@ const source = async function* (text: string) {
   yield Buffer.from(text);
 };
 
-async function say(dataDir: string): Promise<string> {
-  const engine = await createEngine({ dataDir, threads: 1 });
+async function say(env: { readonly TIMBRE_DATA: string }): Promise<string> {
+  const config = loadConfig({}, env);
+  const fileKey = await openPoolKey(config.dataDir, await openMasterKeyFile(config.masterKeyFile, { create: false }));
+  const engine = await createEngine({ dataDir: config.dataDir, threads: 1, fileKey });
   const request = { text: 'Hello.', voice: 'demo-en', language: 'en', speed: 1, seed: 5 } as const;
   let heard = '';
   for await (const { samples } of engine.synthesize(request)) {
@@ -115,7 +119,7 @@ describe.each(['pglite', 'postgres'] as const)('a backup of %s', (kind) => {
     await platform.audit.flush();
     const dataDir = String(env.TIMBRE_DATA);
     await anchorChains(database, { signingKey: masterKeys.signingKey, folder: join(dataDir, 'audit-anchors') });
-    const heard = kind === 'pglite' ? await say(dataDir) : '';
+    const heard = kind === 'pglite' ? await say(env) : '';
 
     // The server goes on: records are written, objects come and go.
     let working = true;
@@ -162,7 +166,7 @@ describe.each(['pglite', 'postgres'] as const)('a backup of %s', (kind) => {
       exit: 0,
       out: expect.stringMatching(new RegExp(`${tenant}: 7\\d\\d records .* 1 anchors agree`)),
     });
-    if (kind === 'pglite') expect(await say(String(target.TIMBRE_DATA))).toBe(heard);
+    if (kind === 'pglite') expect(await say(target)).toBe(heard);
 
     // Not over anything, not without the master key, and not what was damaged.
     expect(await timbre(target, ['restore', backup])).toMatchObject({

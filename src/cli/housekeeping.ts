@@ -6,6 +6,7 @@ import { pruneStops } from '../catalog/voice-stops.js';
 import type { Config } from '../config.js';
 import type { Logger } from '../log.js';
 import { listTenants } from '../tenancy/tenants.js';
+import { rewrapPoolKey } from '../vault/pool-key.js';
 import { rotateDueKeys } from '../vault/rotation.js';
 import type { Platform } from './platform.js';
 
@@ -33,6 +34,8 @@ export async function keepHouse(
   await pruneStops(database);
   let orphans = 0;
   for (const tenant of await listTenants(database)) orphans += await sweepOrphans(database, vault, tenant.id);
+  // Other servers' master keys are rotated elsewhere.
+  await rewrapPoolKey(config.dataDir, masterKeys);
   const rotated = await rotateDueKeys(database, masterKeys, {
     keys: vault.keys,
     onFailure: (tenant, error) => log.error({ err: error, tenant }, 'the keys of a tenant could not be rotated'),

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { AppError } from '../errors.js';
 import { operatorOf } from '../tenancy/caller.js';
 import { retireOldMasterKeys, rotateMasterKeyFile } from '../vault/master-keys.js';
+import { rewrapPoolKey } from '../vault/pool-key.js';
 import { finishRotation, keyStatus, MAX_KEY_AGE_DAYS, rotateTenantKey } from '../vault/rotation.js';
 import { type CliContext, printJson, renderTable } from './context.js';
 import { addDataFlag, operatorName, type PlatformFlags, withPlatform } from './with-platform.js';
@@ -47,9 +48,10 @@ export function addKeysCommands(program: Command, context: CliContext): void {
           context.stdout.write(`${tenant}: version ${version}, ${rewrappedObjects} object keys wrapped again\n`);
         }
         if (!flags.master) return;
+        await rewrapPoolKey(config.dataDir, masterKeys);
         for (const tenant of all) await finishRotation(database, masterKeys, tenant, { keys: vault.keys });
         context.stdout.write(
-          `master key ${masterKeys.currentId}: back up ${config.masterKeyFile}, give it to every server, then: timbre keys retire\n`,
+          `master key ${masterKeys.currentId}: back up ${config.masterKeyFile}, give it to every server, an hour later: timbre keys retire\n`,
         );
       }),
     );
@@ -69,6 +71,7 @@ export function addKeysCommands(program: Command, context: CliContext): void {
             `old master keys still wrap the keys of ${names}; first: timbre keys rotate`,
           );
         }
+        await rewrapPoolKey(config.dataDir, masterKeys);
         await retireOldMasterKeys(config.masterKeyFile);
         context.stdout.write(`only ${masterKeys.currentId} is left in ${config.masterKeyFile}\n`);
       }),

@@ -10,7 +10,7 @@ import { type CliContext, printJson, readWords, renderTable } from './context.js
 import { languageFlag } from './language-flag.js';
 import { saveSpeech } from './say.js';
 import { hasColours, painter } from './text.js';
-import { addEngineFlags, configFromFlags, type EngineFlags } from './with-engine.js';
+import { addEngineFlags, configFromFlags, type EngineFlags, sealedFilesOf } from './with-engine.js';
 
 interface JsonFlags {
   readonly data?: string;
@@ -21,7 +21,10 @@ interface JsonFlags {
 export function addLexiconCommands(program: Command, context: CliContext): void {
   const lexicon = program.command('lexicon').description('pronunciation lexicons: how words of your own are read');
   const data = (command: Command): Command => command.option('--data <folder>', 'folder of lexicons (TIMBRE_DATA)');
-  const storeOf = (flags: JsonFlags): LexiconStore => new LexiconStore(configFromFlags(context, flags).dataDir);
+  const storeOf = async (flags: JsonFlags): Promise<LexiconStore> => {
+    const config = configFromFlags(context, flags);
+    return new LexiconStore(config.dataDir, await sealedFilesOf(config));
+  };
 
   data(
     lexicon
@@ -32,7 +35,8 @@ export function addLexiconCommands(program: Command, context: CliContext): void 
       .option('--skip-invalid', 'leave out entries that cannot be read instead of failing')
       .option('--json', 'print the outcome as JSON'),
   ).action(async (name: string, file: string, flags: JsonFlags & { readonly skipInvalid?: boolean }) => {
-    const outcome = await storeOf(flags).import(name, await readText(file), {
+    const store = await storeOf(flags);
+    const outcome = await store.import(name, await readText(file), {
       skipInvalid: flags.skipInvalid ?? false,
     });
     if (flags.json) return printJson(context, outcome);
@@ -57,8 +61,8 @@ export function addLexiconCommands(program: Command, context: CliContext): void 
 
   data(
     lexicon.command('list').description('list the lexicons there are').option('--json', 'print them as JSON'),
-  ).action((flags: JsonFlags) => {
-    const lexicons = storeOf(flags).list();
+  ).action(async (flags: JsonFlags) => {
+    const lexicons = (await storeOf(flags)).list();
     if (flags.json) return printJson(context, lexicons);
     const rows = lexicons.map(({ name, version, entries }) => [name, String(version), String(entries)]);
     context.stdout.write(renderTable(['NAME', 'VERSION', 'ENTRIES'], rows));
@@ -78,7 +82,7 @@ export function addLexiconCommands(program: Command, context: CliContext): void 
       .option('-o, --output <file>', 'file to write; by default standard output'),
   ).action(async (name: string, flags: JsonFlags & ExportFlags) => {
     const version = flags.versionNumber === undefined ? {} : { version: Number(flags.versionNumber) };
-    const { entries } = storeOf(flags).read({ name, ...version });
+    const { entries } = (await storeOf(flags)).read({ name, ...version });
     if (flags.format !== 'csv' && flags.format !== 'pls') {
       throw new AppError('REQUEST_INVALID', `--format is ${JSON.stringify(flags.format)}; expected csv or pls`);
     }
@@ -88,8 +92,8 @@ export function addLexiconCommands(program: Command, context: CliContext): void 
   });
 
   data(lexicon.command('remove').description('remove a lexicon').argument('<name>', 'name of the lexicon')).action(
-    (name: string, flags: JsonFlags) => {
-      storeOf(flags).remove(name);
+    async (name: string, flags: JsonFlags) => {
+      (await storeOf(flags)).remove(name);
       context.stdout.write(`removed ${name}\n`);
     },
   );
@@ -129,7 +133,7 @@ async function preview(
 ): Promise<void> {
   const text = await readWords(context, words);
   const config = configFromFlags(context, flags, { defaultVoice: flags.voice });
-  const store = new LexiconStore(config.dataDir);
+  const store = new LexiconStore(config.dataDir, await sealedFilesOf(config));
   const file = /[./\\]/.test(source) ? await readText(source) : null;
   const lexicon = file === null ? await store.load([{ name: source }]) : await compiled(file);
   const language = languageFlag(flags.lang);

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import type { Server as HttpsServer } from 'node:https';
 import { join } from 'node:path';
 import type { Config } from '../config.js';
@@ -13,9 +14,11 @@ import type { EngineCatalog } from '../jobs/engine-catalog.js';
 import { InProcessSpeechQueue } from '../jobs/in-process-speech-queue.js';
 import { LoadPredictor } from '../jobs/load-predictor.js';
 import type { Logger } from '../log.js';
-import { createTimbreMetrics, publishEngineStatistics } from '../metrics.js';
+import { createTimbreMetrics, publishEngineStatistics, type TimbreMetrics } from '../metrics.js';
 import { createShutdown, type Shutdown } from '../shutdown.js';
 import { Segmenter } from '../text/segmenter.js';
+import { openMasterKeyFile } from '../vault/master-keys.js';
+import { openPoolKey } from '../vault/pool-key.js';
 import { runSpeechWorker } from '../worker/speech-worker.js';
 import { startHousekeeping } from './housekeeping.js';
 import { openPlatform, type Platform } from './platform.js';
@@ -66,27 +69,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
 
     // Side by side: either takes a second or two.
     const opening = openPlatform({ config, log, ...(options.signal === undefined ? {} : { signal: options.signal }) });
-    const starting = EnginePool.start(
-      {
-        engine: {
-          dataDir: config.dataDir,
-          cacheBytes: {
-            voices: config.voiceCacheBytes,
-            texts: config.textCacheBytes,
-            utterances: config.utteranceCacheBytes,
-          },
-          ...(config.threads === null ? {} : { threads: config.threads }),
-          ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
-        },
-        ...(options.engineModule === undefined ? {} : { engineModule: options.engineModule }),
-        maxRunning: config.maxRunning,
-        pingTimeoutMs: config.pingTimeoutMs,
-        startTimeoutMs: config.startTimeoutMs,
-        log,
-        metrics,
-      },
-      options.signal === undefined ? {} : { signal: options.signal },
-    );
+    const starting = startEngine(opening, options, metrics);
     const [opened, started] = await Promise.allSettled([opening, starting]);
     if (opened.status === 'fulfilled') {
       shutdown.add({ phase: 'flush', name: 'platform', run: () => opened.value.close() });
@@ -183,6 +166,39 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     await shutdown.run('the start failed');
     throw error;
   }
+}
+
+/** The engine, which gets the key of the data folder's own files. The first server of all waits for the platform to make it. */
+async function startEngine(
+  opening: Promise<unknown>,
+  options: ServerOptions,
+  metrics: TimbreMetrics,
+): Promise<EnginePool> {
+  const { config, log } = options;
+  if (!existsSync(config.masterKeyFile)) await opening;
+  const fileKey = await openPoolKey(config.dataDir, await openMasterKeyFile(config.masterKeyFile, { create: false }));
+  return await EnginePool.start(
+    {
+      engine: {
+        dataDir: config.dataDir,
+        fileKey,
+        cacheBytes: {
+          voices: config.voiceCacheBytes,
+          texts: config.textCacheBytes,
+          utterances: config.utteranceCacheBytes,
+        },
+        ...(config.threads === null ? {} : { threads: config.threads }),
+        ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
+      },
+      ...(options.engineModule === undefined ? {} : { engineModule: options.engineModule }),
+      maxRunning: config.maxRunning,
+      pingTimeoutMs: config.pingTimeoutMs,
+      startTimeoutMs: config.startTimeoutMs,
+      log,
+      metrics,
+    },
+    options.signal === undefined ? {} : { signal: options.signal },
+  );
 }
 
 function catalogOf(pool: EnginePool): EngineCatalog {

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { SPEECH_LANGUAGES, SPLIT_METHODS } from '../api/synthesis.js';
+import type { Config } from '../config.js';
 import { DEFAULT_LEXICON, LexiconStore } from '../engine/lexicon-store.js';
 import { AppError } from '../errors.js';
 import { type ExplainedItem, type ExplainedWord, type Explanation, explainText } from '../text/explain.js';
@@ -7,7 +8,7 @@ import type { Language } from '../text/language.js';
 import type { CompiledLexicon } from '../text/lexicon.js';
 import { type CliContext, isTerminal, printJson, readWords } from './context.js';
 import { languageFlag } from './language-flag.js';
-import { configFromFlags } from './with-engine.js';
+import { configFromFlags, sealedFilesOf } from './with-engine.js';
 
 interface ExplainFlags {
   readonly lang: string;
@@ -35,13 +36,13 @@ export function addTextCommands(program: Command, context: CliContext): void {
     .option('--json', 'print it as JSON')
     .action(async (words: string[], flags: ExplainFlags) => {
       const written = await readWords(context, words);
-      const { dataDir } = configFromFlags(context, flags);
+      const config = configFromFlags(context, flags);
       const explanation = await explainText(written, {
         inputType: flags.ssml ? 'ssml' : 'text',
         language: languageFlag(flags.lang),
         symbols: oneOf('symbols', flags.symbols, ['v1', 'v2'] as const),
         method: oneOf('split', flags.split, SPLIT_METHODS),
-        lexicon: await lexiconsOf(dataDir, flags.lexicon),
+        lexicon: await lexiconsOf(config, flags.lexicon),
       });
       if (flags.json) printJson(context, explanation);
       else context.stdout.write(renderExplanation(explanation, hasColours(context)));
@@ -50,10 +51,10 @@ export function addTextCommands(program: Command, context: CliContext): void {
 
 /** The lexicons that a command names, else the one that always applies, where there is one. */
 export async function lexiconsOf(
-  dataDir: string,
+  config: Pick<Config, 'dataDir' | 'masterKeyFile'>,
   names: readonly string[] | undefined,
 ): Promise<CompiledLexicon | null> {
-  const store = new LexiconStore(dataDir);
+  const store = new LexiconStore(config.dataDir, await sealedFilesOf(config));
   return store.load(names?.map((name) => ({ name })) ?? store.usualFor(DEFAULT_LEXICON).slice(0, 1));
 }
 

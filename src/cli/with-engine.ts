@@ -1,6 +1,9 @@
 import type { Command } from 'commander';
 import { type Config, loadConfig, type SettingName } from '../config.js';
 import { EnginePool } from '../engine/pool.js';
+import { SealedFiles } from '../engine/sealed-files.js';
+import { openMasterKeyFile } from '../vault/master-keys.js';
+import { hasPoolKey, openPoolKey } from '../vault/pool-key.js';
 import type { CliContext } from './context.js';
 import { createProgressLine, showImport } from './progress.js';
 
@@ -24,6 +27,23 @@ export function configFromFlags(
   return loadConfig({ dataDir: flags.data, threads: flags.threads, ...more }, context.env);
 }
 
+/**
+ * The key of a data folder's voices and lexicons; undefined where no server has ever run on it, which makes one: its files
+ * are plain. Throws `MASTER_KEY_MISSING`.
+ */
+export async function fileKeyOf({
+  dataDir,
+  masterKeyFile,
+}: Pick<Config, 'dataDir' | 'masterKeyFile'>): Promise<Buffer | undefined> {
+  if (!hasPoolKey(dataDir)) return undefined;
+  return await openPoolKey(dataDir, await openMasterKeyFile(masterKeyFile, { create: false }));
+}
+
+/** For commands that look into the files themselves. */
+export async function sealedFilesOf(config: Pick<Config, 'dataDir' | 'masterKeyFile'>): Promise<SealedFiles> {
+  return new SealedFiles((await fileKeyOf(config)) ?? null);
+}
+
 /** Runs `use` with an engine in a process of its own, which ends afterwards whatever happens. */
 export async function withEngine<T>(
   context: CliContext,
@@ -32,11 +52,13 @@ export async function withEngine<T>(
 ): Promise<T> {
   const line = createProgressLine(context.stderr);
   const { signal } = context;
+  const fileKey = await fileKeyOf(config);
   const pool = await EnginePool.start(
     {
       engine: {
         dataDir: config.dataDir,
         ...(config.threads === null ? {} : { threads: config.threads }),
+        ...(fileKey === undefined ? {} : { fileKey }),
         onProgress: showImport(line),
       },
       ...(context.engineModule === undefined ? {} : { engineModule: context.engineModule }),

@@ -302,6 +302,8 @@ export interface EngineOptions {
   readonly threads?: number;
   /** In bytes; absent: {@link DEFAULT_CACHE_BYTES}. */
   readonly cacheBytes?: Partial<CacheSizes>;
+  /** 32 bytes that voices and lexicons of the data folder are encrypted with, those written without it too. Absent: plain files. */
+  readonly fileKey?: Uint8Array;
   /** False: the embedded model is not imported on first use. Absent: true. */
   readonly importDemo?: boolean;
   /** Hears of the first import, which takes seconds. */

@@ -41,6 +41,7 @@ import { ModelStore } from './model-store.js';
 import { openRuntime, type Runtime } from './onnxruntime.js';
 import { throwIfRefused } from './recording-checks.js';
 import type { RenderStatistics } from './render-tasks.js';
+import { SealedFiles } from './sealed-files.js';
 import type { FaultOutcome, SpeechFault } from './self-check.js';
 import { compareSpeakers, readStatement, type SpeakerEmbedding } from './speaker-comparison.js';
 import { openSpeechModel, type SpeechModel } from './speech-model.js';
@@ -70,7 +71,14 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     await starting.then((threads) => threads.close()).catch(() => {});
     throw error;
   });
-  const engine = new LocalEngine(dataDir, runtime, threads, { ...DEFAULT_CACHE_BYTES, ...options.cacheBytes });
+  const cacheBytes = { ...DEFAULT_CACHE_BYTES, ...options.cacheBytes };
+  let engine: LocalEngine;
+  try {
+    engine = new LocalEngine(dataDir, runtime, threads, cacheBytes, new SealedFiles(options.fileKey ?? null));
+  } catch (error) {
+    await threads.close();
+    throw error;
+  }
   try {
     const demo = options.importDemo === false ? null : demoVoiceFolder();
     if (demo && !engine.hasCurrent(DEMO_MODEL)) await ensureDemoVoice(engine, demo, options.onProgress);
@@ -107,13 +115,19 @@ class LocalEngine implements Engine {
   /** Opened models by digest: a model that is imported again under its name is another one. */
   readonly #opened = new Map<string, SpeechModel>();
 
-  constructor(dataDir: string, runtime: Runtime, threads: InferenceThreads, cacheBytes: CacheSizes) {
+  constructor(
+    dataDir: string,
+    runtime: Runtime,
+    threads: InferenceThreads,
+    cacheBytes: CacheSizes,
+    files: SealedFiles,
+  ) {
     this.#dataDir = dataDir;
     this.#models = new ModelStore(dataDir);
     // Half of the bytes for each kind of voice.
-    this.#voices = new VoiceStore(dataDir, cacheBytes.voices / 2);
+    this.#voices = new VoiceStore(dataDir, cacheBytes.voices / 2, files);
     this.#supplied = new SuppliedProfiles(cacheBytes.voices / 2);
-    this.#lexicons = new LexiconStore(dataDir);
+    this.#lexicons = new LexiconStore(dataDir, files);
     this.#adapters = new AdapterStore(dataDir);
     this.#texts = new TextCache(cacheBytes.texts);
     this.#utterances = new UtteranceCache(cacheBytes.utterances);

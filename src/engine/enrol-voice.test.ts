@@ -17,7 +17,7 @@ import { encodeModel } from '../onnx/model-file.js';
 import { type EnrolmentNetworks, enrolVoice, type VoiceToEnrol } from './enrol-voice.js';
 import { enrolmentNetworks } from './enrolment-networks.js';
 import { openRuntime, type Session } from './onnxruntime.js';
-import { loadVoiceProfile, saveVoiceProfile } from './voice-profile.js';
+import { decodeVoiceProfile, encodeVoiceProfile } from './voice-profile.js';
 
 const REPOSITORY = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 const DEMO = join(REPOSITORY, 'demo-voice');
@@ -127,9 +127,7 @@ describe('enrolVoice with the starter model', () => {
       },
     };
     for (const [name, original] of Object.entries({ plain: profile, withFeatures })) {
-      const path = join(folder, `${name}.voice`);
-      await saveVoiceProfile(path, original);
-      expect(await loadVoiceProfile(path)).toEqual(original);
+      expect(decodeVoiceProfile(await encodeVoiceProfile(original), name)).toEqual(original);
     }
   });
 
@@ -254,10 +252,11 @@ describe('enrolVoice with the reference checkpoints', () => {
   });
 });
 
-describe('loadVoiceProfile', () => {
+describe('decodeVoiceProfile', () => {
   it('refuses what is not a profile', async () => {
-    expect(await codeOf(loadVoiceProfile(join(folder, 'missing.voice')))).toBe('VOICE_NOT_FOUND');
-    expect(await codeOf(loadVoiceProfile(join(DEMO, 'token-encoder/model.safetensors')))).toBe('VOICE_INVALID');
-    expect(await codeOf(loadVoiceProfile(join(DEMO, 'ref_en.wav')))).toBe('VOICE_INVALID');
+    for (const name of ['token-encoder/model.safetensors', 'ref_en.wav']) {
+      const decoding = async () => decodeVoiceProfile(readFileSync(join(DEMO, name)), name);
+      expect(await codeOf(decoding())).toBe('VOICE_INVALID');
+    }
   });
 });

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { AppError } from '../errors.js';
 import { type CompiledLexicon, compileLexicon, type LexiconProblem } from '../text/lexicon.js';
@@ -7,6 +7,7 @@ import { type LexiconFile, readLexiconFile } from '../text/lexicon-files.js';
 import type { LexiconReference, SuppliedLexicon } from './engine-types.js';
 import { readLexicon } from './lexicon-work.js';
 import { checkName } from './model-store.js';
+import { namesIn, SealedFiles } from './sealed-files.js';
 
 export interface LexiconSummary {
   readonly name: string;
@@ -30,11 +31,16 @@ const MOST_COMPILED = 32;
  */
 export class LexiconStore {
   readonly #folder: string;
+  readonly #files: SealedFiles;
   /** By names and versions; the least recently used is dropped first. */
   readonly #compiled = new Map<string, Promise<LoadedLexicon>>();
 
-  constructor(dataDir: string) {
+  constructor(dataDir: string, files: SealedFiles = new SealedFiles(null)) {
     this.#folder = join(dataDir, 'lexicons');
+    this.#files = files;
+    for (const name of namesIn(this.#folder)) {
+      for (const version of this.#versions(name)) files.sealPlain(this.#path(name, version), nameOf(name, version));
+    }
   }
 
   list(): LexiconSummary[] {
@@ -62,16 +68,16 @@ export class LexiconStore {
     const folder = join(this.#folder, name);
     mkdirSync(folder, { recursive: true });
     const version = (this.#newest(name) ?? 0) + 1;
-    const path = join(folder, `${version}.lexicon`);
-    writeFileSync(`${path}.part`, text);
-    renameSync(`${path}.part`, path);
+    this.#files.write(this.#path(name, version), nameOf(name, version), Buffer.from(text));
     return { name, version, entries: entries.length, problems };
   }
 
   /** The entries of a lexicon. Throws LEXICON_NOT_FOUND. */
   read(reference: LexiconReference): LexiconFile & { readonly version: number } {
     const version = this.#versionOf(reference);
-    const text = readFileSync(this.#path(reference.name, version), 'utf8');
+    const text = this.#files
+      .read(this.#path(reference.name, version), nameOf(reference.name, version))
+      .toString('utf8');
     return { version, ...readLexiconFile(text) };
   }
 
@@ -150,17 +156,26 @@ export class LexiconStore {
     throw new AppError('LEXICON_NOT_FOUND', `lexicon "${name}" has no version ${version}; its newest is ${newest}`);
   }
 
+  #versions(name: string): number[] {
+    const found = namesIn(join(this.#folder, name)).map((file) => /^(\d{1,9})\.lexicon$/.exec(file)?.[1]);
+    return found.flatMap((version) => (version === undefined ? [] : Number(version)));
+  }
+
   #newest(name: string): number | null {
     try {
       checkName('lexicon', name);
-      const versions = readdirSync(join(this.#folder, name)).map((file) => /^(\d{1,9})\.lexicon$/.exec(file)?.[1]);
-      const newest = Math.max(0, ...versions.map((version) => Number(version ?? 0)));
+      const newest = Math.max(0, ...this.#versions(name));
       return newest === 0 ? null : newest;
     } catch {
       // No such folder, or a name that no lexicon has.
       return null;
     }
   }
+}
+
+/** What a sealed file is bound to. */
+function nameOf(name: string, version: number): string {
+  return `lexicon ${name}@${version}`;
 }
 
 /** A message that names the lines. */

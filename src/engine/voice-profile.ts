@@ -1,8 +1,6 @@
-import { access } from 'node:fs/promises';
-import { basename } from 'node:path';
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
-import { openCheckpoint, openCheckpointBytes } from '../checkpoint/open-checkpoint.js';
-import { encodeSafetensors, type SafetensorsEntry, writeSafetensors } from '../checkpoint/safetensors-writer.js';
+import { openCheckpointBytes } from '../checkpoint/open-checkpoint.js';
+import { encodeSafetensors, type SafetensorsEntry } from '../checkpoint/safetensors-writer.js';
 import { AppError } from '../errors.js';
 import type { LanguageMode } from '../text/language.js';
 import type { ModelVersion } from './engine-types.js';
@@ -49,15 +47,9 @@ export interface VoiceProfile {
 const FORMAT = 1;
 
 /**
- * Writes a profile as a safetensors file: tensors `ge`, `prompt_semantic`, `prompt_phonemes`, `prompt_bert`, everything
- * else as JSON in the metadata. The file appears whole or not at all.
+ * The bytes of a profile's file, safetensors: tensors `ge`, `prompt_semantic`, `prompt_phonemes`, `prompt_bert`, everything
+ * else as JSON in the metadata.
  */
-export async function saveVoiceProfile(path: string, profile: VoiceProfile): Promise<void> {
-  const { entries, metadata } = profileFile(profile);
-  await writeSafetensors(path, entries, metadata);
-}
-
-/** The bytes of the file that {@link saveVoiceProfile} writes, for who keeps profiles elsewhere. */
 export function encodeVoiceProfile(profile: VoiceProfile): Promise<Uint8Array> {
   const { entries, metadata } = profileFile(profile);
   return encodeSafetensors(entries, metadata);
@@ -80,18 +72,6 @@ function profileFile(profile: VoiceProfile): { entries: SafetensorsEntry[]; meta
     }
   }
   return { entries, metadata: { timbre_voice: JSON.stringify({ format: FORMAT, ...facts }) } };
-}
-
-/**
- * Reads what {@link saveVoiceProfile} wrote.
- *
- * @throws AppError `VOICE_NOT_FOUND` where there is no such file, `VOICE_INVALID` where it is damaged or of another layout.
- */
-export async function loadVoiceProfile(path: string): Promise<VoiceProfile> {
-  await access(path).catch((cause: unknown) => {
-    throw new AppError('VOICE_NOT_FOUND', `there is no voice ${basename(path)}; enrol it again`, { cause });
-  });
-  return readProfile(`file ${basename(path)}`, () => openCheckpoint(path));
 }
 
 /** Reads what {@link encodeVoiceProfile} made; `name` is what messages call it. Throws `VOICE_INVALID`. */

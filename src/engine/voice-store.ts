@@ -1,23 +1,31 @@
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { AppError } from '../errors.js';
 import { BoundedCache, type CacheStatistics } from './bounded-cache.js';
 import { DEFAULT_CACHE_BYTES, type VoiceSummary } from './engine-types.js';
 import { checkName } from './model-store.js';
-import { loadVoiceProfile, saveVoiceProfile, type VoiceProfile } from './voice-profile.js';
+import { namesIn, SealedFiles } from './sealed-files.js';
+import { decodeVoiceProfile, encodeVoiceProfile, type VoiceProfile } from './voice-profile.js';
 
 const SUFFIX = '.voice.safetensors';
 
 /** Voices of a data folder: one file each, `voices/<name>.voice.safetensors`; those in use are kept in memory. */
 export class VoiceStore {
   readonly #folder: string;
+  readonly #files: SealedFiles;
   /** By name and what the file system says of the file: a voice that another process replaces is read anew. */
   readonly #loaded: BoundedCache<VoiceProfile>;
 
-  constructor(dataDir: string, cacheBytes: number = DEFAULT_CACHE_BYTES.voices) {
+  constructor(
+    dataDir: string,
+    cacheBytes: number = DEFAULT_CACHE_BYTES.voices,
+    files: SealedFiles = new SealedFiles(null),
+  ) {
     this.#folder = join(dataDir, 'voices');
+    this.#files = files;
     this.#loaded = new BoundedCache(cacheBytes);
     mkdirSync(this.#folder, { recursive: true });
+    for (const name of this.names()) files.sealPlain(this.#path(name), nameOf(name));
   }
 
   get statistics(): CacheStatistics {
@@ -30,13 +38,13 @@ export class VoiceStore {
   }
 
   names(): string[] {
-    return readdirSync(this.#folder)
+    return namesIn(this.#folder)
       .filter((file) => file.endsWith(SUFFIX))
       .map((file) => file.slice(0, -SUFFIX.length))
       .sort();
   }
 
-  /** Throws `VOICE_NOT_FOUND` naming the voices there are, `VOICE_INVALID` for a damaged file. */
+  /** Throws `VOICE_NOT_FOUND` naming the voices there are, `VOICE_INVALID`, `VAULT_CORRUPT` for a damaged file. */
   async load(name: string): Promise<VoiceProfile> {
     // The file is looked for each time: another process may have removed or replaced the voice.
     const file = this.#exists(name) ? statSync(this.#path(name), { throwIfNoEntry: false }) : undefined;
@@ -44,7 +52,8 @@ export class VoiceStore {
       const key = [name, file.ino, file.size, file.mtimeMs].join('\0');
       const loaded = this.#loaded.get(key);
       if (loaded) return loaded;
-      const profile = await loadVoiceProfile(this.#path(name));
+      const bytes = this.#files.read(this.#path(name), nameOf(name));
+      const profile = decodeVoiceProfile(bytes, `file ${name}${SUFFIX}`);
       this.#loaded.set(key, profile, file.size);
       return profile;
     }
@@ -59,7 +68,7 @@ export class VoiceStore {
   /** Throws `VOICE_EXISTS` unless `replace`. */
   async save(profile: VoiceProfile, replace: boolean): Promise<void> {
     this.checkFree(profile.name, replace);
-    await saveVoiceProfile(this.#path(profile.name), profile);
+    this.#files.write(this.#path(profile.name), nameOf(profile.name), await encodeVoiceProfile(profile));
   }
 
   checkFree(name: string, replace: boolean): void {
@@ -84,6 +93,11 @@ export class VoiceStore {
   #path(name: string): string {
     return join(this.#folder, `${name}${SUFFIX}`);
   }
+}
+
+/** What a sealed file is bound to. */
+function nameOf(name: string): string {
+  return `voice ${name}`;
 }
 
 /** What callers see of a voice. */

@@ -29,6 +29,9 @@ export interface BackupManifest {
 /** Folders of the data folder that are plain files, names before what they name: models before their components. */
 export const BACKED_UP_FOLDERS = ['voices', 'adapters', 'lexicons', 'models', 'components', 'audit-anchors'] as const;
 
+/** The key of the plain folders' files, encrypted: see vault/pool-key.ts. */
+const POOL_KEY = 'pool-key.json';
+
 const MANIFEST = 'backup.json';
 const TABLES = 'tables.jsonl.gz';
 /** An object that is deleted while the backup is made is in the tables of then: they are read again. */
@@ -52,6 +55,7 @@ export async function writeBackup(folder: string, source: BackupSource): Promise
       files[path] = await copyFile(join(source.dataDir, path), join(folder, path));
     }
   }
+  const poolMasterKey = await copyPoolKey(source.dataDir, folder, files);
   for (let tries = 1; ; tries++) {
     const { rows, objects, masterKeys, digest } = await writeTables(join(folder, TABLES), source.database);
     files[TABLES] = digest;
@@ -65,7 +69,7 @@ export async function writeBackup(folder: string, source: BackupSource): Promise
       migrations: MIGRATIONS.map(({ name }) => name),
       rows,
       objects: objects.length,
-      masterKeys,
+      masterKeys: [...new Set([...masterKeys, ...poolMasterKey])].sort(),
       // Objects of an earlier try that are not in the tables of the last one would only lie there.
       files,
     };
@@ -105,6 +109,7 @@ export async function readBackup(folder: string, manifest: BackupManifest, targe
   for (const name of BACKED_UP_FOLDERS) {
     if ((await filesIn(dataDir, name)).length > 0) throw notEmpty(`the folder ${join(dataDir, name)} is not empty`);
   }
+  if ((await namesIn(dataDir)).includes(POOL_KEY)) throw notEmpty(`the folder ${dataDir} has a ${POOL_KEY}`);
   for await (const name of objects.list('')) throw notEmpty(`the object storage has ${name} already`);
   // The tables as they were then, and those of this release after it.
   await migrate(database, MIGRATIONS.slice(0, manifest.migrations.length));
@@ -153,6 +158,13 @@ async function* dumpedIn(path: string): AsyncGenerator<DumpedRows, void, undefin
   });
   // Its digest was checked: it is as it was written.
   for await (const line of lines) yield JSON.parse(line) as DumpedRows;
+}
+
+/** @returns which master key it is wrapped by, where there is one. */
+async function copyPoolKey(dataDir: string, folder: string, files: Record<string, string>): Promise<string[]> {
+  if (!(await namesIn(dataDir)).includes(POOL_KEY)) return [];
+  files[POOL_KEY] = await copyFile(join(dataDir, POOL_KEY), join(folder, POOL_KEY));
+  return [(JSON.parse(await readFile(join(folder, POOL_KEY), 'utf8')) as { master_key: string }).master_key];
 }
 
 /** @returns false when one is no longer there. */

@@ -1,0 +1,136 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable, Writable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { gunzipSync } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { runCli } from '../../src/cli/program.js';
+import { type ServerProcess, startServerProcess } from './server-process.js';
+
+/**
+ * What a thief of the data folder reads without the master key: nothing that was said, recorded or written. Models and the
+ * names of things are plain; see docs/security.md.
+ */
+
+const RECORDING = fileURLToPath(new URL('../../demo-voice/ref_en.wav', import.meta.url));
+const TRANSCRIPT = 'Their forces were already moving into the north country.';
+/** Each in one place: a pool voice's transcript, a pool lexicon, a tenant's lexicon, a tenant's voice, a text that is spoken. */
+const SECRETS = ['were already moving', 'Quibbleworth', 'Zanzibarovna', 'Mellifluously', 'Fotheringay'];
+
+let folder: string;
+let dataDir: string;
+let keyFile: string;
+let server: ServerProcess | null = null;
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'timbre-stolen-'));
+  dataDir = join(folder, 'data');
+  keyFile = join(folder, 'data-master-key.json'); // as startServerProcess calls it
+});
+
+afterAll(async () => {
+  await server?.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function timbre(argv: readonly string[], masterKeyFile = keyFile): Promise<{ exit: number; said: string }> {
+  let said = '';
+  const sink = () =>
+    new Writable({
+      write(bytes, _encoding, done) {
+        said += String(bytes);
+        done();
+      },
+    });
+  const exit = await runCli([...argv], {
+    version: '0',
+    stdout: sink(),
+    stderr: sink(),
+    stdin: Readable.from([]),
+    env: { TIMBRE_DATA: dataDir, TIMBRE_MASTER_KEY_FILE: masterKeyFile, TIMBRE_THREADS: '1' },
+    signal: new AbortController().signal,
+    signals: { on: () => {}, exit: () => {} },
+  });
+  return { exit, said };
+}
+
+/** Which secrets stand in the files below a folder, in UTF-8 or UTF-16. */
+function found(root: string): string[] {
+  const names = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((name) =>
+    statSync(join(root, name)).isFile(),
+  );
+  return SECRETS.filter((secret) =>
+    names.some((name) => {
+      const stored = readFileSync(join(root, name));
+      const bytes = name.endsWith('.gz') ? gunzipSync(stored) : stored;
+      return bytes.includes(secret) || bytes.includes(Buffer.from(secret, 'utf16le'));
+    }),
+  );
+}
+
+async function put(path: string, body: string | FormData, headers: Record<string, string> = {}): Promise<void> {
+  const answer = await fetch(`${server?.url}${path}`, {
+    method: path.endsWith('voices') ? 'POST' : 'PUT',
+    body,
+    headers,
+  });
+  expect([path, answer.status, answer.ok ? '' : await answer.text()]).toEqual([path, answer.status, '']);
+}
+
+describe('a stolen data folder', () => {
+  it('reveals nothing once a server has run on it, and works for whoever has the key', {
+    timeout: 240_000,
+  }, async () => {
+    const lexicon = join(folder, 'lexicon.csv');
+    writeFileSync(lexicon, 'Quibbleworth,en,arpabet,K W IH1 B AH0 L\n');
+    // Before there is a key, files are as they are: this is how the search finds them.
+    expect(await timbre(['lexicon', 'import', 'default', lexicon])).toMatchObject({ exit: 0 });
+    const voice = ['voice', 'add', 'ann', RECORDING, '--text', TRANSCRIPT, '--lang', 'en'];
+    expect(await timbre(voice)).toMatchObject({ exit: 0 });
+    expect(found(dataDir)).toEqual(['were already moving', 'Quibbleworth']);
+
+    server = await startServerProcess(dataDir);
+    await put('/v1/lexicons/default', 'Zanzibarovna,en,arpabet,Z AE1 N\n', { 'content-type': 'text/csv' });
+    const form = new FormData();
+    form.set('name', 'Ben');
+    form.set('id', 'ben');
+    form.set('transcript', `${TRANSCRIPT} Mellifluously.`);
+    form.set('language', 'en');
+    form.set('recordings', new Blob([Uint8Array.from(readFileSync(RECORDING))]), 'ben.wav');
+    await put('/v1/voices', form);
+    const spoken = await fetch(`${server.url}/synthesize`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ text: 'Fotheringay and Quibbleworth.', speaker_id: 'ann', language: 'en' }),
+    });
+    expect(spoken.status).toBe(200);
+    await server.stop();
+    server = null;
+    expect(found(dataDir)).toEqual([]);
+
+    const backup = join(folder, 'backup');
+    expect(await timbre(['backup', backup])).toMatchObject({ exit: 0 });
+    expect(found(backup)).toEqual([]);
+
+    const wav = join(folder, 'ann.wav');
+    expect(await timbre(['say', 'Hello.', '-v', 'ann', '-l', 'en', '-o', wav])).toMatchObject({ exit: 0 });
+    expect(statSync(wav).size).toBeGreaterThan(10_000);
+    expect(await timbre(['lexicon', 'export', 'default'])).toMatchObject({
+      exit: 0,
+      said: expect.stringContaining('Quibbleworth'),
+    });
+    const thief = await timbre(['say', 'Hello.', '-v', 'ann', '-l', 'en', '-o', wav], join(folder, 'none.json'));
+    expect(thief).toMatchObject({ exit: 1, said: expect.stringContaining('MASTER_KEY_MISSING') });
+
+    // The master key is rotated and the old one goes: files are not touched, their key is wrapped anew.
+    expect(await timbre(['keys', 'rotate', '--master'])).toMatchObject({ exit: 0 });
+    expect(await timbre(['keys', 'retire'])).toMatchObject({ exit: 0 });
+    expect(await timbre(['lexicon', 'export', 'default'])).toMatchObject({ exit: 0 });
+    dataDir = join(folder, 'elsewhere');
+    expect(await timbre(['restore', backup])).toMatchObject({
+      exit: 1,
+      said: expect.stringContaining('MASTER_KEY_MISSING'),
+    });
+  });
+});
