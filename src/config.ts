@@ -186,6 +186,12 @@ export const SETTINGS = {
     'Encoded streams of requests that are the same to the seed, in memory (mp3 8 to 12 KB a second); 0: none.',
   ),
   encodedCacheTtlMs: setting('TIMBRE_ENCODED_CACHE_TTL_MS', milliseconds, '3600000', 'How long such a stream is kept.'),
+  g2pwFolder: setting(
+    'TIMBRE_G2PW_FOLDER',
+    Type.Union([Type.Null(), Type.String({ minLength: 1 })]),
+    null,
+    'Folder of a g2pW model (g2pW.onnx, POLYPHONIC_CHARS.txt, vocab.txt) that decides the polyphones of Chinese; by default our own does.',
+  ),
   defaultSeed: setting(
     'TIMBRE_DEFAULT_SEED',
     Type.Union([Type.Null(), Type.Integer({ minimum: 0, maximum: 4294967295 })]),

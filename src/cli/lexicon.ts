@@ -9,7 +9,7 @@ import { readLexiconFile, writeCsv, writePls } from '../text/lexicon-files.js';
 import { type CliContext, printJson, readWords, renderTable } from './context.js';
 import { languageFlag } from './language-flag.js';
 import { saveSpeech } from './say.js';
-import { hasColours, painter } from './text.js';
+import { hasColours, painter, polyphonesOf } from './text.js';
 import { addEngineFlags, configFromFlags, type EngineFlags, sealedFilesOf } from './with-engine.js';
 
 interface JsonFlags {
@@ -137,8 +137,9 @@ async function preview(
   const file = /[./\\]/.test(source) ? await readText(source) : null;
   const lexicon = file === null ? await store.load([{ name: source }]) : await compiled(file);
   const language = languageFlag(flags.lang);
-  const before = await explainWith({ text, language }, null);
-  const differences = differencesOf(text, before, await explainWith({ text, language }, lexicon));
+  const polyphones = await polyphonesOf(config.g2pwFolder);
+  const before = await explainWith({ text, language }, null, polyphones);
+  const differences = differencesOf(text, before, await explainWith({ text, language }, lexicon, polyphones));
   if (flags.json) printJson(context, differences);
   else if (differences.length === 0) context.stdout.write('nothing is read otherwise\n');
   else {

@@ -188,6 +188,7 @@ async function startEngine(
           utterances: config.utteranceCacheBytes,
         },
         ...(config.threads === null ? {} : { threads: config.threads }),
+        ...(config.g2pwFolder === null ? {} : { g2pwFolder: config.g2pwFolder }),
         ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
       },
       ...(options.engineModule === undefined ? {} : { engineModule: options.engineModule }),

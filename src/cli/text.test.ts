@@ -1,8 +1,9 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { writeG2pwModel } from '../../test/fixtures/g2pw-model.js';
 import { runCli } from './program.js';
 
 let folder: string;
@@ -51,6 +52,20 @@ function file(name: string, text: string): string {
   writeFileSync(path, text);
   return path;
 }
+
+describe('timbre text explain with a model of g2pW', () => {
+  it('names it behind what it decided, and what is wrong with one', async () => {
+    const model = join(folder, 'g2pw');
+    mkdirSync(model);
+    writeG2pwModel(model);
+    const explain = ['text', 'explain', '--lang', 'zh', '直隶蔚，州。'];
+    const { exitCode, stdout } = await timbre(explain, { env: { TIMBRE_G2PW_FOLDER: model } });
+    expect([exitCode, stdout]).toEqual([0, expect.stringMatching(/蔚.*yu4.*g2pW/)]);
+    rmSync(join(model, 'vocab.txt'));
+    const { exitCode: failed, stderr } = await timbre(explain, { env: { TIMBRE_G2PW_FOLDER: model } });
+    expect([failed, stderr]).toEqual([1, expect.stringContaining('it has no vocab.txt')]);
+  });
+});
 
 describe('timbre text explain', () => {
   it('shows languages, what is read, each reading and its rule, with colours on a terminal only', async () => {

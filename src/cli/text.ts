@@ -6,6 +6,7 @@ import { AppError } from '../errors.js';
 import { type ExplainedItem, type ExplainedWord, type Explanation, explainText } from '../text/explain.js';
 import type { Language } from '../text/language.js';
 import type { CompiledLexicon } from '../text/lexicon.js';
+import type { PolyphonePredictor } from '../text/polyphones.js';
 import { type CliContext, isTerminal, printJson, readWords } from './context.js';
 import { languageFlag } from './language-flag.js';
 import { configFromFlags, sealedFilesOf } from './with-engine.js';
@@ -43,6 +44,7 @@ export function addTextCommands(program: Command, context: CliContext): void {
         symbols: oneOf('symbols', flags.symbols, ['v1', 'v2'] as const),
         method: oneOf('split', flags.split, SPLIT_METHODS),
         lexicon: await lexiconsOf(config, flags.lexicon),
+        polyphones: await polyphonesOf(config.g2pwFolder),
       });
       if (flags.json) printJson(context, explanation);
       else context.stdout.write(renderExplanation(explanation, hasColours(context)));
@@ -56,6 +58,11 @@ export async function lexiconsOf(
 ): Promise<CompiledLexicon | null> {
   const store = new LexiconStore(config.dataDir, await sealedFilesOf(config));
   return store.load(names?.map((name) => ({ name })) ?? store.usualFor(DEFAULT_LEXICON).slice(0, 1));
+}
+
+/** The operator's model of polyphones, where one is set. */
+export async function polyphonesOf(g2pwFolder: string | null): Promise<PolyphonePredictor | null> {
+  return g2pwFolder === null ? null : (await import('../engine/g2pw-here.js')).g2pwHere(g2pwFolder);
 }
 
 function oneOf<T extends string>(flag: string, value: string, known: readonly T[]): T {

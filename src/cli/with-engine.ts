@@ -59,6 +59,7 @@ export async function withEngine<T>(
         dataDir: config.dataDir,
         ...(config.threads === null ? {} : { threads: config.threads }),
         ...(fileKey === undefined ? {} : { fileKey }),
+        ...(config.g2pwFolder === null ? {} : { g2pwFolder: config.g2pwFolder }),
         onProgress: showImport(line),
       },
       ...(context.engineModule === undefined ? {} : { engineModule: context.engineModule }),

@@ -1,5 +1,6 @@
 import { type ComponentStore, MAPPED_WEIGHTS } from './component-store.js';
 import { type EnrolmentSessions, enrolmentNetworks, type SessionNetworks } from './enrolment-networks.js';
+import { type G2pwCall, openG2pwNetwork, runG2pw } from './g2pw.js';
 import { LoadedCache } from './loaded-cache.js';
 import { output, type Runtime, type Session, tensor } from './onnxruntime.js';
 import type { TaskMethods } from './thread-tasks.js';
@@ -92,7 +93,26 @@ export function analysisTasks(store: ComponentStore, runtime: Runtime): TaskMeth
     }
   }
 
+  /** One model of polyphones serves the process; it is opened as the engine starts, where there is one. */
+  const polyphones = new LoadedCache<Session>(1, (session) => session.close());
+  const polyphoneSession = (path: string): { readonly value: Session; readonly release: () => void } =>
+    polyphones.acquire(path, () => openG2pwNetwork(runtime, path));
+
   return {
+    loadPolyphones({ path }: { readonly path: string }): void {
+      polyphoneSession(path).release();
+    },
+
+    /** Probabilities (queries, labels). */
+    polyphones(call: G2pwCall): Float32Array {
+      const { value, release } = polyphoneSession(call.path);
+      try {
+        return runG2pw(value, call);
+      } finally {
+        release();
+      }
+    },
+
     load({ component }: { readonly component: string }): void {
       bertSession(component).release();
     },

@@ -304,6 +304,8 @@ export interface EngineOptions {
   readonly cacheBytes?: Partial<CacheSizes>;
   /** 32 bytes that voices and lexicons of the data folder are encrypted with, those written without it too. Absent: plain files. */
   readonly fileKey?: Uint8Array;
+  /** Folder of a g2pW model, which then decides the polyphones of Chinese; absent: our own model does. */
+  readonly g2pwFolder?: string;
   /** False: the embedded model is not imported on first use. Absent: true. */
   readonly importDemo?: boolean;
   /** Hears of the first import, which takes seconds. */

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { readAudioFile } from '../audio/decode.js';
 import { AppError } from '../errors.js';
 import type { SpeakerEncoderSpec } from '../models/speaker-encoder.js';
+import type { PolyphonePredictor } from '../text/polyphones.js';
 import { type Delivery, readSsml } from '../text/ssml.js';
 import { AdapterStore } from './adapter-store.js';
 import type { SpeakerEmbeddingCall } from './analysis-tasks.js';
@@ -34,6 +35,7 @@ import {
   type SynthesisRequest,
 } from './engine-types.js';
 import { checkRecordingCount, checkRecordings, enrolVoice } from './enrol-voice.js';
+import { type G2pw, g2pwPredictor, readG2pw } from './g2pw.js';
 import { type InferenceThreads, startInferenceThread, startInferenceThreads } from './inference-threads.js';
 import { LexiconStore } from './lexicon-store.js';
 import { type CompareReadingsRequest, compareReadings, convertLexicon, readLexicon } from './lexicon-work.js';
@@ -64,6 +66,7 @@ const MAX_THREADS = 8;
 export async function createEngine(options: EngineOptions): Promise<Engine> {
   const { dataDir } = options;
   makeDataFolder(dataDir);
+  const g2pw = options.g2pwFolder === undefined ? null : readG2pw(options.g2pwFolder);
   const count = options.threads ?? Math.min(availableParallelism(), MAX_THREADS);
   // The threads start on other processors while this one loads the library and checks it.
   const starting = startInferenceThreads(dataDir, count);
@@ -71,15 +74,24 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     await starting.then((threads) => threads.close()).catch(() => {});
     throw error;
   });
+  const polyphones = g2pw === null ? null : askedOn(threads, g2pw);
   const cacheBytes = { ...DEFAULT_CACHE_BYTES, ...options.cacheBytes };
   let engine: LocalEngine;
   try {
-    engine = new LocalEngine(dataDir, runtime, threads, cacheBytes, new SealedFiles(options.fileKey ?? null));
+    engine = new LocalEngine(
+      dataDir,
+      runtime,
+      threads,
+      cacheBytes,
+      new SealedFiles(options.fileKey ?? null),
+      polyphones,
+    );
   } catch (error) {
     await threads.close();
     throw error;
   }
   try {
+    if (g2pw !== null) await threads.analyse.call('loadPolyphones', { path: g2pw.path });
     const demo = options.importDemo === false ? null : demoVoiceFolder();
     if (demo && !engine.hasCurrent(DEMO_MODEL)) await ensureDemoVoice(engine, demo, options.onProgress);
     await engine.loadDefault();
@@ -88,6 +100,11 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     await engine.close();
     throw error;
   }
+}
+
+/** A model of g2pW whose network runs where text features are made. */
+function askedOn({ analyse }: InferenceThreads, model: G2pw): PolyphonePredictor {
+  return g2pwPredictor(model, (call) => analyse.call<Float32Array>('polyphones', call));
 }
 
 async function openCheckedRuntime(threads: number): Promise<Runtime> {
@@ -111,6 +128,7 @@ class LocalEngine implements Engine {
   readonly #threads: InferenceThreads;
   readonly #texts: TextCache;
   readonly #utterances: UtteranceCache;
+  readonly #polyphones: PolyphonePredictor | null;
   readonly #faults: Record<string, number> = {};
   /** Opened models by digest: a model that is imported again under its name is another one. */
   readonly #opened = new Map<string, SpeechModel>();
@@ -121,7 +139,9 @@ class LocalEngine implements Engine {
     threads: InferenceThreads,
     cacheBytes: CacheSizes,
     files: SealedFiles,
+    polyphones: PolyphonePredictor | null,
   ) {
+    this.#polyphones = polyphones;
     this.#dataDir = dataDir;
     this.#models = new ModelStore(dataDir);
     // Half of the bytes for each kind of voice.
@@ -398,7 +418,7 @@ class LocalEngine implements Engine {
   }
 
   compareReadings(request: CompareReadingsRequest) {
-    return compareReadings(request);
+    return compareReadings(request, this.#polyphones);
   }
 
   statistics(): EngineStatistics {
@@ -474,7 +494,7 @@ class LocalEngine implements Engine {
     const stored = this.#models.load(name);
     let model = this.#opened.get(stored.digest);
     if (!model) {
-      model = openSpeechModel(stored, this.#models, this.#threads, this.#texts);
+      model = openSpeechModel(stored, this.#models, this.#threads, this.#texts, this.#polyphones);
       this.#opened.set(stored.digest, model);
     }
     return model;

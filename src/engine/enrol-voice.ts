@@ -6,6 +6,7 @@ import { AppError } from '../errors.js';
 import type { ModelSpec } from '../models/model-spec.js';
 import { textToPhonemes } from '../text/frontend.js';
 import type { LanguageMode, PhonemeSentence } from '../text/language.js';
+import type { PolyphonePredictor } from '../text/polyphones.js';
 import type { ModelVersion, RecordingCheck } from './engine-types.js';
 import { checkRecording, checkTranscript, refusedReading } from './recording-checks.js';
 import { type ReferenceRecording, readReferenceRecording } from './reference-recording.js';
@@ -26,6 +27,8 @@ export interface EnrolmentNetworks {
     | 'speakerVectorWidth'
     | 'symbolTable'
   >;
+  /** As in the engine's other readings of texts; absent or null: our own model. */
+  readonly polyphones?: PolyphonePredictor | null;
   /** HuBERT and quantizer: mono at 16 kHz → semantic tokens; null where the model has no HuBERT. */
   readonly semanticTokens: ((wave16k: Float32Array) => MaybePromise<Int32Array>) | null;
   /** Style encoder: leading `referenceBins` of a spectrogram (bins, frames), speaker vector or null → ge. */
@@ -76,7 +79,10 @@ export async function enrolVoice(
 ): Promise<VoiceProfile> {
   const { signal } = options;
   const { spec } = networks;
-  const phonemes = voice.transcript === null ? null : await readTranscript(voice.transcript, voice.language, spec);
+  const phonemes =
+    voice.transcript === null
+      ? null
+      : await readTranscript(voice.transcript, voice.language, spec, networks.polyphones);
   const recordings = await readRecordings(voice.recordings, signal);
   const warnings = recordings.flatMap((recording) => recording.warnings);
 
@@ -233,6 +239,7 @@ async function readTranscript(
   transcript: string,
   language: LanguageMode,
   spec: EnrolmentNetworks['spec'],
+  polyphones: PolyphonePredictor | null = null,
 ): Promise<PhonemeSentence> {
   const text = transcript.trim();
   const length = Array.from(text).length;
@@ -243,7 +250,7 @@ async function readTranscript(
     );
   }
   const ended = text === '' || ENDINGS.test(text) ? text : `${text}${language === 'en' ? '.' : '。'}`;
-  return textToPhonemes(ended, { language, symbols: spec.symbolTable });
+  return textToPhonemes(ended, { language, symbols: spec.symbolTable, polyphones });
 }
 
 function transcriptWarnings(sentence: PhonemeSentence, recording: ReferenceRecording): string[] {

@@ -2,6 +2,7 @@ import { type ExplainedWord, type Explanation, explainText } from '../text/expla
 import type { LanguageMode } from '../text/language.js';
 import { type CompiledLexicon, compileLexicon, type LexiconEntry, type LexiconProblem } from '../text/lexicon.js';
 import { readLexiconFile, writeCsv, writePls } from '../text/lexicon-files.js';
+import type { PolyphonePredictor } from '../text/polyphones.js';
 
 /** A lexicon file read as an import does: its entries and everything that is wrong with it, by line. */
 export interface ReadLexicon {
@@ -47,10 +48,13 @@ export function convertLexicon(text: string, format: 'csv' | 'pls', language: st
 }
 
 /** What is read otherwise with the lexicons of `after` than with those of `before`, by place. */
-export async function compareReadings(request: CompareReadingsRequest): Promise<ReadingDifference[]> {
+export async function compareReadings(
+  request: CompareReadingsRequest,
+  polyphones: PolyphonePredictor | null = null,
+): Promise<ReadingDifference[]> {
   const explain = async (lexicons: readonly NamedLexicon[]): Promise<Explanation> => {
     const sources = lexicons.map(({ name, text }) => ({ name, entries: readLexiconFile(text).entries }));
-    return explainWith(request, (await compileLexicon(sources)).lexicon);
+    return explainWith(request, (await compileLexicon(sources)).lexicon, polyphones);
   };
   return differencesOf(request.text, await explain(request.before), await explain(request.after));
 }
@@ -58,8 +62,9 @@ export async function compareReadings(request: CompareReadingsRequest): Promise<
 export function explainWith(
   { text, language }: Pick<CompareReadingsRequest, 'text' | 'language'>,
   lexicon: CompiledLexicon | null,
+  polyphones: PolyphonePredictor | null = null,
 ): Promise<Explanation> {
-  return explainText(text, { language, method: 'sentence', symbols: 'v2', lexicon });
+  return explainText(text, { language, method: 'sentence', symbols: 'v2', lexicon, polyphones });
 }
 
 /** Where the readings of two explanations of one text differ, by place. */

@@ -8,6 +8,7 @@ import type { ModelSpec } from '../models/model-spec.js';
 import type { Text2SemanticSettings } from '../models/text2semantic.js';
 import { textToPhonemes } from '../text/frontend.js';
 import type { FixedReading, LanguageMode, PhonemeSentence, SymbolVersion } from '../text/language.js';
+import type { PolyphonePredictor } from '../text/polyphones.js';
 import type {
   BertCall,
   EnrolmentComponents,
@@ -116,6 +117,7 @@ export function openSpeechModel(
   store: ModelStore,
   threads: InferenceThreads,
   texts: TextCache = new TextCache(0),
+  polyphones: PolyphonePredictor | null = null,
 ): SpeechModel {
   const t2s = manifestOf(model, 'text2semantic');
   const sovits = manifestOf(model, 'sovits');
@@ -145,7 +147,7 @@ export function openSpeechModel(
     digest: model.digest,
     sampleRateHz: spec.sampleRateHz,
     symbols: spec.symbolTable,
-    enrolment: { spec, bertFeatures: features, ...enrolmentOf(model, sovits.digest, threads) },
+    enrolment: { spec, polyphones, bertFeatures: features, ...enrolmentOf(model, sovits.digest, threads) },
 
     async load() {
       await Promise.all([
@@ -157,7 +159,7 @@ export function openSpeechModel(
 
     phonemes(text, { language, readings = [] }, tenant = '') {
       const options = { language, symbols: spec.symbolTable, readings };
-      return texts.phonemes(tenant, text, options, () => textToPhonemes(text, options));
+      return texts.phonemes(tenant, text, options, () => textToPhonemes(text, { ...options, polyphones }));
     },
 
     bertFeatures: features,
@@ -254,7 +256,7 @@ function enrolmentOf(
   model: StoredModel,
   sovits: string,
   threads: InferenceThreads,
-): Omit<EnrolmentNetworks, 'spec' | 'bertFeatures'> {
+): Omit<EnrolmentNetworks, 'spec' | 'polyphones' | 'bertFeatures'> {
   const components: EnrolmentComponents = {
     sovits,
     hubert: model.manifests.hubert?.digest ?? null,

@@ -1,5 +1,5 @@
-import { readText, type SpeechItem, textToPhonemes } from './frontend.js';
-import type { Language, PhonemeSentence, SpokenUnit, SymbolVersion } from './language.js';
+import { type PhonemeOptions, readText, type SpeechItem, textToPhonemes } from './frontend.js';
+import type { Language, PhonemeSentence, SpokenUnit } from './language.js';
 import type { ReadOptions } from './read-text.js';
 import type { Delivery } from './ssml.js';
 
@@ -40,7 +40,7 @@ export interface ExplainedWord {
 /** Reads a text as synthesis does, and says for each word what it is read as and by which rule. */
 export async function explainText(
   text: string,
-  options: ReadOptions & { readonly symbols: SymbolVersion },
+  options: ReadOptions & Pick<PhonemeOptions, 'symbols' | 'polyphones'>,
 ): Promise<Explanation> {
   const items: ExplainedItem[] = [];
   for await (const item of readText(text, options)) {
@@ -53,6 +53,7 @@ export async function explainText(
       language: delivery.language,
       symbols: options.symbols,
       readings,
+      polyphones: options.polyphones ?? null,
     });
     const [start, end] = item.text.sourceRange(0, item.text.length);
     items.push({ type: 'sentence', text: item.text.text, start, end, delivery, spans: spansOf(sentence, text) });

@@ -10,6 +10,7 @@ import type {
   TextSegment,
 } from './language.js';
 import { languageSpans, plainLetters, requireSpoken, withoutLaughter } from './language-spans.js';
+import type { PolyphonePredictor } from './polyphones.js';
 import { requireReadable } from './sentences.js';
 import { SourceText } from './source-text.js';
 import { phonemeIds } from './symbols.js';
@@ -21,6 +22,8 @@ export interface PhonemeOptions {
   readonly symbols: SymbolVersion;
   /** Readings that were decided outside, by place in the caller's text. */
   readonly readings?: readonly FixedReading[];
+  /** Decides polyphones of Chinese in the place of our own model; absent or null: that does. */
+  readonly polyphones?: PolyphonePredictor | null;
 }
 
 /**
@@ -53,12 +56,13 @@ export async function textToPhonemes(
  */
 export async function languagePhonemes(
   text: string | SourceText,
-  { language, symbols, readings = [] }: { readonly language: Language } & PhonemeOptions,
+  { language, symbols, readings = [], polyphones = null }: { readonly language: Language } & PhonemeOptions,
 ): Promise<LanguagePhonemes> {
   requireSpoken(language, symbols);
   switch (language) {
     case 'zh': {
-      const { chinesePhonemes } = await import('./zh/chinese.js');
+      const { chinesePhonemes, predictedPhonemes } = await import('./zh/chinese.js');
+      if (polyphones !== null) return predictedPhonemes(text, { symbols, readings }, polyphones);
       return chinesePhonemes(text, { symbols, readings });
     }
     case 'en': {

@@ -1,8 +1,9 @@
 import type { FixedReading, LanguagePhonemes, SpokenUnit, SymbolVersion } from '../language.js';
+import type { PolyphonePredictor } from '../polyphones.js';
 import { SourceText } from '../source-text.js';
 import { applyErhua } from './erhua.js';
-import { normalizeChinese, normalizeWithPauses } from './normalization.js';
-import { SentenceContext } from './polyphone-model.js';
+import { type NormalizedChinese, normalizeChinese, normalizeWithPauses } from './normalization.js';
+import { type ModelReading, type PolyphoneContext, SentenceContext } from './polyphone-model.js';
 import { resolvePolyphones } from './polyphones.js';
 import { segmentWords } from './segmentation.js';
 import {
@@ -26,13 +27,52 @@ export { normalizeChinese };
  * `word2ph` counts the phonemes of each character of `normalizedText`. Text without anything readable gives no phonemes;
  * nothing is thrown. upstream: text/cleaner.py clean_text(text, 'zh', version) without the polyphone model
  */
-export function chinesePhonemes(
+export function chinesePhonemes(text: string | SourceText, options: ChineseOptions): LanguagePhonemes {
+  const normalized = normalizeWithPauses(SourceText.of(text));
+  return readNormalized(normalized, options, new SentenceContext(normalized.normalizedText.text));
+}
+
+export interface ChineseOptions {
+  readonly symbols: SymbolVersion;
+  readonly readings?: readonly FixedReading[];
+}
+
+/** As chinesePhonemes, with another's model in the place of our own: it is asked once, for all that is left open. */
+export async function predictedPhonemes(
   text: string | SourceText,
-  options: { readonly symbols: SymbolVersion; readonly readings?: readonly FixedReading[] },
+  options: ChineseOptions,
+  predictor: PolyphonePredictor,
+): Promise<LanguagePhonemes> {
+  const normalized = normalizeWithPauses(SourceText.of(text));
+  const answers = new Map<number, ModelReading | undefined>();
+  const context: PolyphoneContext = {
+    rule: predictor.name,
+    knows: (character) => predictor.knows(character),
+    readingAt(offset) {
+      if (!answers.has(offset)) answers.set(offset, undefined);
+      return answers.get(offset);
+    },
+  };
+  const unasked = readNormalized(normalized, options, context);
+  if (answers.size === 0) return unasked;
+  const open = [...answers.keys()];
+  const predicted = await predictor.predict(normalized.normalizedText.text, open);
+  open.forEach((offset, i) => {
+    const answer = predicted[i];
+    // A reading outside the tables is none that a voice could say.
+    if (answer && isSyllable(answer.reading)) {
+      answers.set(offset, { reading: syllable(answer.reading), confidence: answer.confidence });
+    }
+  });
+  return readNormalized(normalized, options, context);
+}
+
+function readNormalized(
+  { normalizedText, pauseSymbol }: NormalizedChinese,
+  options: ChineseOptions,
+  context: PolyphoneContext,
 ): LanguagePhonemes {
-  const { normalizedText, pauseSymbol } = normalizeWithPauses(SourceText.of(text));
   const fixed = fixedReadings(normalizedText, options.readings ?? []);
-  const context = new SentenceContext(normalizedText.text);
   const phonemes: string[] = [];
   const word2ph: number[] = [];
   const units: SpokenUnit[] = [];
@@ -40,7 +80,14 @@ export function chinesePhonemes(
   for (const match of normalizedText.text.matchAll(/[^!?…,.-]+[!?…,.-]?|[!?…,.-]/g)) {
     const segment = match[0];
     const words = segmentWords(segment);
-    const decided = resolvePolyphones(segment, words, (index) => context.readingAt(match.index + index));
+    const modelled = new Set<number>();
+    const decided = resolvePolyphones(segment, words, {
+      knows: (character) => context.knows(character),
+      readingAt(index) {
+        modelled.add(index);
+        return context.readingAt(match.index + index);
+      },
+    });
     let begin = 0;
     for (const { word, tag } of mergeForSandhi(words)) {
       const offset = begin;
@@ -68,7 +115,11 @@ export function chinesePhonemes(
           reading: spoken < 0 ? '' : spell(spoken),
           rule:
             own?.rule ??
-            ruleOf(spoken, readings[i]!, { decided: decided.has(offset + i), known, yi: yi !== undefined }),
+            ruleOf(spoken, readings[i]!, {
+              decided: decided.has(offset + i) && (modelled.has(offset + i) ? context.rule : 'context'),
+              known,
+              yi: yi !== undefined,
+            }),
           startsWord: i === 0 || own?.opens === true || (own === undefined && fixed.has(at - 1)),
         });
       }
@@ -80,11 +131,11 @@ export function chinesePhonemes(
 function ruleOf(
   spoken: Syllable,
   looked: Syllable,
-  { decided, known, yi }: { readonly decided: boolean; readonly known: boolean; readonly yi: boolean },
+  { decided, known, yi }: { readonly decided: string | false; readonly known: boolean; readonly yi: boolean },
 ): string {
   if (spoken < 0) return 'mark';
   if (yi) return 'tone of 一';
-  const source = decided ? 'context' : known ? 'phrase' : 'character';
+  const source = decided ? decided : known ? 'phrase' : 'character';
   if (spoken === looked) return source;
   return `${source}, ${toneOf(spoken) === 5 ? 'neutral tone' : spell(spoken).startsWith('er') ? 'erhua' : 'tone sandhi'}`;
 }

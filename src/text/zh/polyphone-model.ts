@@ -7,9 +7,13 @@ export interface ModelReading {
   readonly confidence: number;
 }
 
-/** Whether the model has an opinion on a character. */
-export function isPolyphone(character: string): boolean {
-  return getModel().candidates.has(character);
+/** What reads the characters of one text that words and rules leave open. */
+export interface PolyphoneContext {
+  /** How explanations call what it decided. */
+  readonly rule: string;
+  knows(character: string): boolean;
+  /** The reading of the character at an offset; undefined where there is only one, or none. */
+  readingAt(offset: number): ModelReading | undefined;
 }
 
 /**
@@ -17,7 +21,8 @@ export function isPolyphone(character: string): boolean {
  * sentence. Reads a sentence once, when the first character of it is asked for.
  * Weights: g2pM 0.1.2.5 (training/polyphones), 8 bits each.
  */
-export class SentenceContext {
+export class SentenceContext implements PolyphoneContext {
+  readonly rule = 'context';
   readonly #text: string;
   readonly #sentences = new Map<number, Hidden>();
 
@@ -25,7 +30,10 @@ export class SentenceContext {
     this.#text = text;
   }
 
-  /** The reading of the character at an offset; undefined where the model knows one reading only, or none. */
+  knows(character: string): boolean {
+    return getModel().candidates.has(character);
+  }
+
   readingAt(offset: number): ModelReading | undefined {
     const candidates = getModel().candidates.get(this.#text.charAt(offset));
     if (candidates === undefined) return undefined;

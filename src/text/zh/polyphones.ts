@@ -1,6 +1,6 @@
 import { correctedReadings } from './corrected-words.js';
 import { frequencyOf, getDictionary } from './dictionary.js';
-import { isPolyphone, type ModelReading, SentenceContext } from './polyphone-model.js';
+import { type PolyphoneContext, SentenceContext } from './polyphone-model.js';
 import {
   COMMON_WORD_SURNAMES,
   KNOWN_NAMES,
@@ -23,7 +23,7 @@ import type { TaggedWord } from './tagger.js';
 export function resolvePolyphones(
   segment: string,
   words: readonly TaggedWord[],
-  context: (index: number) => ModelReading | undefined = segmentContext(segment),
+  context: Pick<PolyphoneContext, 'knows' | 'readingAt'> = new SentenceContext(segment),
 ): ReadonlyMap<number, Syllable> {
   const resolved = new Map<number, Syllable>();
   let begin = 0;
@@ -41,7 +41,7 @@ export function resolvePolyphones(
       if (reading !== undefined && !(corrections && resolved.has(at))) resolved.set(at, reading);
     }
     if (corrections === undefined) {
-      for (const [index, reading] of modelReadings(word, (index) => context(begin + index))) {
+      for (const [index, reading] of modelReadings(word, begin, context)) {
         if (!resolved.has(begin + index)) resolved.set(begin + index, reading);
       }
     }
@@ -50,26 +50,22 @@ export function resolvePolyphones(
   return resolved;
 }
 
-function segmentContext(segment: string): (index: number) => ModelReading | undefined {
-  const sentence = new SentenceContext(segment);
-  return (index) => sentence.readingAt(index);
-}
-
 /** Where the model is less sure than this, a character has its usual reading. */
 const SURE = 0.6;
 
 /** Readings of a word's characters where the context model has others than the tables: of no phrase, and of no rule. */
 function modelReadings(
   word: string,
-  context: (index: number) => ModelReading | undefined,
+  begin: number,
+  context: Pick<PolyphoneContext, 'knows' | 'readingAt'>,
 ): (readonly [number, Syllable])[] {
   const found: (readonly [number, Syllable])[] = [];
   let usual: readonly Syllable[] | undefined;
   for (let index = 0; index < word.length; index++) {
     const character = word[index]!;
-    if (!isPolyphone(character) || LEFT_TO_RULES.has(character) || POLYPHONE_RULES.has(character)) continue;
+    if (!context.knows(character) || LEFT_TO_RULES.has(character) || POLYPHONE_RULES.has(character)) continue;
     if (isInPhrase(word, index)) continue;
-    const model = context(index);
+    const model = context.readingAt(begin + index);
     if (model === undefined) continue;
     usual ??= readWord(word);
     if (model.confidence >= SURE && model.reading !== usual[index]) found.push([index, model.reading]);

@@ -16,6 +16,18 @@ export function simplified(text: SourceText): SourceText {
   return text.withCharacters(toSimplified(text.text));
 }
 
+let forms: ReadonlyMap<string, readonly string[]> | undefined;
+
+/** The traditional characters that a simplified one stands for; none where it is the same, or unknown. */
+export function traditionalForms(character: string): readonly string[] {
+  if (forms === undefined) {
+    const collected = new Map<string, string[]>();
+    for (const [from, to] of (loaded ??= loadTable())) collected.set(to, [...(collected.get(to) ?? []), from]);
+    forms = collected;
+  }
+  return forms.get(character) ?? [];
+}
+
 function loadTable(): ReadonlyMap<string, string> {
   const sections = loadSections('traditional');
   const to = sections.uint16('to');
