@@ -16,6 +16,13 @@ export const ElevenLabsVoiceSettings = Type.Object({
 });
 export type ElevenLabsVoiceSettings = Static<typeof ElevenLabsVoiceSettings>;
 
+/** One of the tenant's lexicons. */
+export const ElevenLabsDictionaryLocator = Type.Object({
+  pronunciation_dictionary_id: Type.String({ minLength: 1, maxLength: 64, description: 'Name of a lexicon.' }),
+  version_id: nullable(Type.String({ maxLength: 64, description: 'Number of its version; by default the newest.' })),
+});
+export type ElevenLabsDictionaryLocator = Static<typeof ElevenLabsDictionaryLocator>;
+
 export const ElevenLabsSpeechFields = Type.Object({
   text: Type.String({ description: 'What to say.' }),
   model_id: nullable(
@@ -23,7 +30,7 @@ export const ElevenLabsSpeechFields = Type.Object({
   ),
   language_code: nullable(Type.String({ maxLength: 16 })),
   voice_settings: nullable(ElevenLabsVoiceSettings),
-  pronunciation_dictionary_locators: nullable(Type.Array(Type.Unknown(), { maxItems: 3 })),
+  pronunciation_dictionary_locators: nullable(Type.Array(ElevenLabsDictionaryLocator, { maxItems: 3 })),
   seed: nullable(Type.Integer({ minimum: 0, maximum: 4_294_967_295 })),
   previous_text: nullable(Type.String({ maxLength: 10_000 })),
   next_text: nullable(Type.String({ maxLength: 10_000 })),
@@ -71,7 +78,7 @@ export const ElevenLabsStreamMessage = Type.Object({
   generator_config: nullable(
     Type.Object({ chunk_length_schedule: nullable(Type.Array(milliseconds, { maxItems: 50 })) }),
   ),
-  pronunciation_dictionary_locators: nullable(Type.Array(Type.Unknown(), { maxItems: 3 })),
+  pronunciation_dictionary_locators: nullable(Type.Array(ElevenLabsDictionaryLocator, { maxItems: 3 })),
   try_trigger_generation: nullable(Type.Boolean()),
   flush: nullable(Type.Boolean()),
   close_context: nullable(Type.Boolean()),

@@ -95,6 +95,7 @@ const ELEVENLABS_STATUSES: Readonly<Partial<Record<ErrorCode | string, { name: s
   RATE_LIMITED: { name: 'too_many_concurrent_requests' },
   ENGINE_OVERLOADED: { name: 'system_busy', status: 429 },
   VOICE_NOT_FOUND: { name: 'voice_not_found' },
+  LEXICON_NOT_FOUND: { name: 'pronunciation_dictionary_not_found' },
   TEXT_TOO_LONG: { name: 'max_character_limit_exceeded' },
   TEXT_EMPTY: { name: 'input_text_empty' },
 };

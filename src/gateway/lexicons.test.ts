@@ -207,4 +207,72 @@ describe('/v1/lexicons', () => {
     };
     expect(await heard({ lexicons: ['medical'] })).not.toBe(await heard({}));
   });
+
+  it('is what ElevenLabs’s clients locate as a pronunciation dictionary', async () => {
+    const client = await newClient();
+    await client.call('PUT', '/v1/lexicons/default', 'hello,,replacement,usual');
+    await client.call('PUT', '/v1/lexicons/medical', 'AI,,replacement,doctor');
+    await client.call('PUT', '/v1/lexicons/medical', 'AI,,replacement,physician');
+    await client.call('PUT', '/v1/lexicons/legal', 'AI,,replacement,lawyer');
+    const speak = (locators?: unknown) =>
+      client.call('POST', '/v1/text-to-speech/demo?output_format=pcm_16000', {
+        text: 'hello',
+        seed: 7,
+        ...(locators === undefined ? {} : { pronunciation_dictionary_locators: locators }),
+      });
+    const heard = async (locators?: unknown) => (await speak(locators)).rawPayload.toString('base64');
+    const locate = (id: string, version?: string | null) => ({ pronunciation_dictionary_id: id, version_id: version });
+    const ours = (fields: object) => sound(client, { sample_rate: 16_000, ...fields });
+    expect(await heard()).toBe(await ours({}));
+    expect(await heard([])).toBe(await heard());
+    expect(await heard([locate('medical')])).toBe(await ours({ lexicons: ['medical'] }));
+    expect(await heard([locate('medical', null)])).toBe(await heard([locate('medical', '2')]));
+    expect(await heard([locate('medical', '1')])).toBe(await ours({ lexicons: ['medical@1'] }));
+    expect(await heard([locate('medical', '1')])).not.toBe(await heard([locate('medical')]));
+    // the first of theirs decides, and the last of ours
+    expect(await heard([locate('medical'), locate('legal')])).toBe(await ours({ lexicons: ['legal', 'medical'] }));
+
+    for (const missing of [locate('nothing'), locate('medical', '9'), locate('medical', 'abc')]) {
+      const answer = await speak([missing]);
+      expect([answer.statusCode, answer.json()]).toEqual([
+        404,
+        { detail: { status: 'pronunciation_dictionary_not_found', message: expect.any(String) } },
+      ]);
+    }
+    const theirs = await newClient();
+    expect(
+      (
+        await theirs.call('POST', '/v1/text-to-speech/demo', {
+          text: 'hello',
+          pronunciation_dictionary_locators: [locate('medical')],
+        })
+      ).statusCode,
+    ).toBe(404);
+    expect((await speak(['medical'])).json()).toMatchObject({
+      detail: [{ loc: ['body', 'pronunciation_dictionary_locators'], type: 'value_error' }],
+    });
+  });
+
+  it('is located on ElevenLabs’s WebSockets by the first message', async () => {
+    const client = await newClient();
+    await client.call('PUT', '/v1/lexicons/medical', 'AI,,replacement,doctor');
+    const { port } = gateway.app.server.address() as { port: number };
+    const url = `http://127.0.0.1:${port}/v1/text-to-speech/demo/stream-input?output_format=pcm_16000&seed=7`;
+    const heard = async (first: object) => {
+      const socket = await connectSocket(url, { authorization: `Bearer ${client.secret}` });
+      socket.send({ text: ' ', ...first });
+      socket.send({ text: 'hello.' });
+      socket.send({ text: '' });
+      await socket.closed;
+      return JSON.stringify(socket.received.map((message) => (Buffer.isBuffer(message) ? null : message['audio'])));
+    };
+    const located = { pronunciation_dictionary_locators: [{ pronunciation_dictionary_id: 'medical' }] };
+    expect(await heard(located)).not.toBe(await heard({}));
+    const socket = await connectSocket(url, { authorization: `Bearer ${client.secret}` });
+    socket.send({ text: 'hello', pronunciation_dictionary_locators: [{ pronunciation_dictionary_id: 'nothing' }] });
+    expect(await socket.next(({ error }) => error !== undefined)).toMatchObject({
+      error: 'pronunciation_dictionary_not_found',
+    });
+    expect((await socket.closed).code).toBe(1008);
+  });
 });

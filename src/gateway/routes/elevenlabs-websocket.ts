@@ -12,7 +12,7 @@ import type { SpeechOutput } from '../speech.js';
 import { type ContextEvent, SpeechContext } from '../speech-context.js';
 import { chooseSeed } from '../synthesis-input.js';
 import { resolveVoice, voiceNamesOf } from '../voice-directory.js';
-import { clampSpeed, ELEVENLABS_CONFIG, languageOfCode, parseOutputFormat } from './elevenlabs.js';
+import { clampSpeed, ELEVENLABS_CONFIG, languageOfCode, locatedLexicons, parseOutputFormat } from './elevenlabs.js';
 
 const MAX_CONTEXTS = 16;
 const ONLY_CONTEXT = 'default';
@@ -59,6 +59,8 @@ class ElevenLabsConnection {
   readonly #contexts = new Map<string, OpenContext>();
   #handled: Promise<void> = Promise.resolve();
   #contextCount = 0;
+  /** Of the first message that had any: it may come before the one that opens the context. */
+  #locators: ElevenLabsStreamMessage['pronunciation_dictionary_locators'] = null;
   #closing = false;
 
   constructor(
@@ -87,6 +89,7 @@ class ElevenLabsConnection {
       const secret = key ?? textOf(this.#request.query['authorization']);
       await signIn(this.#request, 'speech', secret === '' ? null : (secret?.replace(/^Bearer +/i, '') ?? null));
     }
+    this.#locators ??= message.pronunciation_dictionary_locators ?? null;
     const id = this.#multi ? (message.context_id ?? ONLY_CONTEXT) : ONLY_CONTEXT;
     if (message.close_socket) {
       this.#closing = true;
@@ -124,6 +127,11 @@ class ElevenLabsConnection {
     const { query, params } = this.#request;
     const output: SpeechOutput = { ...parseOutputFormat(textOf(query['output_format'])), layout: 'stream' };
     const voice = await resolveVoice(params.voice_id, voiceNamesOf(this.#gateway, this.#request));
+    const lexicons = await locatedLexicons(
+      this.#gateway,
+      this.#request,
+      first.pronunciation_dictionary_locators ?? this.#locators,
+    );
     const seed = Number(query['seed']);
     const opened: OpenContext = {
       alignedSeconds: 0,
@@ -136,6 +144,7 @@ class ElevenLabsConnection {
           language: languageOfCode(textOf(query['language_code'])),
           speed: clampSpeed(first.voice_settings?.speed),
           seed: chooseSeed(Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32 ? seed : null, config),
+          ...lexicons,
         },
         output,
         segmenter: createSegmenter(),

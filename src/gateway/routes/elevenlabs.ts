@@ -1,10 +1,11 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { ElevenLabsQuery, ElevenLabsSpeechFields } from '../../api/elevenlabs.js';
+import { type ElevenLabsDictionaryLocator, ElevenLabsQuery, ElevenLabsSpeechFields } from '../../api/elevenlabs.js';
 import { SPEECH_LANGUAGES } from '../../api/synthesis.js';
 import { AppError } from '../../errors.js';
 import type { SpeechRequest } from '../../jobs/speech-queue.js';
 import { type Alignment, alignText, timedSpans } from '../alignment.js';
 import type { GatewayOptions } from '../app.js';
+import { callerOf } from '../authentication.js';
 import { compileFields } from '../check-fields.js';
 import { type OpenSpeech, openSpeech, type SpeechOutput } from '../speech.js';
 import { cancelWhenGone, collectSpeech, type ReplyCancel, sendPieces, sendSpeech } from '../speech-reply.js';
@@ -47,6 +48,7 @@ async function speak(
   const output = parseOutputFormat(query.output_format);
   const voice = await resolveVoice(request.params.voice_id, voiceNamesOf(gateway, request));
   const seed = chooseSeed(given.seed, config);
+  const lexicons = await locatedLexicons(gateway, request, given.pronunciation_dictionary_locators);
   reply.header('cache-control', 'no-store').header('x-timbre-seed', String(seed)).header('request-id', request.id);
   reply.header('character-cost', String(textCharacters));
   const cancel = cancelWhenGone(reply, config);
@@ -59,6 +61,7 @@ async function speak(
       language: languageOfCode(given.language_code),
       speed: clampSpeed(given.voice_settings?.speed),
       seed,
+      ...lexicons,
     },
     textCharacters,
     output: { ...output, layout: answer === 'timed' ? 'file' : 'stream' },
@@ -73,6 +76,22 @@ async function speak(
   const endSeconds = spans.at(-1)?.endSeconds ?? lengthSamples / open.inputHz;
   const alignment = renderAlignment(alignText(given.text, { startSeconds: 0, endSeconds }, spans));
   return { audio_base64: bytes.toString('base64'), alignment, normalized_alignment: alignment };
+}
+
+/**
+ * The tenant's lexicons that a request locates, instead of the usual ones; nothing where it locates none. The first that has
+ * a word decides, as theirs do; with us it is the last. Throws `LEXICON_NOT_FOUND`.
+ */
+export async function locatedLexicons(
+  { lexicons }: Pick<GatewayOptions, 'lexicons'>,
+  request: FastifyRequest,
+  locators: readonly ElevenLabsDictionaryLocator[] | null | undefined,
+): Promise<Pick<SpeechRequest, 'suppliedLexicons'>> {
+  if (locators === null || locators === undefined || locators.length === 0) return {};
+  const names = locators.map(({ pronunciation_dictionary_id: id, version_id: version }) =>
+    version === null || version === undefined || version === '' ? id : `${id}@${version}`,
+  );
+  return { suppliedLexicons: await lexicons.named(callerOf(request).tenantId, names.reverse()) };
 }
 
 /**
