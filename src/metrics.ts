@@ -238,12 +238,14 @@ export interface EngineCounts {
 export type TimbreMetrics = ReturnType<typeof createTimbreMetrics>;
 
 function renderLabels(labels: Labels): string {
-  const entries = Object.entries(labels);
-  if (entries.length === 0) return '';
-  return `{${entries.map(([key, value]) => `${key}="${escapeValue(value)}"`).join(',')}}`;
+  let inner = '';
+  for (const name in labels) inner += `${inner === '' ? '' : ','}${name}="${escapeValue(labels[name] ?? '')}"`;
+  return inner === '' ? '' : `{${inner}}`;
 }
 
 function escapeValue(value: string): string {
+  // Hardly any has one, and this runs several times a request.
+  if (!/[\\"\n]/.test(value)) return value;
   return value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
 }
 

@@ -1,6 +1,6 @@
 import { AppError } from '../errors.js';
 import type { Logger } from '../log.js';
-import type { Database, Sql } from '../store/database.js';
+import { type Database, type Sql, sqlState, UNIQUE_VIOLATION } from '../store/database.js';
 import { type AuditEntry, appendToChain } from './chain.js';
 import { Spool, type SpooledEntry } from './spool.js';
 
@@ -151,10 +151,19 @@ export class AuditLog {
   }
 
   async #book(tenantId: string, entries: readonly AuditEntry[]): Promise<void> {
-    await this.#options.database.asTenant(tenantId, async (sql) => {
-      const added = await appendToChain(sql, tenantId, entries);
-      if (added.length > 0) await this.#options.alsoBook?.(sql, tenantId, added);
-    });
+    const { database, alsoBook } = this.#options;
+    const book = (checked: boolean) =>
+      database.asTenant(tenantId, async (sql) => {
+        const added = await appendToChain(sql, tenantId, entries, { checked });
+        if (added.length > 0) await alsoBook?.(sql, tenantId, added);
+      });
+    try {
+      await book(false);
+    } catch (error) {
+      if (sqlState(error) !== UNIQUE_VIOLATION) throw error;
+      // Some of them are there: their commit's answer was lost, or the process died behind it.
+      await book(true);
+    }
   }
 
   #drainSoon(): void {

@@ -72,7 +72,7 @@ export class Spool {
     }
     const { handle, segment } = await this.#reserve(entries.length, bytes.length);
     try {
-      await handle.appendFile(bytes);
+      await writeAll(handle, bytes);
       await handle.datasync();
     } catch (error) {
       segment.waiting -= entries.length;
@@ -137,6 +137,11 @@ export class Spool {
     this.#file = { handle, segment };
     return this.#file;
   }
+}
+
+/** As `appendFile`, which goes through three more promises. */
+async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
+  for (let start = 0; start < bytes.length; ) start += (await handle.write(bytes, start)).bytesWritten;
 }
 
 /** A last line that was cut short by a crash was never acknowledged, and is none. */

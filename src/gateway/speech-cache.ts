@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { findStreamLabel, type RelabelledStream } from '../audio/relabel.js';
 import type { EngineCatalog, SpeechNames } from '../jobs/engine-catalog.js';
 import type { SpeechRequest } from '../jobs/speech-queue.js';
@@ -36,7 +35,8 @@ export interface KeptSpeech {
 /** What a request would be kept and found under. */
 export interface SpeechKey {
   readonly tenantId: string;
-  readonly digest: string;
+  /** Everything that decides the bytes. */
+  readonly wish: string;
   /** What the request's names stood for. */
   readonly sources: string;
 }
@@ -85,20 +85,19 @@ export class SpeechCache {
     if (sources === null) return null;
     // Whoever waits for it, the audio is the same.
     const { urgency: _, tenant: __, ...parameters } = speech;
-    const facts = [tenantId, sources, sorted(parameters), sorted(output)];
-    return { tenantId, sources, digest: createHash('sha256').update(JSON.stringify(facts)).digest('base64') };
+    return { tenantId, sources, wish: JSON.stringify([sources, sorted(parameters), sorted(output)]) };
   }
 
-  find({ tenantId, digest }: SpeechKey): KeptSpeech | null {
+  find({ tenantId, wish }: SpeechKey): KeptSpeech | null {
     const tenant = this.#tenants.get(tenantId);
-    const entry = tenant?.entries.get(digest);
+    const entry = tenant?.entries.get(wish);
     if (tenant === undefined || entry === undefined || entry.untilMs <= this.#now()) {
-      if (entry !== undefined) this.#remove(tenantId, digest);
+      if (entry !== undefined) this.#remove(tenantId, wish);
       this.#options.metrics.cacheLookups.inc({ ...CACHE, result: 'miss' });
       return null;
     }
-    tenant.entries.delete(digest);
-    tenant.entries.set(digest, entry);
+    tenant.entries.delete(wish);
+    tenant.entries.set(wish, entry);
     this.#options.metrics.cacheLookups.inc({ ...CACHE, result: 'hit' });
     return entry.speech;
   }
@@ -126,19 +125,19 @@ export class SpeechCache {
       return { ...piece, bytes: stream.subarray(start, end) };
     });
     const label = findStreamLabel(output.encoding, stream);
-    this.#insert(key, { ...made, stream, pieces, label }, stream.length + ENTRY_OVERHEAD_BYTES);
+    this.#insert(key, { ...made, stream, pieces, label }, stream.length + 2 * key.wish.length + ENTRY_OVERHEAD_BYTES);
   }
 
   /** Of a tenant that is no more, or may not speak. */
   forget(tenantId: string): void {
-    for (const digest of [...(this.#tenants.get(tenantId)?.entries.keys() ?? [])]) this.#remove(tenantId, digest);
+    for (const wish of [...(this.#tenants.get(tenantId)?.entries.keys() ?? [])]) this.#remove(tenantId, wish);
   }
 
   /** Removes what is past its time. */
   sweep(): void {
     const now = this.#now();
     for (const [tenantId, { entries }] of [...this.#tenants]) {
-      for (const [digest, { untilMs }] of [...entries]) if (untilMs <= now) this.#remove(tenantId, digest);
+      for (const [wish, { untilMs }] of [...entries]) if (untilMs <= now) this.#remove(tenantId, wish);
     }
     for (const [key, { untilMs }] of [...this.#sources]) if (untilMs <= now) this.#sources.delete(key);
   }
@@ -154,13 +153,13 @@ export class SpeechCache {
     return digest;
   }
 
-  #insert({ tenantId, digest }: SpeechKey, speech: KeptSpeech, sizeBytes: number): void {
+  #insert({ tenantId, wish }: SpeechKey, speech: KeptSpeech, sizeBytes: number): void {
     if (sizeBytes > this.maxStreamBytes) return;
-    this.#remove(tenantId, digest);
+    this.#remove(tenantId, wish);
     while (this.#sizeBytes + sizeBytes > this.#options.maxBytes) this.#evict();
     const tenant = this.#tenants.get(tenantId) ?? { entries: new Map<string, Entry>(), sizeBytes: 0 };
     this.#tenants.set(tenantId, tenant);
-    tenant.entries.set(digest, { speech, sizeBytes, untilMs: this.#now() + this.#options.ttlMs });
+    tenant.entries.set(wish, { speech, sizeBytes, untilMs: this.#now() + this.#options.ttlMs });
     tenant.sizeBytes += sizeBytes;
     this.#count(sizeBytes);
   }
@@ -175,11 +174,11 @@ export class SpeechCache {
     this.#options.metrics.cacheEvictions.inc(CACHE);
   }
 
-  #remove(tenantId: string, digest: string): void {
+  #remove(tenantId: string, wish: string): void {
     const tenant = this.#tenants.get(tenantId);
-    const entry = tenant?.entries.get(digest);
+    const entry = tenant?.entries.get(wish);
     if (tenant === undefined || entry === undefined) return;
-    tenant.entries.delete(digest);
+    tenant.entries.delete(wish);
     tenant.sizeBytes -= entry.sizeBytes;
     if (tenant.entries.size === 0) this.#tenants.delete(tenantId);
     this.#count(-entry.sizeBytes);
@@ -198,7 +197,10 @@ function namesOf({ voice, profiles }: SpeechRequest): SpeechNames {
   return { voice, profiles: Object.fromEntries(digests) };
 }
 
-/** Whatever order a route made the object in. */
-function sorted(fields: object): unknown {
-  return Object.entries(fields).sort(([a], [b]) => (a < b ? -1 : 1));
+/** Names and values, whatever order a route made the object in. */
+function sorted(fields: object): unknown[] {
+  const values = fields as Readonly<Record<string, unknown>>;
+  return Object.keys(values)
+    .sort()
+    .flatMap((name) => [name, values[name]]);
 }

@@ -1,10 +1,12 @@
 import { createHmac, randomUUID } from 'node:crypto';
 import type { AuditLog } from '../audit/audit-log.js';
-import type { AuditEntry, AuditValue } from '../audit/chain.js';
+import type { AuditEntry, AuditValue, UsageDelta } from '../audit/chain.js';
 import { AppError } from '../errors.js';
 import type { Logger } from '../log.js';
 import { type Caller, principalName } from './caller.js';
 import type { Quotas } from './quotas.js';
+
+type Details = Readonly<Record<string, AuditValue>>;
 
 /** What is known of a synthesis before it starts. */
 export interface SpeechCall {
@@ -52,12 +54,12 @@ export interface CallLedger {
    */
   begin(caller: Caller, call: SpeechCall): Promise<OpenCall>;
   /**
-   * Lets a call in whose audio is there already, and records its begin and its end at once. Throws as {@link begin}; then
+   * Lets a call in whose audio is there already, and records it at once, with what is sent. Throws as {@link begin}; then
    * nothing may be sent.
    */
   serve(caller: Caller, call: SpeechCall, outcome: SpeechOutcome): Promise<Pick<OpenCall, 'headers'>>;
   /** Records an act that is no synthesis (`key.created`, `voice.deleted`, …); resolves when the record is safe. */
-  record(caller: Caller, type: string, details: Readonly<Record<string, AuditValue>>): Promise<void>;
+  record(caller: Caller, type: string, details: Details): Promise<void>;
   /**
    * Does something that must be on record: a record that it begins is safe before it does, another says how it ended.
    * `found` adds to the latter what only the result tells, such as a new id.
@@ -65,9 +67,9 @@ export interface CallLedger {
   act<T>(
     caller: Caller,
     type: string,
-    details: Readonly<Record<string, AuditValue>>,
+    details: Details,
     work: () => Promise<T>,
-    found?: (result: T) => Readonly<Record<string, AuditValue>>,
+    found?: (result: T) => Details,
   ): Promise<T>;
 }
 
@@ -80,48 +82,25 @@ export interface CallLedgerOptions {
 }
 
 export function createCallLedger({ quotas, audit, digestKey, log }: CallLedgerOptions): CallLedger {
-  const startOf = async (caller: Caller, call: SpeechCall): Promise<AuditEntry> => {
-    const key = await digestKey(caller.tenantId);
-    return entryOf(caller, 'speech.started', {
-      request: call.requestId,
-      route: call.route,
-      voice: call.voice,
-      voice_version: call.voiceVersion ?? null,
-      ...(call.cast === undefined ? {} : { cast: call.cast }),
-      model: call.model,
-      adapter: call.adapter ?? null,
-      characters: call.characters,
-      text_digest: createHmac('sha256', key).update(call.text, 'utf8').digest('hex'),
-    });
-  };
-  const endOf = (
-    caller: Caller,
-    call: SpeechCall,
-    started: AuditEntry,
-    { outcome, audioMs, audioDigest }: SpeechOutcome,
-    more: Readonly<Record<string, AuditValue>> = {},
-  ): AuditEntry => ({
-    ...entryOf(caller, 'speech.ended', {
-      call: started.id,
-      outcome,
-      audio_ms: Math.round(audioMs),
-      audio_digest: audioDigest,
-      ...more,
-    }),
-    usage: {
-      principal: principalName(caller.principal),
-      voice: call.voice,
-      characters: call.characters,
-      audioMs: Math.round(audioMs),
-      failed: outcome !== 'ok' && outcome !== 'cancelled',
-    },
+  const asked = async ({ tenantId }: Caller, call: SpeechCall): Promise<Details> => ({
+    request: call.requestId,
+    route: call.route,
+    voice: call.voice,
+    voice_version: call.voiceVersion ?? null,
+    ...(call.cast === undefined ? {} : { cast: call.cast }),
+    model: call.model,
+    adapter: call.adapter ?? null,
+    characters: call.characters,
+    text_digest: createHmac('sha256', await digestKey(tenantId))
+      .update(call.text, 'utf8')
+      .digest('hex'),
   });
   return {
     async begin(caller, call) {
       const admission = await quotas.admit(caller.tenantId, { characters: call.characters });
       let started: AuditEntry;
       try {
-        started = await startOf(caller, call);
+        started = entryOf(caller, 'speech.started', await asked(caller, call));
         await audit.append(started);
       } catch (error) {
         admission.release();
@@ -134,8 +113,9 @@ export function createCallLedger({ quotas, audit, digestKey, log }: CallLedgerOp
         end(outcome) {
           if (ended) return;
           ended = true;
+          const entry = entryOf(caller, 'speech.ended', { call: started.id, ...made(outcome) });
           audit
-            .append(endOf(caller, call, started, outcome))
+            .append({ ...entry, usage: usageOf(caller, call, outcome) })
             .catch((error: unknown) =>
               log.error({ err: error, call: started.id }, 'the end of a call is not on record'),
             )
@@ -146,11 +126,8 @@ export function createCallLedger({ quotas, audit, digestKey, log }: CallLedgerOp
     async serve(caller, call, outcome) {
       const admission = await quotas.admit(caller.tenantId, { characters: call.characters });
       try {
-        const started = await startOf(caller, call);
-        await Promise.all([
-          audit.append(started),
-          audit.append(endOf(caller, call, started, outcome, { cached: true })),
-        ]);
+        const served = entryOf(caller, 'speech.served', { ...(await asked(caller, call)), ...made(outcome) });
+        await audit.append({ ...served, usage: usageOf(caller, call, outcome) });
         return { headers: admission.headers };
       } finally {
         admission.release();
@@ -160,7 +137,7 @@ export function createCallLedger({ quotas, audit, digestKey, log }: CallLedgerOp
     async act(caller, type, details, work, found = () => ({})) {
       const started = entryOf(caller, `${type}.started`, details);
       await audit.append(started);
-      const ended = (outcome: string, more: Readonly<Record<string, AuditValue>>) =>
+      const ended = (outcome: string, more: Details) =>
         audit.append(entryOf(caller, `${type}.ended`, { act: started.id, outcome, ...more }));
       try {
         const result = await work();
@@ -174,7 +151,26 @@ export function createCallLedger({ quotas, audit, digestKey, log }: CallLedgerOp
   };
 }
 
-function entryOf(caller: Caller, type: string, details: Readonly<Record<string, AuditValue>>): AuditEntry {
+/** What a record says of the audio. */
+function made({ outcome, audioMs, audioDigest }: SpeechOutcome): Details {
+  return { outcome, audio_ms: Math.round(audioMs), audio_digest: audioDigest };
+}
+
+function usageOf(
+  { principal }: Caller,
+  { voice, characters }: SpeechCall,
+  { outcome, audioMs }: SpeechOutcome,
+): UsageDelta {
+  return {
+    principal: principalName(principal),
+    voice,
+    characters,
+    audioMs: Math.round(audioMs),
+    failed: outcome !== 'ok' && outcome !== 'cancelled',
+  };
+}
+
+function entryOf(caller: Caller, type: string, details: Details): AuditEntry {
   return {
     id: randomUUID(),
     tenantId: caller.tenantId,

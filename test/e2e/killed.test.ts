@@ -84,7 +84,7 @@ async function expectKept(platform: Platform, acknowledged: readonly string[]): 
   const calls = new Set<string>();
   for await (const { body } of (await readChain(platform.database, TENANT)).records()) {
     const { type, details } = JSON.parse(body);
-    if (type === 'speech.started') calls.add(details.request);
+    if (type === 'speech.started' || type === 'speech.served') calls.add(details.request);
   }
   for (const line of acknowledged) {
     const [kind, id = '', digest] = line.split(' ');
