@@ -14,7 +14,7 @@ export default defineConfig({
       provider: 'v8',
       include: ['src/**/*.ts'],
       // AssemblyScript is not TypeScript, and runs as WebAssembly.
-      exclude: ['src/**/*.test.ts', 'src/engine/kernels/assembly/**'],
+      exclude: ['src/**/*.test.ts', 'src/**/assembly/**'],
       reporter: ['text-summary', 'json-summary'],
       thresholds: { lines: 85 },
     },

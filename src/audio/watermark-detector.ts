@@ -1,7 +1,8 @@
 import { concatenate } from './concatenate.js';
 import { realFft } from './fft.js';
 import { createStreamResampler } from './resample-stream.js';
-import { BAND_COUNT, CELL_BINS, CELL_FRAMES, FIRST_BIN, PATTERN, PERIOD_CELLS } from './watermark.js';
+import { BAND_COUNT, CELL_BINS, CELL_FRAMES, PATTERN, PERIOD_CELLS } from './watermark.js';
+import { FIRST_BIN } from './watermark-memory.js';
 
 export interface WatermarkFinding {
   readonly found: boolean;

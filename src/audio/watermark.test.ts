@@ -100,7 +100,7 @@ describe('the watermark', () => {
 
   it('is there at every rate that a model has', () => {
     const { samples, sampleRateHz } = clips[1]!;
-    for (const rateHz of [24_000, 32_000]) {
+    for (const rateHz of [16_000, 24_000, 32_000, 48_000]) {
       const resampler = createStreamResampler(sampleRateHz, rateHz);
       const sound = concatenate([resampler.push(samples), resampler.finish()]);
       expect([rateHz, detectWatermark(mark(sound, rateHz), rateHz).found]).toEqual([rateHz, true]);

@@ -1,4 +1,5 @@
-import { realFft } from './fft.js';
+import { WatermarkKernel } from './watermark-kernel.js';
+import { BINS } from './watermark-memory.js';
 
 /**
  * An inaudible mark inside the sound: within the band of a telephone, each small cell of time and frequency is made a
@@ -8,15 +9,12 @@ import { realFft } from './fft.js';
  * The pattern is public and holds no message: it says "made by Timbre". Who made it, and when, is in the metadata.
  */
 
-/** 32 ms of analysis, 16 ms apart: cells have to be longer than a codec's own blur and shorter than a syllable. */
-const FRAME_SECONDS = 0.032;
-/** Frames of one cell. */
+/** Frames of one cell, 32 ms of analysis 16 ms apart: longer than a codec's own blur and shorter than a syllable. */
 export const CELL_FRAMES = 3;
 /** Bins of 31.25 Hz of one cell. */
 export const CELL_BINS = 2;
 /** 312 Hz to 3.3 kHz. */
-export const FIRST_BIN = 10;
-export const BAND_COUNT = 48;
+export const BAND_COUNT = BINS / CELL_BINS;
 /** Cells after which the pattern repeats: 3.07 s. */
 export const PERIOD_CELLS = 64;
 /** How much louder or softer a cell becomes. */
@@ -32,20 +30,19 @@ export interface Watermarker {
   finish(): Float32Array;
 }
 
-/** @param strengthDb for measurements; absent: what measured inaudible. */
+/**
+ * Frames are marked by {@link WatermarkKernel}, each by itself, so that a stream sounds the same however it is cut.
+ *
+ * @param strengthDb for measurements; absent: what measured inaudible.
+ * @throws Error for a rate that {@link isMarkedRate} has not: models of such a rate are refused when they are imported.
+ */
 export function createWatermarker(sampleRateHz: number, strengthDb = STRENGTH_DB): Watermarker {
-  const size = 2 * Math.round((sampleRateHz * FRAME_SECONDS) / 2);
-  const hop = size / 2;
-  const fft = realFft(size);
-  // The root of a Hann window twice is a Hann window, whose halves add up to one.
-  const window = Float64Array.from({ length: size }, (_, i) => Math.sin((Math.PI * (i + 0.5)) / size));
-  const gains = [10 ** (-strengthDb / 20), 10 ** (strengthDb / 20)] as const;
-  const real = new Float64Array(fft.bins);
-  const imaginary = new Float64Array(fft.bins);
-  const frame = new Float64Array(size);
+  const kernel = kernelFor(sampleRateHz, strengthDb);
+  const { hop } = kernel;
+  const size = 2 * hop;
   // The first frame begins half a frame before the sound.
   let input = new Float32Array(hop);
-  const tail = new Float64Array(hop);
+  const tail = new Float32Array(hop);
   let frameIndex = 0;
   let skip = hop;
   let received = 0;
@@ -54,22 +51,8 @@ export function createWatermarker(sampleRateHz: number, strengthDb = STRENGTH_DB
   const process = (): Float32Array => {
     const frames = Math.max(0, Math.floor((input.length - size) / hop) + 1);
     const out = new Float32Array(frames * hop);
-    for (let f = 0; f < frames; f++) {
-      for (let i = 0; i < size; i++) frame[i] = input[f * hop + i]! * window[i]!;
-      fft.forward(frame, real, imaginary);
-      const row = (Math.floor(frameIndex / CELL_FRAMES) % PERIOD_CELLS) * BAND_COUNT;
-      for (let band = 0; band < BAND_COUNT; band++) {
-        const gain = gains[PATTERN[row + band]! > 0 ? 1 : 0];
-        for (let bin = FIRST_BIN + band * CELL_BINS, end = bin + CELL_BINS; bin < end; bin++) {
-          real[bin] = real[bin]! * gain;
-          imaginary[bin] = imaginary[bin]! * gain;
-        }
-      }
-      fft.inverse(real, imaginary, frame);
-      for (let i = 0; i < hop; i++) out[f * hop + i] = tail[i]! + frame[i]! * window[i]!;
-      for (let i = 0; i < hop; i++) tail[i] = frame[hop + i]! * window[hop + i]!;
-      frameIndex++;
-    }
+    kernel.mark(input, tail, frameIndex, out);
+    frameIndex += frames;
     input = input.slice(frames * hop);
     const skipped = Math.min(skip, out.length);
     skip -= skipped;
@@ -96,6 +79,21 @@ export function createWatermarker(sampleRateHz: number, strengthDb = STRENGTH_DB
       return process().subarray(0, received - produced);
     },
   };
+}
+
+const kernels = new Map<string, WatermarkKernel>();
+
+/** Kernels hold no state between calls; there are as many as rates of models. */
+function kernelFor(sampleRateHz: number, strengthDb: number): WatermarkKernel {
+  const key = `${sampleRateHz} ${strengthDb}`;
+  let kernel = kernels.get(key);
+  if (kernel === undefined) {
+    const gains = [10 ** (-strengthDb / 20), 10 ** (strengthDb / 20)] as const;
+    const cells = Float64Array.from(PATTERN, (sign) => gains[sign > 0 ? 1 : 0]);
+    kernel = new WatermarkKernel(sampleRateHz, { cells, bands: BAND_COUNT, cellFrames: CELL_FRAMES });
+    kernels.set(key, kernel);
+  }
+  return kernel;
 }
 
 /** The bits of a small counter-based generator (splitmix32), so that every build has the same pattern. */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openReference } from '../../test/parity/reference.js';
 import type { ImportModelRequest } from './engine-types.js';
-import { importModel, importSteps } from './import-model.js';
+import { importModel, importSteps, refuseUnmarkedRate } from './import-model.js';
 import { ModelStore } from './model-store.js';
 import { openRuntime } from './onnxruntime.js';
 
@@ -108,6 +108,13 @@ describe('importing a model', () => {
     expect(() => run({ paths: [bare] })).toThrow(expect.objectContaining({ code: 'CHECKPOINT_UNSUPPORTED' }));
     writeFileSync(join(bare, 'config.json'), '{');
     expect(() => run({ paths: [bare] })).toThrow(expect.objectContaining({ code: 'CHECKPOINT_CORRUPT' }));
+  });
+
+  it('refuses models at rates whose sound could not be marked', () => {
+    for (const sampleRateHz of [16_000, 24_000, 32_000, 48_000]) refuseUnmarkedRate({ sampleRateHz });
+    for (const sampleRateHz of [22_050, 44_100, 96_000, 0]) {
+      expect(() => refuseUnmarkedRate({ sampleRateHz })).toThrow(/expected a multiple of 8000 Hz/);
+    }
   });
 
   it('refuses a name twice and names that are no names', () => {

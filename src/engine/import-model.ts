@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { isMarkedRate } from '../audio/watermark-kernel.js';
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import { CHECKPOINT_KIND_NAMES, type CheckpointKind, detectCheckpointKind } from '../checkpoint/checkpoint-kind.js';
 import { openCheckpoint } from '../checkpoint/open-checkpoint.js';
@@ -177,6 +178,7 @@ function describeNetwork(
     }
     case 'sovits': {
       const settings = readModelSpec(checkpoint, override ? { version: override } : {});
+      refuseUnmarkedRate(settings);
       // Its generator knows 8 bits as the fewest.
       const wanted = precision ?? (parametersOf(checkpoint) < SMALL_NETWORK ? 'fp32' : 'int8');
       if (wanted === 'fp32') return fp32(settings, () => ({ ...buildSovits(checkpoint, settings) }), settings.version);
@@ -385,4 +387,13 @@ function checkFit(settings: (kind: ComponentKind) => unknown): string[] {
     warnings.push(`no speaker encoder, which ${spec.version} needs to enrol a voice`);
   }
   return warnings;
+}
+
+/** Every sound that leaves is marked: a model whose sounds cannot be is refused before anyone waits for it. */
+export function refuseUnmarkedRate({ sampleRateHz }: Pick<ModelSpec, 'sampleRateHz'>): void {
+  if (isMarkedRate(sampleRateHz)) return;
+  throw new AppError(
+    'CHECKPOINT_UNSUPPORTED',
+    `the SoVITS checkpoint speaks at ${sampleRateHz} Hz; expected a multiple of 8000 Hz up to 64000`,
+  );
 }
