@@ -44,7 +44,7 @@ const TEXTS = {
 /** Tokens of `count` sentences of the two demo voices, each text with several seeds; `dataDir` is filled where empty. */
 export async function demoSentences(dataDir: string, count: number, threadCount = 2): Promise<DemoSentence[]> {
   await (await createEngine({ dataDir, threads: threadCount })).close();
-  const threads = await startInferenceThreads(dataDir, threadCount);
+  const threads = startInferenceThreads(dataDir, threadCount);
   try {
     const store = new ModelStore(dataDir);
     const model = openSpeechModel(store.load('demo'), store, threads);

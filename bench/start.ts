@@ -1,5 +1,6 @@
 /**
- * From the start of a process to its first audio byte: `timbre say` to a pipe, from a build of the sources, page cache warm.
+ * From the start of a process to its first audio byte: `timbre say` to a pipe, from a build of the sources as it is shipped,
+ * page cache warm. Beside it, the start of a Node that does nothing.
  *
  *     npm run bench -- start [--starts N] [--data DIR --voice NAME] [--text TEXT] [--language en] [--json]
  *
@@ -7,7 +8,7 @@
  * processor time of a whole run.
  */
 import { execFileSync, spawn } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -31,25 +32,25 @@ const installation = mkdtempSync(join(REPOSITORY, '.timbre/bench-start-'));
 const build = join(installation, 'dist');
 const dataDir = flags.data ?? mkdtempSync(join(tmpdir(), 'timbre-start-'));
 try {
-  execFileSync(join(REPOSITORY, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.build.json', '--outDir', build], {
-    cwd: REPOSITORY,
-    stdio: 'inherit',
-  });
-  cpSync(join(REPOSITORY, 'src'), build, {
-    recursive: true,
-    filter: (path) => statSync(path).isDirectory() || path.includes('/data/'),
-  });
-  for (const beside of ['demo-voice', 'package.json']) {
+  for (const beside of ['demo-voice', 'package.json', 'tsconfig.json', 'tsconfig.build.json', 'scripts', 'src']) {
     cpSync(join(REPOSITORY, beside), join(installation, beside), { recursive: true });
   }
+  execFileSync('npm', ['run', '-s', 'build'], { cwd: installation, stdio: 'inherit' });
   await firstByte(); // imports, and warms the page cache
   const times: number[] = [];
-  for (let start = 0; start < Number(flags.starts); start++) times.push(await firstByte());
+  const bare: number[] = [];
+  for (let start = 0; start < Number(flags.starts); start++) {
+    times.push(await firstByte());
+    const begin = performance.now();
+    execFileSync(process.execPath, ['-e', '0']);
+    bare.push(performance.now() - begin);
+  }
   const result = {
     ...environment(),
     voice: flags.voice,
     first_audio_byte_median_ms: round(median(times)),
     first_audio_byte_best_ms: round(Math.min(...times)),
+    bare_node_median_ms: round(median(bare)),
   };
   process.stdout.write(`${flags.json ? JSON.stringify(result) : JSON.stringify(result, null, 2)}\n`);
 } finally {

@@ -1,6 +1,8 @@
-// Copies the data files that the compiled code reads (src/**/data/**) beside it into dist/.
-import { cpSync, existsSync, readdirSync } from 'node:fs';
+// Copies the data files that the compiled code reads (src/**/data/**) beside it into dist/, the tables of languages unpacked:
+// that takes a tenth of the time that a process needs to say its first word.
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { brotliDecompressSync } from 'node:zlib';
 
 function copyData(from, to) {
   for (const entry of readdirSync(from, { withFileTypes: true })) {
@@ -13,3 +15,10 @@ function copyData(from, to) {
 }
 
 copyData('src', 'dist');
+
+for (const path of readdirSync('dist/text', { recursive: true })) {
+  if (!path.endsWith('.br')) continue;
+  const packed = join('dist/text', path);
+  writeFileSync(packed.replace(/br$/, 'bin'), brotliDecompressSync(readFileSync(packed)));
+  rmSync(packed);
+}

@@ -1,11 +1,10 @@
 import type { Command } from 'commander';
 import type { Config } from '../config.js';
-import type { Finding } from '../engine/engine-types.js';
-import type { EnginePool } from '../engine/pool.js';
+import type { Engine, Finding } from '../engine/engine-types.js';
 import { AppError } from '../errors.js';
 import { type CliContext, printJson } from './context.js';
 import { checkDataFolder, checkMachine, checkPort, readMachine } from './machine.js';
-import { addEngineFlags, configFromFlags, type EngineFlags, withEngine } from './with-engine.js';
+import { addEngineFlags, configFromFlags, type EngineFlags, withEngineProcess } from './with-engine.js';
 
 interface DoctorFlags extends EngineFlags {
   readonly host?: string;
@@ -41,7 +40,7 @@ async function doctor(context: CliContext, flags: DoctorFlags): Promise<void> {
     report([{ level: 'warning', subject: 'engine', message: 'not checked', advice: 'first see to the data folder' }]);
   } else {
     try {
-      await withEngine(context, config, async (engine) => {
+      await withEngineProcess(context, config, async (engine) => {
         const { runtime, threads } = engine.info;
         report([{ level: 'ok', subject: 'engine', message: `${runtime}, ${threads} threads`, advice: null }]);
         report(await engine.verify({ signal: context.signal }));
@@ -62,7 +61,7 @@ async function doctor(context: CliContext, flags: DoctorFlags): Promise<void> {
   }
 }
 
-async function sayTest(engine: EnginePool, config: Config, context: CliContext): Promise<Finding> {
+async function sayTest(engine: Engine, config: Config, context: CliContext): Promise<Finding> {
   const subject = 'speech';
   const voice = config.defaultVoice ?? engine.info.defaultVoice;
   if (voice === null) {

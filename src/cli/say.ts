@@ -97,7 +97,8 @@ async function say(context: CliContext, words: readonly string[], flags: SayFlag
       await output.finish();
     } catch (error) {
       await output.discard();
-      throw error;
+      if (error instanceof AppError || context.signal.aborted) throw error;
+      throw new AppError('SYNTHESIS_FAILED', 'the engine failed unexpectedly', { cause: error });
     } finally {
       line.clear();
     }

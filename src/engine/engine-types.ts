@@ -308,6 +308,12 @@ export interface EngineOptions {
   readonly g2pwFolder?: string;
   /** False: the embedded model is not imported on first use. Absent: true. */
   readonly importDemo?: boolean;
+  /**
+   * When the engine is given out: `loaded`, with the runtime checked and the default model in memory (as a server needs
+   * it), or `at-once`, while threads and model are still being loaded; what fails then is told by the first call that
+   * needs it. Absent: `loaded`.
+   */
+  readonly ready?: 'loaded' | 'at-once';
   /** Hears of the first import, which takes seconds. */
   readonly onProgress?: (progress: ImportProgress) => void;
 }

@@ -40,7 +40,7 @@ import { type InferenceThreads, startInferenceThread, startInferenceThreads } fr
 import { LexiconStore } from './lexicon-store.js';
 import { type CompareReadingsRequest, compareReadings, convertLexicon, readLexicon } from './lexicon-work.js';
 import { ModelStore } from './model-store.js';
-import { openRuntime, type Runtime } from './onnxruntime.js';
+import { ONNXRUNTIME_VERSION, openRuntime } from './onnxruntime.js';
 import { throwIfRefused } from './recording-checks.js';
 import type { RenderStatistics } from './render-tasks.js';
 import { SealedFiles } from './sealed-files.js';
@@ -58,8 +58,8 @@ import { VoiceStore, voiceSummary } from './voice-store.js';
 const MAX_THREADS = 8;
 
 /**
- * Opens the engine over a data folder: checks the runtime, starts the inference threads, imports the embedded demo model
- * on the first use of the folder, and loads the default model.
+ * Opens the engine over a data folder: starts the inference threads, imports the embedded demo model on the first use of
+ * the folder, checks the runtime and loads the default model (see {@link EngineOptions.ready} for when).
  *
  * @throws AppError `ENGINE_RUNTIME` where ONNX Runtime cannot be used here, `CONFIG_INVALID` where the folder cannot.
  */
@@ -68,33 +68,27 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   makeDataFolder(dataDir);
   const g2pw = options.g2pwFolder === undefined ? null : readG2pw(options.g2pwFolder);
   const count = options.threads ?? Math.min(availableParallelism(), MAX_THREADS);
-  // The threads start on other processors while this one loads the library and checks it.
-  const starting = startInferenceThreads(dataDir, count);
-  const [threads, runtime] = await Promise.all([starting, openCheckedRuntime(count)]).catch(async (error) => {
-    await starting.then((threads) => threads.close()).catch(() => {});
-    throw error;
-  });
+  const threads = startInferenceThreads(dataDir, count);
   const polyphones = g2pw === null ? null : askedOn(threads, g2pw);
   const cacheBytes = { ...DEFAULT_CACHE_BYTES, ...options.cacheBytes };
   let engine: LocalEngine;
   try {
-    engine = new LocalEngine(
-      dataDir,
-      runtime,
-      threads,
-      cacheBytes,
-      new SealedFiles(options.fileKey ?? null),
-      polyphones,
-    );
+    engine = new LocalEngine(dataDir, count, threads, cacheBytes, new SealedFiles(options.fileKey ?? null), polyphones);
   } catch (error) {
     await threads.close();
     throw error;
   }
   try {
+    const ready = options.ready ?? 'loaded';
+    // Meanwhile the threads start on other processors.
+    if (ready === 'loaded') openRuntime({ threads: count }).selfCheck();
     if (g2pw !== null) await threads.analyse.call('loadPolyphones', { path: g2pw.path });
     const demo = options.importDemo === false ? null : demoVoiceFolder();
     if (demo && !engine.hasCurrent(DEMO_MODEL)) await ensureDemoVoice(engine, demo, options.onProgress);
-    await engine.loadDefault();
+    const loading = engine.loadDefault();
+    if (ready === 'loaded') await Promise.all([threads.ready(), loading]);
+    // Who speaks hears of it too.
+    else loading.catch(() => {});
     return engine;
   } catch (error) {
     await engine.close();
@@ -103,14 +97,8 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
 }
 
 /** A model of g2pW whose network runs where text features are made. */
-function askedOn({ analyse }: InferenceThreads, model: G2pw): PolyphonePredictor {
-  return g2pwPredictor(model, (call) => analyse.call<Float32Array>('polyphones', call));
-}
-
-async function openCheckedRuntime(threads: number): Promise<Runtime> {
-  const runtime = openRuntime({ threads });
-  runtime.selfCheck();
-  return runtime;
+function askedOn(threads: InferenceThreads, model: G2pw): PolyphonePredictor {
+  return g2pwPredictor(model, (call) => threads.analyse.call<Float32Array>('polyphones', call));
 }
 
 type SynthesisNames = SpeechNames & Pick<SynthesisRequest, 'suppliedLexicons'>;
@@ -124,7 +112,7 @@ class LocalEngine implements Engine {
   readonly #supplied: SuppliedProfiles;
   readonly #lexicons: LexiconStore;
   readonly #adapters: AdapterStore;
-  readonly #runtime: Runtime;
+  readonly #computeThreads: number;
   readonly #threads: InferenceThreads;
   readonly #texts: TextCache;
   readonly #utterances: UtteranceCache;
@@ -135,7 +123,7 @@ class LocalEngine implements Engine {
 
   constructor(
     dataDir: string,
-    runtime: Runtime,
+    computeThreads: number,
     threads: InferenceThreads,
     cacheBytes: CacheSizes,
     files: SealedFiles,
@@ -151,7 +139,7 @@ class LocalEngine implements Engine {
     this.#adapters = new AdapterStore(dataDir);
     this.#texts = new TextCache(cacheBytes.texts);
     this.#utterances = new UtteranceCache(cacheBytes.utterances);
-    this.#runtime = runtime;
+    this.#computeThreads = computeThreads;
     this.#threads = threads;
   }
 
@@ -159,8 +147,8 @@ class LocalEngine implements Engine {
     const models = this.#models.names();
     const voices = this.#voices.names();
     return {
-      runtime: `onnxruntime ${this.#runtime.version} (C API)`,
-      threads: this.#runtime.threads,
+      runtime: `onnxruntime ${ONNXRUNTIME_VERSION} (C API)`,
+      threads: this.#computeThreads,
       defaultModel: models.includes(DEMO_MODEL) ? DEMO_MODEL : (models[0] ?? null),
       defaultVoice: voices.includes(DEMO_VOICE) ? DEMO_VOICE : (voices[0] ?? null),
     };
@@ -374,7 +362,7 @@ class LocalEngine implements Engine {
     request: ImportModelRequest,
     options: Cancellable & { readonly onProgress?: (progress: ImportProgress) => void } = {},
   ) {
-    const thread = await startInferenceThread('import', this.#dataDir, this.#runtime.threads);
+    const thread = startInferenceThread('import', this.#dataDir, this.#computeThreads);
     try {
       for await (const progress of thread.stream<ImportProgress, void>('importModel', request, options)) {
         options.onProgress?.(progress);
@@ -391,7 +379,7 @@ class LocalEngine implements Engine {
 
   async verify({ signal }: Cancellable = {}): Promise<readonly Finding[]> {
     const findings: Finding[] = [];
-    this.#runtime.selfCheck();
+    openRuntime({ threads: this.#computeThreads }).selfCheck();
     findings.push({
       level: 'ok',
       subject: 'runtime',

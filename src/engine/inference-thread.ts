@@ -3,12 +3,11 @@ import { AdapterStore } from './adapter-store.js';
 import { analysisTasks } from './analysis-tasks.js';
 import { ComponentStore } from './component-store.js';
 import { decodeTasks } from './decode-tasks.js';
-import type { ImportModelRequest } from './engine-types.js';
 import { importSteps } from './import-model.js';
 import { ModelStore } from './model-store.js';
-import { openRuntime } from './onnxruntime.js';
+import { openRuntime, type Runtime } from './onnxruntime.js';
 import { renderTasks } from './render-tasks.js';
-import { serveTasks, type Task } from './thread-tasks.js';
+import { refuseTasks, serveTasks } from './thread-tasks.js';
 
 /**
  * Entry of an inference thread. Network runs are synchronous, so each kind of work has a thread of its own, over one
@@ -26,26 +25,23 @@ export interface InferenceThreadData {
 
 const { role, dataDir, threads, urgentWindows } = workerData as InferenceThreadData;
 const port = parentPort as MessagePort; // this module only runs as a worker
-const store = new ComponentStore(dataDir);
-const runtime = openRuntime({ threads });
-
-switch (role) {
-  case 'decode': {
-    const { methods, step } = decodeTasks(store, runtime, new AdapterStore(dataDir), urgentWindows);
-    await serveTasks(port, methods, step);
-    break;
-  }
-  case 'render':
-    await serveTasks(port, renderTasks(store, runtime, urgentWindows));
-    break;
-  case 'analyse':
-    await serveTasks(port, analysisTasks(store, runtime));
-    break;
-  case 'import':
-    await serveTasks(port, { importModel: (request) => importProgress(request) });
-    break;
+try {
+  await serve(new ComponentStore(dataDir), openRuntime({ threads }));
+} catch (error) {
+  refuseTasks(port, error);
 }
 
-function* importProgress(request: ImportModelRequest): Task {
-  yield* importSteps(request, new ModelStore(dataDir), runtime);
+async function serve(store: ComponentStore, runtime: Runtime): Promise<void> {
+  switch (role) {
+    case 'decode': {
+      const { methods, step } = decodeTasks(store, runtime, new AdapterStore(dataDir), urgentWindows);
+      return serveTasks(port, methods, step);
+    }
+    case 'render':
+      return serveTasks(port, renderTasks(store, runtime, urgentWindows));
+    case 'analyse':
+      return serveTasks(port, analysisTasks(store, runtime));
+    case 'import':
+      return serveTasks(port, { importModel: (request) => importSteps(request, new ModelStore(dataDir), runtime) });
+  }
 }

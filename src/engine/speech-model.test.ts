@@ -27,7 +27,7 @@ describe('a model with a BERT', () => {
       reference.path(`checkpoints/${name}`),
     );
     importModel({ name: 'small', paths }, store, openRuntime({ threads: 1 }));
-    threads = await startInferenceThreads(folder, 1);
+    threads = startInferenceThreads(folder, 1);
     model = openSpeechModel(store.load('small'), store, threads);
   });
 

@@ -262,13 +262,13 @@ function enrolmentOf(
     hubert: model.manifests.hubert?.digest ?? null,
     speaker: model.manifests['speaker-encoder']?.digest ?? null,
   };
-  const { analyse } = threads;
   return {
     semanticTokens: components.hubert
-      ? (wave16k) => analyse.call<Int32Array>('semanticTokens', { components, wave16k } satisfies SemanticTokensCall)
+      ? (wave16k) =>
+          threads.analyse.call<Int32Array>('semanticTokens', { components, wave16k } satisfies SemanticTokensCall)
       : null,
     globalEmbedding: (spectrogram, frames, speakerVector) =>
-      analyse.call<Float32Array>('globalEmbedding', {
+      threads.analyse.call<Float32Array>('globalEmbedding', {
         components,
         spectrogram,
         frames,
@@ -276,7 +276,7 @@ function enrolmentOf(
       } satisfies GlobalEmbeddingCall),
     speakerVector: components.speaker
       ? (fbank, frames) =>
-          analyse.call<Float32Array>('speakerVector', { components, fbank, frames } satisfies SpeakerVectorCall)
+          threads.analyse.call<Float32Array>('speakerVector', { components, fbank, frames } satisfies SpeakerVectorCall)
       : null,
   };
 }

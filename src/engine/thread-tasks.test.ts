@@ -8,7 +8,7 @@ describe('tasks on a thread', () => {
   let thread: TaskThread;
 
   beforeEach(async () => {
-    thread = await TaskThread.start(countingWorker());
+    thread = new TaskThread(countingWorker());
   });
 
   afterEach(() => thread.close());
@@ -124,7 +124,7 @@ describe('tasks on a thread', () => {
 });
 
 it('throws what a thread throws while it starts', async () => {
-  await expect(TaskThread.start(new Worker('throw new Error("no library")', { eval: true }))).rejects.toThrow(
+  await expect(new TaskThread(new Worker('throw new Error("no library")', { eval: true })).ready).rejects.toThrow(
     'no library',
   );
 });

@@ -55,9 +55,14 @@ type Request =
 
 type Reply =
   | { readonly type: 'ready' }
+  /** The thread cannot serve. */
+  | { readonly type: 'refused'; readonly error: ErrorPayload }
   | { readonly type: 'piece'; readonly id: number; readonly value: unknown }
   | { readonly type: 'result'; readonly id: number; readonly value: unknown }
   | { readonly type: 'error'; readonly id: number; readonly error: ErrorPayload; readonly stack: string | undefined };
+
+/** What belongs to a call. */
+type Answer = Exclude<Reply, { type: 'ready' | 'refused' }>;
 
 interface RunningTask {
   readonly task: Task;
@@ -158,12 +163,8 @@ export async function serveTasks(
   }
 
   function fail(id: number, error: unknown): void {
-    const known = error instanceof AppError;
-    const payload: ErrorPayload = known
-      ? error.toJSON()
-      : { code: 'INTERNAL', message: error instanceof Error ? error.message : String(error) };
-    const stack = known || !(error instanceof Error) ? undefined : error.stack;
-    port.postMessage({ type: 'error', id, error: payload, stack } satisfies Reply);
+    const stack = error instanceof AppError || !(error instanceof Error) ? undefined : error.stack;
+    port.postMessage({ type: 'error', id, error: payloadOf(error), stack } satisfies Reply);
   }
 
   while (!closed) {
@@ -187,6 +188,16 @@ export async function serveTasks(
   for (const { task } of tasks.values()) task.return(undefined);
 }
 
+/** Instead of serving: says why this thread cannot. */
+export function refuseTasks(port: MessagePort, error: unknown): void {
+  port.postMessage({ type: 'refused', error: payloadOf(error) } satisfies Reply);
+}
+
+function payloadOf(error: unknown): ErrorPayload {
+  if (error instanceof AppError) return error.toJSON();
+  return { code: 'INTERNAL', message: error instanceof Error ? error.message : String(error) };
+}
+
 type TaskMethod = (args: unknown, signal: AbortSignal, caller: Caller) => unknown;
 
 function isTask(value: unknown): value is Task {
@@ -196,33 +207,33 @@ function isTask(value: unknown): value is Task {
 /** The caller's side of one inference thread. */
 export class TaskThread {
   readonly #worker: Worker;
-  readonly #pending = new Map<number, (reply: Exclude<Reply, { type: 'ready' }>) => void>();
+  readonly #pending = new Map<number, (reply: Answer) => void>();
   #nextId = 1;
   #failure: Error | null = null;
 
-  private constructor(worker: Worker) {
-    this.#worker = worker;
-  }
+  /** Resolves when the thread serves; rejects with what it threw if it does not get there. */
+  readonly ready: Promise<void>;
 
-  /** Waits until the thread serves; throws what it threw if it does not get there. */
-  static async start(worker: Worker): Promise<TaskThread> {
-    const thread = new TaskThread(worker);
-    await new Promise<void>((resolve, reject) => {
+  /** Takes calls at once: they are carried out when the thread serves. */
+  constructor(worker: Worker) {
+    this.#worker = worker;
+    this.ready = new Promise<void>((resolve, reject) => {
+      const fail = (error: Error) => {
+        reject(error);
+        this.#fail(error);
+      };
       worker.on('message', (reply: Reply) => {
         if (reply.type === 'ready') resolve();
-        else thread.#pending.get(reply.id)?.(reply);
+        else if (reply.type === 'refused') fail(errorFromPayload(reply.error));
+        else this.#pending.get(reply.id)?.(reply);
       });
-      worker.on('error', (error: Error) => {
-        reject(error);
-        thread.#fail(error);
-      });
+      worker.on('error', fail);
       worker.on('exit', (code) => {
-        const error = new AppError('ENGINE_CRASHED', `an inference thread ended (exit code ${code})`);
-        reject(error);
-        thread.#fail(error);
+        fail(new AppError('ENGINE_CRASHED', `an inference thread ended (exit code ${code})`));
       });
     });
-    return thread;
+    // Who calls hears of it too.
+    this.ready.catch(() => {});
   }
 
   /** Runs a task to its end and returns its result; pieces, if any, are dropped. */
@@ -243,7 +254,7 @@ export class TaskThread {
     signal?.throwIfAborted();
     if (this.#failure) throw this.#failure;
     const id = this.#nextId++;
-    const inbox: Exclude<Reply, { type: 'ready' }>[] = [];
+    const inbox: Answer[] = [];
     let wake = (): void => {};
     let over = false;
     this.#pending.set(id, (reply) => {
@@ -299,7 +310,7 @@ export class TaskThread {
   #fail(error: Error): void {
     if (this.#failure) return;
     this.#failure = error;
-    const payload = error instanceof AppError ? error.toJSON() : { code: 'INTERNAL' as const, message: error.message };
+    const payload = payloadOf(error);
     for (const [id, deliver] of [...this.#pending]) {
       deliver({ type: 'error', id, error: payload, stack: error.stack });
     }

@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs';
-import { brotliDecompressSync } from 'node:zlib';
+import { readPackedFile } from '../packed-file.js';
 
 /**
  * Sounds out a word that no dictionary has (lower case, letters and apostrophes): phones with stress. Our own model: a
@@ -165,7 +164,7 @@ interface Header {
 
 /** Reads the file that training/letter-to-sound/export.py describes. */
 function load(): Model {
-  const file = brotliDecompressSync(readFileSync(new URL('./data/letter-to-sound.br', import.meta.url)));
+  const file = readPackedFile(new URL('./data/letter-to-sound.br', import.meta.url));
   const headerBytes = file.readUInt32LE(0);
   const header = JSON.parse(file.toString('utf8', 4, 4 + headerBytes)) as Header; // our own file
   const tensors = new Map<string, Matrix>();

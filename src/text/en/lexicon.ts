@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs';
-import { brotliDecompressSync } from 'node:zlib';
+import { readPackedFile } from '../packed-file.js';
 
 /** Pronunciations of words and of names, as phone lists such as `['K', 'AE1', 'T']`. */
 export interface Lexicon {
@@ -33,7 +32,7 @@ const TAB = 9;
 let loaded: Lexicon | undefined;
 
 function open(): Lexicon {
-  const data = brotliDecompressSync(readFileSync(new URL('./data/lexicon.br', import.meta.url)));
+  const data = readPackedFile(new URL('./data/lexicon.br', import.meta.url));
   const border = data.indexOf('\n\n');
   const words = data.subarray(0, border + 1);
   const names = data.subarray(border + 2);

@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs';
-import { brotliDecompressSync } from 'node:zlib';
+import { readPackedFile } from '../packed-file.js';
 
 /**
  * Reads one table of `src/text/zh/data/`: brotli over [header size u32][JSON header][arrays, each at a multiple of 8
@@ -24,10 +23,9 @@ export interface Sections<Header> {
 
 /** Reads a table of the same format from any place. `sizeBytes` is at least what it is when unpacked, if it is large. */
 export function readSections<Header>(file: URL, sizeBytes?: number): Sections<Header> {
-  const compressed = readFileSync(file);
-  // A large table is unpacked into one buffer of its size; others into a copy of their own, so that offsets are aligned.
-  const unpacked = brotliDecompressSync(compressed, sizeBytes === undefined ? {} : { chunkSize: sizeBytes });
-  const raw = unpacked.byteOffset === 0 && sizeBytes !== undefined ? unpacked : new Uint8Array(unpacked);
+  const unpacked = readPackedFile(file, sizeBytes);
+  // Offsets have to be aligned: those of a buffer that is shared with others are not.
+  const raw = unpacked.byteOffset === 0 ? unpacked : new Uint8Array(unpacked);
   const headerBytes = new DataView(raw.buffer).getUint32(0, true);
   const start = 4 + headerBytes;
   // Our own file, written by our own script: its shape is known.
