@@ -233,7 +233,11 @@ function placeNumbers(runs: readonly Run[], mode: LanguageMode): LanguageSpan[] 
     if (run.kind === 'number' && !mode.startsWith('all_')) {
       const before = spans.at(-1);
       const after = runs[i + 1];
-      const code = codeLanguage(run, { text: runs[i - 1]?.text ?? '', before: spans.at(-2), after });
+      // an account behind its name: QQ：10086
+      const labelled = before !== undefined && /：\s?$/.test(before.text) && runs.some(({ kind }) => kind === 'han');
+      const code = labelled
+        ? run.language
+        : codeLanguage(run, { text: runs[i - 1]?.text ?? '', before: spans.at(-2), after });
       if (code !== undefined) language = code;
       else if (before === undefined) language = after?.language ?? language;
       else if (after === undefined || before.language === after.language) language = before.language;
@@ -280,7 +284,7 @@ function codeLanguage(
   if (letters.length > 1 && /^\p{N}+\.\p{N}+/u.test(number.text)) return language;
   if (language !== 'zh' && language !== 'yue') return undefined;
   if (/^\p{N}{4,}/u.test(number.text)) return language;
-  const continues = after?.kind === 'latin' && /\p{N}$/u.test(number.text); // H2O, B2B
+  const continues = after?.kind === 'latin'; // H2O, A17 Pro
   return letters.length === 1 && !continues ? language : undefined;
 }
 

@@ -42,7 +42,11 @@ export const POLYPHONE_RULES: ReadonlyMap<string, readonly PolyphoneRule[]> = ne
     杠: [rule('gang4', null)],
     拽: [rule('zhuai4', null)],
     地: [rule('de5', /也不回$/, /^走/)],
-    弄: [rule('long4', /[零一二三四五六七八九十]$/, /^(?:[零一二三四五六七八九十百]+号|[,里内口]|$)/)],
+    弄: [
+      rule('long4', /[路街道村巷].{0,3}[零幺一二三四五六七八九十百]$/),
+      rule('long4', /[零一二三四五六七八九十]$/, /^(?:[零一二三四五六七八九十百]+号|[,里内口]|$)/),
+    ],
+    了: [rule('liao3', /(?:^|[得真可太又就更没,])不得$/, null, true)],
     句: [rule('gou1', /高$/, /^丽/, true)],
     丽: [rule('li2', /高句$/, null, true)],
     吧: [
@@ -110,6 +114,7 @@ export const POLYPHONE_RULES: ReadonlyMap<string, readonly PolyphoneRule[]> = ne
         null,
         /^(?:大|高(?!度)|出|满|得|成|胖|肉|个[子头儿]|痘|毛(?!衣)|芽|草|虫|牙|叶|根|着|在|势|辈|老|官|孙|子(?:女)?|进|起|歪|相|这么大|那么大|了[个根一只张满])/,
       ),
+      rule('chang2', /[江河路线桥绳裙袖腿发须尾夜]$/, /^$/),
       rule('zhang3', /越$/, /^越/),
       rule(
         'zhang3',
@@ -591,6 +596,7 @@ export const POLYPHONE_RULES: ReadonlyMap<string, readonly PolyphoneRule[]> = ne
     ],
     漂: [rule('piao3', null, /^(?:白|洗|染|了头发|一?下)/)],
     闷: [
+      rule('men4', /[胸气烦郁沉苦纳解憋]$/, /^(?!热)/, true),
       rule('men1', null, /^(?:热|声|头|气(?!氛)|着|在(?:家|屋|房|锅|被)|饭|坏|一会)/),
       rule('men1', /(?:很|太|有点|真|好|天气|屋里|房间|空气)$/),
     ],

@@ -35,6 +35,10 @@ function expectReadings(marked: string): void {
 }
 
 const SENTENCES = `
+因胸闷[men4]三天入院，天气闷[men1]热。
+妈妈高兴得不[bu4]得[de2]了[liao3]。
+文三路一百三十八弄[long4]六号。
+长江长[chang2]，黄河长[chang2]。
 得[de2]克萨斯州很大
 我得[de2]悉这个消息
 光速比声音快得[de5]多

@@ -6,7 +6,7 @@ export function toneOfYi(segment: string, at: number): 1 | 2 | 4 | undefined {
   if (segment[at] !== '一') return undefined;
   const before = segment.slice(Math.max(0, at - 3), at);
   const after = segment.slice(at + 1, at + 5);
-  if (/[第十零]$/.test(before)) return 1;
+  if (/[第十零]$|[零一二三四五六七八九十]比$/.test(before)) return 1;
   if (isDigitByDigit(before, after) || isOrdinal(before, after)) return 1;
   if (/(?:统|唯|单|专|逐|周|星期|礼拜)$/.test(before) || isJustInCase(before, after)) return 1;
   if (isDecimalDigit(segment, at)) return 1;
