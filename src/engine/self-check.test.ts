@@ -45,11 +45,51 @@ async function listen(draws: readonly (readonly number[])[], heldTokens = 12, wi
   return { tokens, finished, faults, seeds };
 }
 
+async function* asyncOf<T>(items: readonly T[]): AsyncGenerator<T, void, undefined> {
+  yield* items;
+}
+
 describe('the check of a sentence while it is drawn', () => {
   it('lets a sentence of usual length through, token by token', async () => {
     const good = speech(60);
     expect(await listen([good])).toEqual({ tokens: good, finished: 'end', faults: [], seeds: [7] });
     expect(await listen([good], 12, false)).toMatchObject({ tokens: good, faults: [] });
+  });
+
+  it('gives what it held back with the last token of it, not with the next one', async () => {
+    let drawn = 0;
+    async function* decode(): AsyncGenerator<SemanticPiece, void, undefined> {
+      for (const token of speech(60)) {
+        drawn += 1;
+        yield { tokens: Int32Array.of(token), finished: null };
+      }
+    }
+    const expectation = { phonemeCount: 20, prompt };
+    for await (const { tokens } of checkedTokens(decode, { seed: 7, expectation, heldTokens: 12 })) {
+      expect([tokens.length, drawn]).toEqual([12, 12]);
+      break;
+    }
+  });
+
+  it('gives a sentence too short once all it held back was there, however its end comes', async () => {
+    const short = speech(12);
+    const expectation = { phonemeCount: 60, prompt };
+    const decodings: SemanticPiece[][] = [
+      [{ tokens: Int32Array.from(short), finished: 'end' }],
+      [
+        { tokens: Int32Array.from(short), finished: null },
+        { tokens: new Int32Array(), finished: 'end' },
+      ],
+    ];
+    for (const pieces of decodings) {
+      const faults: string[] = [];
+      const heard: number[] = [];
+      const options = { seed: 7, expectation, heldTokens: 12 };
+      const onFault = (fault: string, outcome: string) => faults.push(`${fault} ${outcome}`);
+      for await (const { tokens } of checkedTokens(() => asyncOf(pieces), { ...options, onFault }))
+        heard.push(...tokens);
+      expect([heard, faults]).toEqual([short, ['too_short kept']]);
+    }
   });
 
   it('lets a pause through', async () => {

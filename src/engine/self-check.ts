@@ -181,11 +181,11 @@ async function* oneDraw(
     }
     if (finished !== null) {
       const fault = check.end();
-      if (fault && !last && count <= heldTokens) return { fault, outcome: 'redrawn' };
+      if (fault && !last && count < heldTokens) return { fault, outcome: 'redrawn' };
       yield { tokens: Int32Array.from(held), finished };
       return fault ? { fault, outcome: 'kept' } : kept;
     }
-    if (count > heldTokens && held.length > 0) {
+    if (count >= heldTokens && held.length > 0) {
       yield { tokens: Int32Array.from(held), finished: null };
       held = [];
     }
