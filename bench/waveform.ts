@@ -6,7 +6,8 @@
  * A sentence has 60 phonemes and 150 tokens (6 s). Prints node counts, load times (as built, and as ONNX Runtime rewrote
  * them), and for each part the wall and the processor time, medians of rounds that take turns, since the machine is
  * seldom alone; processor time is the steadier of the two. The generator is measured whole, in both forms of
- * convolution, and in windows of one and two rows.
+ * convolution, and in windows of one and two rows; the last stages of four windows one after the other, two by two, and in
+ * one run.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -17,7 +18,7 @@ import { openRuntime, output, type Session, tensor } from '../src/engine/onnxrun
 import { WaveformDecoder, type WaveformSessions } from '../src/engine/waveform-decoder.js';
 import { type ModelSpec, readModelSpec } from '../src/models/model-spec.js';
 import { frameMap } from '../src/models/sovits/flow.js';
-import { buildGenerator } from '../src/models/sovits/generator.js';
+import { buildGenerator, cutRate } from '../src/models/sovits/generator.js';
 import { buildSovits, SPEAKING_GRAPHS } from '../src/models/sovits/sovits.js';
 import type { GraphModel } from '../src/onnx/graph.js';
 import { writeModelFile } from '../src/onnx/model-file.js';
@@ -124,6 +125,16 @@ function measureParts(spec: ModelSpec, sessions: WaveformSessions, whole: Record
     output(results, 'wave', 'float32');
   };
   const seconds = (z.frames * spec.hopSamples) / spec.sampleRateHz;
+  /** Four windows of two rows, so many in a run, as if they were of several callers. */
+  function tailsOf(together: number): () => void {
+    const channels = spec.generator.upsamples[0]?.channels ?? 0;
+    const columns = cutRate(spec) * (windowFrames / 2 + 4);
+    const data = Float32Array.from({ length: 2 * together * channels * columns }, (_, index) => Math.sin(index));
+    const hidden = tensor('float32', [2 * together, channels, columns], data);
+    return () => {
+      for (let run = 0; run < 4 / together; run++) output(sessions.generatorTail.run({ hidden }), 'wave', 'float32');
+    };
+  }
 
   const parts: Record<string, () => void> = {
     text: () => void double.encodeText(phonemeIds),
@@ -133,6 +144,7 @@ function measureParts(spec: ModelSpec, sessions: WaveformSessions, whole: Record
     'generator whole, 2d': () => runWhole(whole['2d']),
     'generator windows, 1 row': () => drain(single.generate(z, globalEmbedding)),
     'generator windows, 2 rows': () => drain(double.generate(z, globalEmbedding)),
+    ...Object.fromEntries([1, 2, 4].map((together) => [`tails of 4 windows, ${together} a run`, tailsOf(together)])),
     'first window': () => void double.generate(z, globalEmbedding).next(),
     'whole sentence': () =>
       drain(double.decodeSentence({ semanticTokens, phonemeIds, globalEmbedding, noise, noiseScale: 0.5 })),
