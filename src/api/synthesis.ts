@@ -14,7 +14,7 @@ export const SPEECH_LANGUAGES = [
   'all_ko',
   'all_yue',
 ] as const;
-export const AUDIO_FORMATS = ['wav', 'pcm', 'mp3', 'opus', 'flac', 'vorbis', 'mulaw', 'alaw'] as const;
+export const AUDIO_FORMATS = ['wav', 'pcm', 'mp3', 'opus', 'aac', 'flac', 'vorbis', 'mulaw', 'alaw'] as const;
 export const INPUT_TYPES = ['text', 'ssml'] as const;
 export const PRIORITIES = ['interactive', 'batch'] as const;
 export const SPLIT_METHODS = ['sentence', 'chunk30', 'cut0', 'cut1', 'cut2', 'cut3', 'cut4', 'cut5'] as const;

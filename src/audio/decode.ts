@@ -166,6 +166,7 @@ function sniff(bytes: Uint8Array): 'wav' | CompressedFormat {
     if (startsWith(bytes, offset, magic)) throw notSupported(name);
   }
   if (hasMpegFrames(bytes, start)) return 'mp3';
+  if (bytes[start] === 0xff && ((bytes[start + 1] ?? 0) & 0xf6) === 0xf0) throw notSupported('an AAC file (ADTS)');
   throw notSupported('not a recording we know');
 }
 

@@ -29,7 +29,8 @@ export function findStreamLabel(encoding: Encoding, stream: Uint8Array): Relabel
         head: (label) => Buffer.concat([format, riffInfoChunk(label), data]),
       };
     }
-    case 'mp3': {
+    case 'mp3':
+    case 'aac': {
       if (bytes.toString('latin1', 0, 3) !== 'ID3') return UNLABELLED;
       const size = [6, 7, 8, 9].reduce((sum, at) => sum * 128 + bytes.readUInt8(at), 0);
       return { headBytes: 10 + size, head: id3Tag };

@@ -51,7 +51,7 @@ export function addSayCommand(program: Command, context: CliContext): void {
     .option('--seed <n>', 'same seed, same audio; by default drawn anew')
     .option(
       '-o, --output <file>',
-      'file to write: .wav, .mp3, .opus, .flac, .ogg; "-" streams WAV to standard output',
+      'file to write: .wav, .mp3, .opus, .aac, .flac, .ogg; "-" streams WAV to standard output',
       'out.wav',
     )
     .option('--json', 'print what was made as JSON');

@@ -36,6 +36,19 @@ describe('POST /v1/audio/speech', () => {
     }
   });
 
+  it('answers in aac: labelled frames of ADTS', async () => {
+    const answer = await speak({ ...BODY, response_format: 'aac' });
+    expect([answer.statusCode, answer.headers['content-type']]).toEqual([200, 'audio/aac']);
+    expect(answer.rawPayload.includes('AIGC')).toBe(true);
+    // 8,000 samples at 16 kHz, and the frame that a decoder is late by.
+    let frames = 0;
+    const { rawPayload: bytes } = answer;
+    for (let at = bytes.indexOf(Buffer.from([0xff, 0xf1])); at < bytes.length; frames++) {
+      at += ((bytes[at + 3]! & 3) << 11) | (bytes[at + 4]! << 3) | (bytes[at + 5]! >> 5);
+    }
+    expect(frames).toBe(Math.ceil(8000 / 1024) + 1);
+  });
+
   it('answers in pcm at 24 kHz', async () => {
     const answer = await speak({ ...BODY, response_format: 'pcm' });
     expect([answer.headers['content-type'], answer.rawPayload.length]).toEqual(['audio/pcm', 24_000]);

@@ -124,6 +124,9 @@ describe('the audio of /tts', () => {
     expect(ogg.headers['content-type']).toBe('audio/ogg');
     const { channels, sampleRateHz } = await decodeAudio(ogg.rawPayload);
     expect([channels[0]?.length, sampleRateHz]).toEqual([3200, 16_000]);
+    const aac = await post({ ...GOOD, media_type: 'aac' });
+    expect([aac.statusCode, aac.headers['content-type']]).toEqual([200, 'audio/aac']);
+    expect(aac.rawPayload.includes(Buffer.from([0xff, 0xf1]))).toBe(true);
   });
 
   it('streams behind a header of 44 bytes that says 0, in every streaming mode', async () => {

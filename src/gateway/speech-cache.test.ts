@@ -60,7 +60,7 @@ const withoutSerial = (bytes: Buffer) => {
 describe('a stream that was made before', () => {
   it('is sent again in every format, with the bytes that making it anew gives, under its own number', async () => {
     const fresh = await startTestGateway({}, { cacheBytes: 0 });
-    for (const format of ['wav', 'pcm', 'mp3', 'opus', 'flac', 'vorbis', 'mulaw', 'alaw']) {
+    for (const format of ['wav', 'pcm', 'mp3', 'opus', 'aac', 'flac', 'vorbis', 'mulaw', 'alaw']) {
       const query = `text=sentences%3D3+ms%3D300&seed=7&format=${format}`;
       const first = await stream(query, { id: 'first' });
       const count = await made();
@@ -80,6 +80,7 @@ describe('a stream that was made before', () => {
       expect(withoutSerial(again.rawPayload).equals(withoutSerial(anew.rawPayload))).toBe(true);
       if (['pcm', 'mulaw', 'alaw'].includes(format)) continue;
       expect(readAigcLabel(again.rawPayload)?.ProduceID).toBe('the-second-one');
+      if (format === 'aac') continue; // which nothing here decodes
       const [a, b] = [await decodeAudio(first.rawPayload), await decodeAudio(again.rawPayload)];
       expect(Buffer.from(a.channels[0]!.buffer).equals(Buffer.from(b.channels[0]!.buffer))).toBe(true);
     }

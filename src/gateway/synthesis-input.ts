@@ -157,6 +157,8 @@ const ACCEPTED_AUDIO: Readonly<Record<string, AudioFormat>> = {
   'audio/pcm': 'pcm',
   'audio/mpeg': 'mp3',
   'audio/mp3': 'mp3',
+  'audio/aac': 'aac',
+  'audio/aacp': 'aac',
   'audio/ogg': 'opus',
   'audio/opus': 'opus',
   'audio/flac': 'flac',

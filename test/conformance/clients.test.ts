@@ -2,6 +2,7 @@
  * The official client libraries, installed from their registries, against a server on the real engine and the demo voice.
  * They know nothing of us: what they cannot read fails here.
  */
+import { execFile } from 'node:child_process';
 import { createReadStream, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -34,6 +35,19 @@ async function secondsOf(bytes: Uint8Array): Promise<number> {
   return (channels[0]?.length ?? 0) / sampleRateHz;
 }
 
+/** AAC by ffmpeg, since we have no decoder of it. */
+function asWav(bytes: Uint8Array): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const child = execFile(
+      'ffmpeg',
+      ['-v', 'error', '-i', '-', '-f', 'wav', '-'],
+      { encoding: 'buffer', maxBuffer: 64 << 20 },
+      (error, stdout) => (error === null ? resolve(stdout) : reject(error)),
+    );
+    child.stdin?.end(bytes);
+  });
+}
+
 describe('the openai package for Node', () => {
   interface Client {
     audio: {
@@ -55,10 +69,13 @@ describe('the openai package for Node', () => {
   }, INSTALL_TIMEOUT_MS);
 
   it('gets speech in every format that can be read back', async () => {
-    for (const response_format of ['mp3', 'opus', 'flac', 'wav', 'pcm']) {
+    for (const response_format of ['mp3', 'opus', 'aac', 'flac', 'wav', 'pcm']) {
       const answer = await client.audio.speech.create({ model: 'tts-1', voice: 'alloy', input: TEXT, response_format });
       const bytes = new Uint8Array(await answer.arrayBuffer());
-      const seconds = response_format === 'pcm' ? bytes.length / 48_000 : await secondsOf(bytes);
+      const seconds =
+        response_format === 'pcm'
+          ? bytes.length / 48_000
+          : await secondsOf(response_format === 'aac' ? await asWav(bytes) : bytes);
       expect([response_format, seconds > 0.5 && seconds < 15]).toEqual([response_format, true]);
     }
   });

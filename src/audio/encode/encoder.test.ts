@@ -93,7 +93,8 @@ describe.each(ENCODINGS)('%s', (encoding) => {
 async function heard(encoding: Encoding, bytes: Buffer): Promise<Float32Array> {
   if (encoding === 'pcm')
     return Float32Array.from(new Int16Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length)));
-  if (encoding === 'mulaw' || encoding === 'alaw') return Float32Array.from(bytes);
+  // Of AAC there is no decoder here; its frames tell nothing of when they were made.
+  if (encoding === 'mulaw' || encoding === 'alaw' || encoding === 'aac') return Float32Array.from(bytes);
   const { channels } = await decodeAudio(bytes);
   return channels[0] ?? new Float32Array();
 }
@@ -243,7 +244,7 @@ describe('other decoders', () => {
   it.runIf(available.has('ffmpeg'))(
     'ffmpeg reads every container without a complaint and shows the label',
     async () => {
-      for (const encoding of ['wav', 'mp3', 'opus', 'flac', 'vorbis'] as const) {
+      for (const encoding of ['wav', 'mp3', 'opus', 'aac', 'flac', 'vorbis'] as const) {
         const path = await file(encoding);
         const { status, stderr } = spawnSync('ffmpeg', ['-hide_banner', '-xerror', '-i', path, '-f', 'null', '-'], {
           encoding: 'utf8',

@@ -2,11 +2,12 @@ import { AppError } from '../../errors.js';
 import { type AigcLabel, id3Tag, riffInfoChunk, vorbisComments } from '../label.js';
 import { createStreamResampler, type StreamResampler } from '../resample-stream.js';
 import { pcm16, wavFileHeader, wavStreamHeader } from '../wav.js';
+import { AAC_RATES_HZ, AacEncoder } from './aac.js';
 import { FlacEncoder } from './flac.js';
 import { encodeAlaw, encodeMulaw } from './g711.js';
 
 /** `opus` and `vorbis` come in Ogg; `pcm`, `mulaw` and `alaw` have no header and so nowhere to write a label. */
-export const ENCODINGS = ['wav', 'pcm', 'mp3', 'opus', 'flac', 'vorbis', 'mulaw', 'alaw'] as const;
+export const ENCODINGS = ['wav', 'pcm', 'mp3', 'opus', 'aac', 'flac', 'vorbis', 'mulaw', 'alaw'] as const;
 export type Encoding = (typeof ENCODINGS)[number];
 
 export interface EncoderOptions {
@@ -15,7 +16,7 @@ export interface EncoderOptions {
   readonly inputHz: number;
   /** Of the audio that goes out; absent: the input's, or the nearest rate above it that the encoding has. */
   readonly outputHz?: number;
-  /** For mp3 and opus; absent: what speech needs at the rate. */
+  /** For mp3, opus and aac; absent: what speech needs at the rate. */
   readonly bitrateKbps?: number;
   readonly label: AigcLabel | null;
   /**
@@ -86,6 +87,12 @@ export const ENCODING_FACTS: Readonly<Record<Encoding, EncodingFacts>> = {
       const { OpusCodec } = await import('./opus.js');
       return new OpusCodec({ ...options, comments: vorbisComments(options.label) });
     },
+  },
+  aac: {
+    contentType: 'audio/aac',
+    extension: 'aac',
+    ratesHz: AAC_RATES_HZ,
+    create: async (options) => aacCodec(options),
   },
   flac: { contentType: 'audio/flac', extension: 'flac', create: async (options) => flacCodec(options) },
   vorbis: {
@@ -167,6 +174,18 @@ export function chooseRate({
     'REQUEST_INVALID',
     `a sample rate of ${outputHz} Hz is not made in ${encoding}; expected ${expected}`,
   );
+}
+
+/** ADTS, whose frames anyone may begin with, behind a tag. */
+function aacCodec({ sampleRateHz, bitrateKbps, label }: CodecOptions): Codec {
+  const encoder = new AacEncoder({ sampleRateHz, bitrateKbps });
+  let head = label === null ? [] : [id3Tag(label)];
+  const behindTag = (frames: Uint8Array[]): Uint8Array[] => {
+    const parts = [...head, ...frames];
+    head = [];
+    return parts;
+  };
+  return { encode: (samples) => behindTag(encoder.encode(samples)), finish: () => behindTag(encoder.finish()) };
 }
 
 function plainCodec(encode: (samples: Float32Array) => Uint8Array): Codec {

@@ -19,6 +19,7 @@ const fields = compileFields(OpenAiSpeechFields, ['input', 'instructions', 'voic
 const OUTPUTS: Readonly<Record<string, Omit<SpeechOutput, 'layout'>>> = {
   mp3: { encoding: 'mp3' },
   opus: { encoding: 'opus' },
+  aac: { encoding: 'aac' },
   flac: { encoding: 'flac' },
   wav: { encoding: 'wav' },
   // 24 kHz is not in the answer, so clients take it for granted.

@@ -137,7 +137,7 @@ function complaintOf(given: ReferenceTtsFields, version: string): string | null 
 const LANGUAGES_V1 = new Set(['auto', 'en', 'zh', 'ja', 'all_zh', 'all_ja']);
 const LANGUAGES_V2 = new Set([...LANGUAGES_V1, 'auto_yue', 'yue', 'ko', 'all_yue', 'all_ko']);
 
-const MEDIA_TYPES: Readonly<Record<string, Encoding | null>> = { wav: 'wav', raw: 'pcm', ogg: 'vorbis', aac: null };
+const MEDIA_TYPES: Readonly<Record<string, Encoding>> = { wav: 'wav', raw: 'pcm', ogg: 'vorbis', aac: 'aac' };
 
 async function answerTts(reference: ReferenceGateway, request: FastifyRequest, reply: FastifyReply, values: unknown) {
   const { gateway } = reference;
@@ -150,10 +150,6 @@ async function answerTts(reference: ReferenceGateway, request: FastifyRequest, r
   }
   const complaint = complaintOf(given, await versionOf(gateway, state.model));
   if (complaint !== null) return refuse(reply, { message: complaint });
-  const encoding = MEDIA_TYPES[given.media_type ?? 'wav'];
-  if (encoding === null || encoding === undefined) {
-    throw new AppError('MEDIA_TYPE_UNSUPPORTED', 'aac is not made here; ask for wav, raw or ogg');
-  }
   return await speakReference(reference, request, reply, {
     text: given.text ?? '',
     language: languageOf(given.text_lang ?? ''),
@@ -169,7 +165,8 @@ async function answerTts(reference: ReferenceGateway, request: FastifyRequest, r
     seed: given.seed ?? -1,
     splitMethod: SPLIT_METHODS.find((known) => known === given.text_split_method) ?? 'cut5',
     pauseSeconds: given.fragment_interval ?? 0.3,
-    encoding,
+    // The complaint was about any other.
+    encoding: MEDIA_TYPES[given.media_type ?? 'wav'] ?? 'wav',
     contentType: `audio/${given.media_type ?? 'wav'}`,
     stream: Number(given.streaming_mode ?? 0) > 0,
   });
