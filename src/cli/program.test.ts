@@ -128,6 +128,14 @@ describe('timbre say', () => {
     expect(readdirSync(folder).filter((name) => name.endsWith('.part'))).toEqual([]);
   });
 
+  it('writes AAC where the ending says so, labelled', async () => {
+    const output = join(folder, 'hello.aac');
+    expect((await timbre(['say', 'ms=500', '-o', output])).exitCode).toBe(0);
+    const bytes = readFileSync(output);
+    expect(bytes.toString('latin1', 0, 3)).toBe('ID3');
+    expect([bytes.includes('AIGC'), bytes.includes(Buffer.from([0xff, 0xf1]))]).toEqual([true, true]);
+  });
+
   it('prints what it made as JSON, and takes the text from standard input', async () => {
     const output = join(folder, 'x.wav');
     const { stdout } = await timbre(['say', '-', '--json', '-o', output, '-v', 'demo-en'], { stdin: 'ms=250' });

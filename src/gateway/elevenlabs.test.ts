@@ -80,6 +80,26 @@ describe('POST /v1/text-to-speech/{voice_id}', () => {
     for (const [name, values] of Object.entries(alignment)) {
       expect(lines.flatMap((line) => line[name] ?? [])).toEqual(values);
     }
+    // What is sent again has its times again.
+    const path = 'demo/stream/with-timestamps?output_format=pcm_16000';
+    const first = (await speak(path, { text, seed: 7 })).body;
+    await expect.poll(async () => (await speak(path, { text, seed: 7 })).body).toBe(first);
+  });
+
+  it('counts times from the beginning of the audio, a cue before the speech included', async () => {
+    await gateway.close();
+    gateway = await startTestGateway({ audibleCue: 'start' });
+    const text = 'sentences=2 ms=400 spoken=yes';
+    const told = await speak('demo/with-timestamps?output_format=pcm_16000', { text });
+    const body = told.json<{ audio_base64: string; alignment: Record<string, number[]> }>();
+    const seconds = Buffer.from(body.audio_base64, 'base64').length / 32_000;
+    expect(body.alignment['character_end_times_seconds']?.at(-1)).toBeCloseTo(seconds, 2);
+    const start = body.alignment['character_start_times_seconds']?.[0];
+    expect(start).toBeCloseTo(seconds - 0.8, 2);
+    const streamed = await speak('demo/stream/with-timestamps?output_format=pcm_16000', { text });
+    const first = streamed.body.split('\n').find((line) => line.includes('"characters"')) ?? '{}';
+    const { alignment } = JSON.parse(first) as typeof body;
+    expect(alignment['character_start_times_seconds']?.[0]).toBe(start);
   });
 
   it('streams audio and times as lines of JSON', async () => {

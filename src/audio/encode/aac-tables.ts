@@ -1,10 +1,10 @@
 /**
- * Tables of AAC that a decoder has too: facts of ISO/IEC 14496-3 (4.A.1 Huffman codebooks, 4.5.4 scale factor bands), in a
- * form of our own.
+ * Tables of AAC that a decoder has too: facts of ISO/IEC 14496-3 (4.A.1 Huffman codebooks, 4.5.4 scale factor bands), as
+ * audiocogs/aac.js has them too, in a form of our own.
  *
  * All its codebooks are canonical: codes of one length are consecutive, and those of the next length go on where they end.
  * A book is therefore the order of its entries, by length: `length: entry entry …; length: …`. An entry is the values in
- * the base of the book, the first one foremost (see {@link SPECTRAL_BOOKS}).
+ * the base of the book, the first one foremost (see aac-books.ts).
  */
 export const SPECTRAL_BOOK_TEXTS: readonly string[] = [
   // 1

@@ -73,8 +73,10 @@ async function speak(
   const { bytes, lengthSamples, spoken } = await collectSpeech(open);
   cancel.done();
   const spans = timedSpans(spoken, open.inputHz);
+  // Behind the cue, where there is one.
+  const startSeconds = spans[0]?.startSeconds ?? 0;
   const endSeconds = spans.at(-1)?.endSeconds ?? lengthSamples / open.inputHz;
-  const alignment = renderAlignment(alignText(given.text, { startSeconds: 0, endSeconds }, spans));
+  const alignment = renderAlignment(alignText(given.text, { startSeconds, endSeconds }, spans));
   return { audio_base64: bytes.toString('base64'), alignment, normalized_alignment: alignment };
 }
 
@@ -103,7 +105,8 @@ function sendTimed(reply: FastifyReply, open: OpenSpeech, cancel: ReplyCancel, t
   let toldText = 0;
   let toldSeconds = 0;
   const align = (end: number, endSeconds: number, spans: ReturnType<typeof timedSpans>): Alignment => {
-    const aligned = alignText(text.slice(toldText, end), { startSeconds: toldSeconds, endSeconds }, spans, toldText);
+    const startSeconds = toldText === 0 ? (spans[0]?.startSeconds ?? toldSeconds) : toldSeconds;
+    const aligned = alignText(text.slice(toldText, end), { startSeconds, endSeconds }, spans, toldText);
     toldText = end;
     toldSeconds = endSeconds;
     return aligned;
