@@ -104,4 +104,23 @@ describe('textToPhonemes', () => {
       { numRuns: 150 },
     );
   });
+
+  it.each([
+    ['zh', '好'],
+    ['en', 'a'],
+    ['ja', 'あ'],
+    ['ko', '가'],
+    ['yue', '佢'],
+  ] as const)('reads a word of 10,000 characters in %s', async (language, letter) => {
+    const { units } = await textToPhonemes(letter.repeat(10_000), { language, symbols: 'v2' });
+    expect(units.at(-1)?.end).toBe(10_000);
+  });
+
+  it('passes over marks of direction and lone surrogates, in the middle of words too', async () => {
+    const read = async (text: string) => (await textToPhonemes(text, { language: 'auto', symbols: 'v2' })).phonemes;
+    for (const mark of ['\u200e', '\u200f', '\u202e', '\u2066', '\u2069', '\u061c']) {
+      expect(await read(`今天${mark}天气很好`)).toEqual(await read('今天天气很好'));
+    }
+    expect(await read('今天天气\ud800，很好')).toEqual(await read('今天天气 ，很好'));
+  });
 });

@@ -128,12 +128,9 @@ describe('language spans', () => {
           const joined = languageSpans(input, mode)
             .map((span) => span.text)
             .join('');
-          expect(joined.normalize('NFKC')).toBe(
-            (joined.includes('の')
-              ? input
-              : input.replace(/(?<=\p{Script=Han})の(?=\p{Script=Han})/gu, '的')
-            ).normalize('NFKC'),
-          );
+          // の between Chinese characters is read as 的
+          const traded = input.replace(/(?<=\p{Script=Han})の(?=\p{Script=Han})/gu, '的');
+          expect([input, traded].map((text) => text.normalize('NFKC'))).toContain(joined.normalize('NFKC'));
         } catch (error) {
           if (!(error instanceof AppError)) throw error;
           expect(error.code).toBe('LANGUAGE_UNSUPPORTED');

@@ -282,7 +282,8 @@ function codeLanguage(
       : undefined);
   if (language === undefined) return undefined;
   if (letters.length > 1 && /^\p{N}+\.\p{N}+/u.test(number.text)) return language;
-  if (language !== 'zh' && language !== 'yue') return undefined;
+  // an order or account, said with its letters
+  if (language !== 'zh' && language !== 'yue') return /^\p{N}{5,}/u.test(number.text) ? 'en' : undefined;
   if (/^\p{N}{4,}/u.test(number.text)) return language;
   const continues = after?.kind === 'latin'; // H2O, A17 Pro
   return letters.length === 1 && !continues ? language : undefined;

@@ -52,8 +52,20 @@ export function cutSentences(
   },
 ): Iterable<SourceText> {
   const tidy = text.replace(/\r\n?/g, '\n').replace(/([!?…,.-])[!?…,.-]+/g, '$1');
-  if (method !== 'sentence' && method !== 'chunk30') return aligned(preSegment(tidy.text, { method, language }), tidy);
-  return cutAsNeeded(tidy, { method, language, whole, continues });
+  const sentences =
+    method !== 'sentence' && method !== 'chunk30'
+      ? aligned(preSegment(tidy.text, { method, language }), tidy)
+      : cutAsNeeded(tidy, { method, language, whole, continues });
+  // The full stop in front of a short opening makes no decimal of a number: 5km, 1,234 people.
+  return /^\s*\d/.test(tidy.text) ? withStopApart(sentences) : sentences;
+}
+
+function* withStopApart(sentences: Iterable<SourceText>): Generator<SourceText> {
+  let isFirst = true;
+  for (const sentence of sentences) {
+    yield isFirst ? sentence.replace(/^\.(?=\d)/, '. ') : sentence;
+    isFirst = false;
+  }
 }
 
 /** Throws TEXT_EMPTY or TEXT_UNREADABLE unless the text holds at least one letter or digit. */

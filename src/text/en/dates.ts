@@ -24,6 +24,7 @@ const SHORT_YEAR = /(?<!\d)'(\d\d)\b(?!')/g;
  * "May 20", "20 May", "the 1990s".
  */
 export function expandDates(text: SourceText): SourceText {
+  if (!/\d/.test(text.text)) return text;
   return text
     .replace(YEAR_FIRST, (_, year: string, _sign, month: string, day: string) => date(month, day, year))
     .replace(YEAR_LAST, (whole, a: string, _sign, b: string, year: string) => {
@@ -55,6 +56,13 @@ const HALF_DAY = /(?<![A-Za-z])([ap])\.\s?m\.(?![A-Za-z])/g;
 
 /** Reads clock times: "9:30 a.m." is "nine thirty A M", "13:05" "one oh five P M", "7:00" "seven o'clock". */
 export function expandTimes(text: SourceText): SourceText {
+  return (/\d/.test(text.text) ? expandClocks(text) : text).replace(
+    HALF_DAY,
+    (whole, half: string, at: number, all: string) => `${half.toUpperCase()} M${keptStop(whole, all, at)}`,
+  );
+}
+
+function expandClocks(text: SourceText): SourceText {
   return text
     .replace(DOTTED_CLOCK, '$1:$2')
     .replace(CLOCK_RANGE, '$1 to ')
@@ -75,9 +83,6 @@ export function expandTimes(text: SourceText): SourceText {
     )
     .replace(HOUR, (whole, hour: string, half: string, at: number, all: string) => {
       return `${cardinal(hour)} ${half.toUpperCase()} M${keptStop(whole, all, at)}`;
-    })
-    .replace(HALF_DAY, (whole, half: string, at: number, all: string) => {
-      return `${half.toUpperCase()} M${keptStop(whole, all, at)}`;
     });
 }
 

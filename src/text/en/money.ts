@@ -113,6 +113,7 @@ const CENT_SIGN = new RegExp(`(?<![\\w.,])(${AMOUNT})\\s?¢`, 'g');
  * "one point five billion euros", "CNY 9.90" "nine point nine zero yuan".
  */
 export function expandMoney(text: SourceText): SourceText {
+  if (!/\d/.test(text.text)) return text;
   return text
     .replace(CODE_FIRST, (_, code: string, amount: string, scale?: string) => read(BY_CODE[code], amount, scale))
     .replace(CODE_LAST, (_, amount: string, scale: string | undefined, code: string) =>

@@ -94,6 +94,11 @@ const DIGITS = /\d+/g;
  * ranges, sums, signs, decimals and whole numbers; and parts letters from digits in "B12" or "Web3".
  */
 export function expandNumbers(text: SourceText): SourceText {
+  if (!/\p{Nd}/u.test(text.text)) {
+    return /[#+-]/.test(text.text)
+      ? text.replace(KEY, 'pound').replace(SUM, ' plus ').replace(MINUS_BETWEEN, ' minus ')
+      : text;
+  }
   let current = text
     .replace(/[\u0660-\u0669\u06f0-\u06f9\u0966-\u096f]/g, (digit) => String(foreignDigit(digit)))
     .replace(MANY, (scale) => ` ${scaleWord(scale)}`)

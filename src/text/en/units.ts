@@ -157,9 +157,15 @@ const PER_NAMES: Record<string, string> = {
 
 /** Reads measures: "12kg" is "twelve kilograms", "120 km/h" "… kilometers per hour", "20-25°C" "twenty to …". */
 export function expandUnits(text: SourceText): SourceText {
+  const plain = text.normalize('NFC').replace(/µ/g, 'μ');
+  return (/\d/.test(plain.text) ? expandMeasures(plain) : plain).replace(
+    PER_WORD,
+    (_, per: string) => ` per ${PER_NAMES[per] ?? per}`,
+  );
+}
+
+function expandMeasures(text: SourceText): SourceText {
   return text
-    .normalize('NFC')
-    .replace(/µ/g, 'μ')
     .replace(
       HOURS_AND_MINUTES,
       (_, hours: string, minutes: string) => `${timeOf(hours, 'hour')} ${timeOf(minutes, 'minute')}`,
@@ -199,8 +205,7 @@ export function expandUnits(text: SourceText): SourceText {
       const single = amount === '1' || gap === '-' || qualifies;
       const name = single ? names.one : (names.many ?? `${names.one}s`);
       return `${neg === undefined ? '' : 'negative '}${readAmount(amount)} ${name}${per === undefined ? '' : ` per ${perName(per)}`}`;
-    })
-    .replace(PER_WORD, (_, per: string) => ` per ${PER_NAMES[per] ?? per}`);
+    });
 }
 
 /** 2h 15m */

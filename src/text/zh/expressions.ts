@@ -9,10 +9,16 @@ import { CURRENCY_NAMES, CURRENCY_PATTERN, LONG_UNIT_PATTERN, UNIT_NAMES, UNIT_P
  * numbers, slashes, 〇. What it leaves is for the reference's own rules (reading-rules.ts).
  */
 export function spellExpressions(text: SourceText): SourceText {
-  let spelt = narrowBetweenDigits(text);
-  for (const rule of RULES) spelt = apply(rule, spelt);
-  return spelt;
+  const narrow = NOT_HAN.test(text.text) ? narrowBetweenDigits(text) : text;
+  // Most sentences have neither figures nor letters, and patterns that are not tried need not be compiled.
+  const rules = /[\dA-Za-z]/.test(narrow.text) ? RULES : SIGNS_ALONE.test(narrow.text) ? RULES_OF_SIGNS : [];
+  return rules.reduce((spelt, rule) => apply(rule, spelt), narrow);
 }
+
+/** Something besides Han characters and the marks that end clauses. */
+const NOT_HAN = /[^\u4e00-\u9fa5，。！？、；：,.!?\s]/;
+/** What rules read where there is neither figure nor letter. */
+const SIGNS_ALONE = /[/#*＊〇○~～—-]/;
 
 type Groups = Readonly<Record<string, string | undefined>>;
 
@@ -83,6 +89,13 @@ const TWO_COUNTED =
 /** After a number these make it a quantity, so that a hyphen before it means "to". */
 const QUANTITY = `${COUNTED}|${MORE_COUNTED}|个|滴|倍|号(?!码)|楼|级|年级|折|分|日|点|度|摄氏度|秒|成|集|期|章|章节|周年|公斤`;
 
+/** 周一-周五, 三月-五月 */
+const HAN_DATE_RANGE: Rule = {
+  pattern:
+    /(?<=[年月日号]|周[一二三四五六日末]|星期[一二三四五六日天])[-~～—](?=[一二三四五六七八九十零]{1,12}[年月日号]|\d{1,4}[年月日号]|周|星期)/g,
+  spell: () => '到',
+};
+
 const DATES: Rule[] = [
   {
     pattern:
@@ -118,11 +131,7 @@ const DATES: Rule[] = [
       return day ? `${months}${cardinal(day)}${lastDay ? `${unit}到${cardinal(lastDay)}` : ''}${unit}` : months;
     },
   },
-  {
-    pattern:
-      /(?<=[年月日号]|周[一二三四五六日末]|星期[一二三四五六日天])[-~～—](?=[一二三四五六七八九十零]{1,12}[年月日号]|\d{1,4}[年月日号]|周|星期)/g,
-    spell: () => '到',
-  },
+  HAN_DATE_RANGE,
   {
     // 10年期, 工作了20年: two digits are a year where they begin with 0, a month follows, or the century is the last
     pattern: /(?<![\d.:~-])(?<number>[1-9]\d)年(?!代|\d|级)/g,
@@ -512,6 +521,8 @@ const ZEROS: Rule[] = [
   { pattern: /〇/g, spell: () => '零' },
   { pattern: /(?<=[一二三四五六七八九十百千零])○+/g, spell: (_, { match }) => '零'.repeat(match.length) },
 ];
+
+const RULES_OF_SIGNS: readonly Rule[] = [HAN_DATE_RANGE, ...KEYS, ...SLASHES, ...HYPHENS, ...ZEROS];
 
 const RULES: readonly Rule[] = [
   ...SPOKEN_PARTS,

@@ -6,6 +6,7 @@ import { cardinal, decimal, digitByDigit } from './numbers.js';
  * readings. upstream: text/zh_normalization/text_normlization.py TextNormalizer.normalize_sentence
  */
 export function spellNumbers(clause: SourceText): SourceText {
+  if (!/[\dA-Za-z⁰¹²³⁴-⁹ˣʸⁿ]/.test(clause.text)) return clause;
   let text = clause;
   for (const [pattern, read] of RULES) text = text.replace(pattern, read);
   return text;
