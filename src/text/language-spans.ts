@@ -234,7 +234,7 @@ function placeNumbers(runs: readonly Run[], mode: LanguageMode): LanguageSpan[] 
       const before = spans.at(-1);
       const after = runs[i + 1];
       // an account behind its name: QQ：10086
-      const labelled = before !== undefined && /：\s?$/.test(before.text) && runs.some(({ kind }) => kind === 'han');
+      const labelled = before !== undefined && /：\s?$/.test(before.text.slice(-2)) && runs.some(({ kind }) => kind === 'han');
       const code = labelled
         ? run.language
         : codeLanguage(run, { text: runs[i - 1]?.text ?? '', before: spans.at(-2), after });
