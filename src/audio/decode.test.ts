@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { AppError } from '../errors.js';
 import { decodeAudio, readAudioFile } from './decode.js';
+import { AacEncoder } from './encode/aac.js';
 import { encodeWav } from './wav.js';
 
 /**
@@ -91,6 +92,9 @@ describe('decodeAudio', () => {
   it('names a format it does not decode', async () => {
     const m4a = Buffer.from('\0\0\0\x20ftypM4A '.padEnd(500, '\0'), 'latin1');
     await expect(decodeAudio(m4a)).rejects.toThrow(/M4A.*expected WAV, FLAC, MP3/);
+    const encoder = new AacEncoder({ sampleRateHz: 16_000 });
+    const aac = Buffer.concat([...encoder.encode(new Float32Array(5000)), ...encoder.finish()]);
+    await expect(decodeAudio(aac)).rejects.toThrow(/an AAC file.*expected WAV, FLAC, MP3/);
   });
 
   it('holds the bounds on size and on decoded length', async () => {
