@@ -7,6 +7,11 @@ declare module 'autocannon' {
     readonly body?: string;
     readonly connections?: number;
     readonly duration?: number;
+    readonly setupClient?: (client: LoadClient) => void;
+  }
+  /** One connection; keeps the bodies of answers. */
+  export interface LoadClient {
+    readonly pipelinedRequests: { addBody(data: Uint8Array): void };
   }
   interface Result {
     readonly requests: { readonly average: number; readonly total: number };
