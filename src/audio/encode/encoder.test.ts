@@ -228,6 +228,20 @@ describe('rates', () => {
   });
 });
 
+describe('an encoder that was used before', () => {
+  it('makes of the next stream what a new one makes of it', async () => {
+    const sound = speechLike(32_000, 0.7);
+    const options = { encoding: 'mp3', inputHz: 32_000 } as const;
+    const first = await encode(sound, options);
+    const abandoned = await createEncoder({ ...options, inputHz: 16_000, label, layout: 'stream' });
+    abandoned.encode(speechLike(16_000, 0.3));
+    abandoned.discard();
+    // Two at once share nothing.
+    const [one, other] = await Promise.all([encode(sound, options), encode(sound, options)]);
+    expect([one.equals(first), other.equals(first)]).toEqual([true, true]);
+  });
+});
+
 describe('other decoders', () => {
   let folder = '';
   beforeAll(() => {

@@ -1,5 +1,5 @@
 import type { Codec } from './encoder.js';
-import { createWasmEncoder } from './wasm-encoders.js';
+import { createWasmEncoder, keepWasmEncoder } from './wasm-encoders.js';
 
 type Bitrate = 8 | 16 | 24 | 32 | 40 | 48 | 64 | 80 | 96 | 112 | 128 | 160 | 192 | 224 | 256 | 320;
 type Rate = 8000 | 11025 | 12000 | 16000 | 22050 | 24000 | 32000 | 44100 | 48000;
@@ -41,7 +41,12 @@ export async function createMp3Codec({
       }
       return parts;
     },
-    finish: () => copy(encoder.finalize()),
+    finish() {
+      const rest = copy(encoder.finalize());
+      keepWasmEncoder('audio/mpeg', encoder);
+      return rest;
+    },
+    discard: () => keepWasmEncoder('audio/mpeg', encoder),
   };
 }
 

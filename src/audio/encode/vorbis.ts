@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Codec } from './encoder.js';
 import { OggStream, oggChecksum, vorbisCommentPacket } from './ogg.js';
-import { createWasmEncoder } from './wasm-encoders.js';
+import { createWasmEncoder, keepWasmEncoder } from './wasm-encoders.js';
 
 /** About 64 kbit/s for speech at 32 kHz. */
 const QUALITY = 2;
@@ -27,7 +27,12 @@ export async function createVorbisCodec({
       }
       return pages;
     },
-    finish: () => rewriter.push(encoder.finalize()),
+    finish() {
+      const rest = rewriter.push(encoder.finalize());
+      keepWasmEncoder('audio/ogg', encoder);
+      return rest;
+    },
+    discard: () => keepWasmEncoder('audio/ogg', encoder),
   };
 }
 
