@@ -1,146 +1,203 @@
-"""Trains a polyphone model of our own: python train.py FOLDER_OF_CPP_DATA OUT_FOLDER [--epochs 20].
+"""Trains the polyphone model on what dataset.py wrote: python train.py DATA OUT [--steps 5000].
 
-The data are sentences with one labelled character each, `train.sent` and `train.lb` in the format of the CPP dataset
-(github.com/kakaobrain/g2pM, data/); where `train.sent` is not there, `dev.sent` and `dev.lb` are taken, less one in ten to
-choose the epoch by. The network is the one that src/text/zh/polyphone-model.ts runs: characters embedded in 64 dimensions,
-one bidirectional LSTM of 32 units a direction, one hidden layer, and a score for each reading of the character. Writes what
-export.py writes; says how many characters of `test.sent`, which it has not seen, it reads right.
+The network is the one that src/text/zh/polyphone-model.ts runs: characters embedded in 64 dimensions, an LSTM of 40 units a
+direction, one hidden layer, and a score for each reading of the character. A state is needed only where a character is asked
+for. The weights kept are a running average. The same data, steps and seed give the same weights on one thread.
+Writes OUT/model.pt and, for pack.mjs, OUT/tensors.bin and OUT/header.json (export.py).
 """
 
 import argparse
 import json
-import random
-from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
 import torch
-from export import SENTENCE_ENDS, write_model
+from dataset import BEGIN, END, MOST_READINGS, PADDING, UNKNOWN
+from export import write_model
 from torch import nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from torch.nn import functional
 
-MARK = "▁"
-PADDING, UNKNOWN = 0, 1
-UNITS, EMBEDDING = 32, 64
-# Characters of the training data that stand for unknown ones, so that these have a meaning.
+EMBEDDING, UNITS, HIDDEN = 64, 40, 64
+BATCH = 256
+# How many sentences of a batch are gold ones.
+GOLD = 48
+# Characters that stand for unknown ones, so that these have a meaning.
 HIDDEN_CHARACTERS = 0.03
+# Labels that weigh opinions are made surer than they are: learnt as their power.
+SURER = 2
+RATE, DECAY, AVERAGE = 4e-3, 0.01, 0.998
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--start", type=Path, help="OUT of an earlier run, whose weights to go on from")
+    parser.add_argument("--rate", type=float, default=RATE)
+    parser.add_argument("--batch", type=int, default=BATCH)
+    parser.add_argument("--gold", type=int, default=GOLD)
     arguments = parser.parse_args()
-    torch.manual_seed(1)
-    random.seed(1)
+    torch.manual_seed(arguments.seed)
     torch.set_num_threads(1)
-    test = read(arguments.data, "test")
-    if (arguments.data / "train.sent").exists() and (arguments.data / "train.sent").stat().st_size > 0:
-        train, held = read(arguments.data, "train"), read(arguments.data, "dev")
-    else:
-        train = read(arguments.data, "dev")
-        random.shuffle(train)
-        held, train = train[::10], [example for i, example in enumerate(train) if i % 10]
-    characters = ["<pad>", "<unk>", *SENTENCE_ENDS, *sorted({c for text, _, _ in train for c in text})]
-    classes = sorted({label for _, _, label in train})
-    readings = defaultdict(set)
-    for text, at, label in train:
-        readings[text[at]].add(classes.index(label))
-    # Of a character with one reading in the data the model has nothing to say; nor is it asked for it.
-    candidates = {character: sorted(known) for character, known in readings.items()}
-    network = Network(len(characters), len(classes))
-    index = {character: i for i, character in enumerate(characters)}
-    train, held, test = ([encoded(each, index, classes, candidates) for each in part] for part in (train, held, test))
-    optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3, weight_decay=0.02)
+    header = json.loads((arguments.data / "header.json").read_text("utf-8"))
+    soft, gold, held, test = (load(arguments.data / f"{part}.npz") for part in ("soft", "gold", "held", "test"))
+    network = Network(header)
+    if arguments.start:
+        network.go_on_from(arguments.start, header)
+    average = Network(header)
+    average.load_state_dict(network.state_dict())
+    train(network, average, soft, gold, held, arguments)
+    asked = sum(len(places) for _, places in test)
+    print(f"test: {accuracy(average, test):.2%} of {asked}, held out: {accuracy(average, held):.2%}", flush=True)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    torch.save(average.state_dict(), arguments.out / "model.pt")
+    write_model(arguments.out, {name: value.numpy() for name, value in average.state_dict().items()}, header)
+
+
+def train(network, average, soft, gold, held, arguments):
+    optimizer = torch.optim.AdamW(network.parameters(), lr=arguments.rate, weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=4e-3, total_steps=arguments.epochs * (len(train) // BATCH + 1)
+        optimizer, max_lr=arguments.rate, total_steps=arguments.steps, pct_start=0.1
     )
-    best, kept = 0.0, None
-    for epoch in range(arguments.epochs):
-        network.train()
-        total = 0.0
-        for ids, lengths, at, mask, label in batches(train, len(classes), shuffle=True):
-            loss = nn.functional.cross_entropy(network(ids, lengths, at) + mask, label)
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            total += loss.item() * len(label)
-        right = accuracy(network, held, len(classes))
-        print(f"epoch {epoch + 1}: loss {total / len(train):.4f}, held out {right:.2%}", flush=True)
-        if right >= best:
-            best, kept = right, {name: value.clone() for name, value in network.state_dict().items()}
-    network.load_state_dict(kept)
-    print(f"test: {accuracy(network, test, len(classes)):.2%} of {len(test)}; {len(train)} training sentences")
-    weights = {name: value.numpy() for name, value in network.state_dict().items()}
-    write_model(arguments.out, weights, characters, classes, {c: k for c, k in candidates.items() if len(k) > 1})
-    (arguments.out / "figures.json").write_text(json.dumps({"held": best, "sentences": len(train)}))
+    chance = np.random.default_rng(arguments.seed)
+    soft_batches = draws(soft, arguments.batch - arguments.gold, chance)
+    gold_batches = draws(gold, arguments.gold, chance)
+    total = 0.0
+    network.train()
+    for step in range(1, arguments.steps + 1):
+        loss = sum(network.loss(*tensors(next(batches))) for batches in (soft_batches, gold_batches)) / arguments.batch
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        total += loss.item()
+        keep = min(AVERAGE, step / (step + 10))
+        with torch.no_grad():
+            for kept, now in zip(average.parameters(), network.parameters(), strict=True):
+                kept.lerp_(now, 1 - keep)
+        if step % 250 == 0 or step == arguments.steps:
+            print(f"step {step}: loss {total / 250:.4f}, held out {accuracy(average, held):.2%}", flush=True)
+            total = 0.0
 
 
-def read(folder, part):
-    """(text, place of the labelled character, reading) of each sentence."""
-    sentences = (folder / f"{part}.sent").read_text("utf-8").strip().split("\n")
-    labels = (folder / f"{part}.lb").read_text("utf-8").strip().split("\n")
-    return [
-        (sentence.replace(MARK, ""), sentence.index(MARK), label)
-        for sentence, label in zip(sentences, labels, strict=True)
-    ]
+def load(path):
+    """[(characters, [(place, label, weight)])]: examples in the same sentence are learnt from together."""
+    parts = np.load(path)
+    ids, starts = parts["ids"].astype(np.int64), parts["starts"]
+    labels = parts["labels"] ** SURER
+    labels /= labels.sum(1, keepdims=True)
+    sentences = {}
+    for row, (at, label, weight) in enumerate(zip(parts["at"], labels, parts["weights"], strict=True)):
+        own = ids[starts[row] : starts[row + 1]]
+        sentences.setdefault(own.tobytes(), (own, []))[1].append((int(at), label, weight))
+    return list(sentences.values())
 
 
-BATCH = 32
+def draws(sentences, size, chance):
+    """Batches without end, of sentences of like length; the order is drawn anew each time round."""
+    lengths = np.array([len(ids) for ids, _ in sentences])
+    while True:
+        order = np.lexsort((chance.random(len(sentences)), lengths + chance.integers(0, 4, len(sentences))))
+        chunks = [order[i : i + size] for i in range(0, len(order), size)]
+        for chunk in chance.permutation(len(chunks)):
+            yield [sentences[i] for i in chunks[chunk]]
 
 
-def encoded(example, index, classes, candidates):
-    text, at, label = example
-    ids = [index[SENTENCE_ENDS[0]], *(index.get(c, UNKNOWN) for c in text), index[SENTENCE_ENDS[1]]]
-    known = candidates.get(text[at], [])
-    return ids, at + 1, known, classes.index(label) if label in classes else -1
-
-
-def batches(examples, classes, shuffle=False):
-    order = list(range(len(examples)))
-    if shuffle:
-        random.shuffle(order)
-    for i in range(0, len(order), BATCH):
-        chosen = [examples[k] for k in order[i : i + BATCH]]
-        lengths = torch.tensor([len(ids) for ids, *_ in chosen])
-        ids = torch.full((len(chosen), int(lengths.max())), PADDING)
-        mask = torch.full((len(chosen), classes), -1e9)
-        for row, (own, _, known, _) in enumerate(chosen):
-            ids[row, : len(own)] = torch.tensor(own)
-            mask[row, known] = 0
-        if shuffle:
-            hidden = (torch.rand(ids.shape) < HIDDEN_CHARACTERS) & (ids > 3)
-            ids[hidden] = UNKNOWN
-        yield ids, lengths, torch.tensor([at for _, at, _, _ in chosen]), mask, torch.tensor([y for *_, y in chosen])
+def tensors(batch):
+    """Characters there and back (rows, longest + 1), and of each asked place: row, place from either end, label, weight."""
+    longest = max(len(ids) for ids, _ in batch) + 1
+    there = np.full((len(batch), longest), PADDING, dtype=np.int64)
+    back = there.copy()
+    asked, labels, weights = [], [], []
+    for row, (ids, places) in enumerate(batch):
+        there[row, : len(ids) + 1] = [BEGIN, *ids]
+        back[row, : len(ids) + 1] = [END, *ids[::-1]]
+        for at, label, weight in places:
+            asked.append((row, at + 1, len(ids) - at, ids[at]))
+            labels.append(label)
+            weights.append(weight)
+    return tuple(map(torch.as_tensor, (there, back, np.array(asked), np.array(labels), np.array(weights))))
 
 
 class Network(nn.Module):
-    def __init__(self, characters, classes):
+    def __init__(self, header):
         super().__init__()
-        self.embedding = nn.Embedding(characters, EMBEDDING, padding_idx=PADDING)
-        self.lstm = nn.LSTM(EMBEDDING, UNITS, batch_first=True, bidirectional=True)
-        self.logit_layer = nn.Sequential(nn.Linear(2 * UNITS, UNITS), nn.ReLU(), nn.Linear(UNITS, classes))
-        self.dropout = nn.Dropout(0.3)
+        characters = header["characters"]
+        first, count, rows = [0] * len(characters), [0] * len(characters), 0
+        for index, character in enumerate(characters):
+            known = header["candidates"].get(character, ())
+            first[index], count[index] = rows, len(known)
+            rows += len(known)
+        self.first, self.count = torch.tensor(first), torch.tensor(count)
+        self.embedding = nn.Embedding(len(characters), EMBEDDING, padding_idx=PADDING)
+        self.forward_lstm = nn.LSTM(EMBEDDING, UNITS, batch_first=True)
+        self.backward_lstm = nn.LSTM(EMBEDDING, UNITS, batch_first=True)
+        self.hidden = nn.Linear(2 * UNITS, HIDDEN)
+        self.output = nn.Embedding(rows + MOST_READINGS, HIDDEN)
+        self.output_bias = nn.Embedding(rows + MOST_READINGS, 1)
+        nn.init.normal_(self.embedding.weight, std=0.4)
+        nn.init.normal_(self.output.weight, std=0.05)
+        nn.init.zeros_(self.output_bias.weight)
+        self.drop_character, self.drop_state = nn.Dropout(0.1), nn.Dropout(0.2)
 
-    def forward(self, ids, lengths, at):  # (rows, characters) → (rows, classes)
-        packed = pack_padded_sequence(
-            self.dropout(self.embedding(ids)), lengths, batch_first=True, enforce_sorted=False
-        )
-        states, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
-        return self.logit_layer(self.dropout(states[torch.arange(len(at)), at]))
+    @torch.no_grad()
+    def go_on_from(self, folder, header):
+        """Takes over earlier weights; characters and readings are told by name, since other data may have others."""
+        weights = torch.load(folder / "model.pt")
+        earlier = json.loads((folder / "header.json").read_text("utf-8"))
+        own = self.state_dict()
+        places = {character: index for index, character in enumerate(earlier["characters"])}
+        rows = {
+            (character, reading): row
+            for row, (character, reading) in enumerate(
+                (character, reading) for character, known in earlier["readings"].items() for reading in known
+            )
+        }
+        row = 0
+        for index, character in enumerate(header["characters"]):
+            if character in places:
+                own["embedding.weight"][index] = weights["embedding.weight"][places[character]]
+            for reading in header["candidates"].get(character, ()):
+                if (character, reading) in rows:
+                    for name in ("output.weight", "output_bias.weight"):
+                        own[name][row] = weights[name][rows[character, reading]]
+                row += 1
+        for name, value in weights.items():
+            if own[name].shape == value.shape and not name.startswith(("embedding", "output")):
+                own[name].copy_(value)
+
+    def forward(self, there, back, asked):  # (asked, MOST_READINGS)
+        row, forth, hence, character = asked.unbind(1)
+        before = self.forward_lstm(self.drop_character(self.embedding(there)))[0][row, forth]
+        after = self.backward_lstm(self.drop_character(self.embedding(back)))[0][row, hence]
+        hidden = functional.relu(self.hidden(self.drop_state(torch.cat([before, after], 1))))
+        readings = torch.arange(MOST_READINGS)
+        rows = self.first[character][:, None] + readings
+        scores = (self.output(rows) * self.drop_state(hidden)[:, None]).sum(2) + self.output_bias(rows)[..., 0]
+        return scores.masked_fill(readings >= self.count[character][:, None], -1e9)
+
+    def loss(self, there, back, asked, labels, weights):
+        known = (torch.rand(there.shape) >= HIDDEN_CHARACTERS) | (there <= END)
+        there = torch.where(known, there, UNKNOWN)
+        known = (torch.rand(back.shape) >= HIDDEN_CHARACTERS) | (back <= END)
+        scores = functional.log_softmax(self(there, torch.where(known, back, UNKNOWN), asked), 1)
+        return -((scores.clamp(min=-50) * labels).sum(1) * weights).sum()
 
 
 @torch.no_grad()
-def accuracy(network, examples, classes):
+def accuracy(network, sentences):
     network.eval()
-    right = 0
-    for ids, lengths, at, mask, label in batches(examples, classes):
-        # Of a character that the training data lack all readings are masked: it is wrong, whatever comes first.
-        scores = network(ids, lengths, at) + mask
-        right += int(((scores.argmax(1) == label) & (scores.max(1).values > -1e8)).sum())
-    return right / len(examples)
+    right = asked = 0
+    ordered = sorted(sentences, key=lambda sentence: len(sentence[0]))
+    for start in range(0, len(ordered), BATCH):
+        there, back, places, labels, _ = tensors(ordered[start : start + BATCH])
+        right += int((network(there, back, places).argmax(1) == labels.argmax(1)).sum())
+        asked += len(places)
+    network.train()
+    return right / asked
 
 
 if __name__ == "__main__":
