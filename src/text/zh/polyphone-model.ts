@@ -17,14 +17,14 @@ export interface PolyphoneContext {
 }
 
 /**
- * A model of the context for characters whose reading no rule decides: a bidirectional LSTM over the characters of a
- * sentence. Reads a sentence once, when the first character of it is asked for.
- * Weights: g2pM 0.1.2.5 (training/polyphones), 8 bits each.
+ * A model of the context for characters whose reading no rule decides: an LSTM over what stands before the character in
+ * its sentence, another over what follows it. Nothing is computed before a character is asked for, and then only as far
+ * as that character. Weights: our own, 8 bits each (training/polyphones).
  */
 export class SentenceContext implements PolyphoneContext {
   readonly rule = 'context';
   readonly #text: string;
-  readonly #sentences = new Map<number, Hidden>();
+  readonly #sentences = new Map<number, ReadSentence>();
 
   constructor(text: string) {
     this.#text = text;
@@ -38,9 +38,9 @@ export class SentenceContext implements PolyphoneContext {
     const candidates = getModel().candidates.get(this.#text.charAt(offset));
     if (candidates === undefined) return undefined;
     const [start, end] = this.#sentenceAround(offset);
-    let hidden = this.#sentences.get(start);
-    if (hidden === undefined) this.#sentences.set(start, (hidden = readSentence(this.#text.slice(start, end))));
-    return choose(hidden, offset - start, candidates);
+    let sentence = this.#sentences.get(start);
+    if (sentence === undefined) this.#sentences.set(start, (sentence = readingOf(this.#text.slice(start, end))));
+    return choose(stateAt(sentence, offset - start), candidates);
   }
 
   /** From one full stop to the next, but no more than a window around long stretches. */
@@ -61,13 +61,18 @@ const SENTENCE_END = '.!?…。！？\n';
 /** Marks of normalised text as the model knows them. */
 const MARKS: Readonly<Record<string, string>> = { ',': '，', '.': '。', '!': '！', '?': '？', '-': '，' };
 
-const UNITS = 32;
-const GATES = 4 * UNITS;
+const UNITS = 40;
+/** Input, forget, candidate and output gate of each unit. */
+const GATES = 4;
 const EMBEDDING = 64;
+const HIDDEN = 64;
+/** Places of the table of characters that stand for none. */
 const UNKNOWN = 1;
+const BEGIN = 2;
+const END = 3;
 
 interface Direction {
-  /** (gates, embedding) and (gates, units). */
+  /** (units, gates, embedding) and (units, units of the state before, gates). */
   readonly input: Float32Array;
   readonly recurrent: Float32Array;
   readonly bias: Float32Array;
@@ -75,12 +80,15 @@ interface Direction {
   readonly projected: Map<number, Float32Array>;
 }
 
+/** A reading of a character, and where its scores lie. */
+interface Candidate {
+  readonly reading: Syllable;
+  readonly row: number;
+}
+
 interface Model {
   readonly characters: ReadonlyMap<string, number>;
-  readonly ends: readonly [number, number];
-  readonly readings: readonly Syllable[];
-  /** Indices into `readings` by character. */
-  readonly candidates: ReadonlyMap<string, readonly number[]>;
+  readonly candidates: ReadonlyMap<string, readonly Candidate[]>;
   readonly embedding: Int8Array;
   readonly embeddingScale: Float32Array;
   readonly forward: Direction;
@@ -89,12 +97,6 @@ interface Model {
   readonly hiddenBias: Float32Array;
   readonly output: Float32Array;
   readonly outputBias: Float32Array;
-}
-
-/** States after each character, in reading order: (characters, units) a direction. */
-interface Hidden {
-  readonly forward: Float32Array;
-  readonly backward: Float32Array;
 }
 
 let loaded: Model | undefined;
@@ -106,9 +108,8 @@ function getModel(): Model {
 
 interface Header {
   readonly characters: readonly string[];
-  readonly ends: readonly [number, number];
-  readonly classes: readonly string[];
-  readonly candidates: Readonly<Record<string, readonly number[]>>;
+  /** Of each character of several, in the order of the rows of `output`. */
+  readonly readings: Readonly<Record<string, readonly string[]>>;
 }
 
 function load(): Model {
@@ -119,22 +120,36 @@ function load(): Model {
     const width = whole.length / scales.length;
     return Float32Array.from(whole, (value, i) => value * scales[Math.floor(i / width)]!);
   };
-  const direction = (name: string): Direction => ({
-    input: matrix(`${name}Input`),
-    recurrent: matrix(`${name}Recurrent`),
-    bias: float32(`${name}Bias`),
-    projected: new Map(),
-  });
-  // A reading outside the tables (ê, hm) is none that a voice could say.
-  const known = header.classes.map(isSyllable);
-  const candidates = Object.entries(header.candidates)
-    .map(([character, classes]) => [character, classes.filter((index) => known[index])] as const)
-    .filter(([, classes]) => classes.length > 1);
+  // The file has all units of one gate after another; a step reads the gates of one unit together.
+  const byUnit = (gate: number, unit: number): number => unit * GATES + gate;
+  const direction = (name: string): Direction => {
+    const [input, recurrent, bias] = [matrix(`${name}Input`), matrix(`${name}Recurrent`), float32(`${name}Bias`)];
+    const own = { input: input.slice(), recurrent: recurrent.slice(), bias: bias.slice(), projected: new Map() };
+    for (let gate = 0; gate < GATES; gate++) {
+      for (let unit = 0; unit < UNITS; unit++) {
+        const [from, to] = [gate * UNITS + unit, byUnit(gate, unit)];
+        own.bias[to] = bias[from]!;
+        own.input.set(input.subarray(from * EMBEDDING, (from + 1) * EMBEDDING), to * EMBEDDING);
+        for (let i = 0; i < UNITS; i++) own.recurrent[byUnit(gate, unit * UNITS + i)] = recurrent[from * UNITS + i]!;
+      }
+    }
+    return own;
+  };
+  let row = 0;
+  const candidates = new Map<string, readonly Candidate[]>();
+  for (const [character, names] of Object.entries(header.readings)) {
+    const rows = names.map((name) => ({ name, row: row++ }));
+    // A reading outside the tables (ê, hm) is none that a voice could say.
+    const known = rows.filter(({ name }) => isSyllable(name));
+    if (known.length > 1)
+      candidates.set(
+        character,
+        known.map(({ name, row }) => ({ reading: syllable(name), row })),
+      );
+  }
   return {
     characters: new Map(header.characters.map((character, index) => [character, index])),
-    ends: header.ends,
-    readings: header.classes.map((name, i) => (known[i] ? syllable(name) : 0)),
-    candidates: new Map(candidates),
+    candidates,
     embedding: int8('embedding'),
     embeddingScale: float32('embeddingScale'),
     forward: direction('forward'),
@@ -146,54 +161,92 @@ function load(): Model {
   };
 }
 
-function readSentence(text: string): Hidden {
-  const model = getModel();
+/** A sentence as far as it has been read from either end. */
+interface ReadSentence {
+  readonly ids: readonly number[];
+  readonly forward: Pass;
+  readonly backward: Pass;
+}
+
+interface Pass {
+  /** (characters, units): the state behind each character, in the order of reading. */
+  readonly states: Float32Array;
+  readonly cell: Float32Array;
+  readonly opening: Float32Array;
+  /** Characters read. */
+  count: number;
+}
+
+function readingOf(text: string): ReadSentence {
+  const { characters, forward, backward } = getModel();
   const ids = [...text].flatMap((character) => {
-    const id = model.characters.get(MARKS[character] ?? character) ?? UNKNOWN;
+    const id = characters.get(MARKS[character] ?? character) ?? UNKNOWN;
     return character.length === 1 ? [id] : [id, id]; // offsets are UTF-16 units
   });
-  const states = (direction: Direction, order: readonly number[], opening: number): Float32Array => {
-    const all = new Float32Array(ids.length * UNITS);
-    const state = new Float32Array(UNITS);
-    const cell = new Float32Array(UNITS);
-    step(model, direction, opening, state, cell);
-    for (const at of order) {
-      step(model, direction, ids[at]!, state, cell);
-      all.set(state, at * UNITS);
-    }
-    return all;
+  const open = (direction: Direction, id: number): Pass => {
+    const [opening, cell] = [new Float32Array(UNITS), new Float32Array(UNITS)];
+    step(direction, id, opening, cell, opening);
+    return { states: new Float32Array(ids.length * UNITS), cell, opening, count: 0 };
   };
-  const order = ids.map((_, i) => i);
-  return {
-    forward: states(model.forward, order, model.ends[0]),
-    backward: states(model.backward, [...order].reverse(), model.ends[1]),
-  };
+  return { ids, forward: open(forward, BEGIN), backward: open(backward, END) };
 }
 
-const gates = new Float32Array(GATES);
+/** The states behind a character, coming from the left and from the right. */
+function stateAt({ ids, forward, backward }: ReadSentence, at: number): readonly [Float32Array, Float32Array] {
+  const model = getModel();
+  const last = ids.length - 1;
+  return [
+    readTo(model.forward, forward, at, (i) => ids[i]!),
+    readTo(model.backward, backward, last - at, (i) => ids[last - i]!),
+  ];
+}
 
-/** One character further; gates are in the order input, forget, candidate, output. */
-function step(model: Model, direction: Direction, id: number, state: Float32Array, cell: Float32Array): void {
-  const own = projection(model, direction, id);
+function readTo(direction: Direction, pass: Pass, place: number, idAt: (place: number) => number): Float32Array {
+  const state = (i: number): Float32Array => (i < 0 ? pass.opening : pass.states.subarray(i * UNITS, (i + 1) * UNITS));
+  for (; pass.count <= place; pass.count++) {
+    step(direction, idAt(pass.count), state(pass.count - 1), pass.cell, state(pass.count));
+  }
+  return state(place);
+}
+
+const gates = new Float32Array(GATES * UNITS);
+
+/** One character further: `cell` changes, `after` gets the state, which may lie where `before` does. */
+function step(direction: Direction, id: number, before: Float32Array, cell: Float32Array, after: Float32Array): void {
+  const own = projection(direction, id);
   const { recurrent } = direction;
-  for (let gate = 0; gate < GATES; gate++) {
-    let sum = own[gate]!;
-    for (let i = 0, at = gate * UNITS; i < UNITS; i++) sum += recurrent[at + i]! * state[i]!;
-    gates[gate] = sum;
+  for (let unit = 0, at = 0; unit < UNITS; unit++) {
+    const first = unit * GATES;
+    let input = own[first]!;
+    let forget = own[first + 1]!;
+    let candidate = own[first + 2]!;
+    let output = own[first + 3]!;
+    for (let i = 0; i < UNITS; i++, at += GATES) {
+      const value = before[i]!;
+      input += recurrent[at]! * value;
+      forget += recurrent[at + 1]! * value;
+      candidate += recurrent[at + 2]! * value;
+      output += recurrent[at + 3]! * value;
+    }
+    gates[first] = input;
+    gates[first + 1] = forget;
+    gates[first + 2] = candidate;
+    gates[first + 3] = output;
   }
-  for (let i = 0; i < UNITS; i++) {
-    const next = sigmoid(gates[UNITS + i]!) * cell[i]! + sigmoid(gates[i]!) * Math.tanh(gates[2 * UNITS + i]!);
-    cell[i] = next;
-    state[i] = sigmoid(gates[3 * UNITS + i]!) * Math.tanh(next);
+  for (let unit = 0, at = 0; unit < UNITS; unit++, at += GATES) {
+    const next = sigmoid(gates[at + 1]!) * cell[unit]! + sigmoid(gates[at]!) * tanh(gates[at + 2]!);
+    cell[unit] = next;
+    after[unit] = sigmoid(gates[at + 3]!) * tanh(next);
   }
 }
 
-function projection({ embedding, embeddingScale }: Model, direction: Direction, id: number): Float32Array {
+function projection(direction: Direction, id: number): Float32Array {
   let projected = direction.projected.get(id);
   if (projected === undefined) {
+    const { embedding, embeddingScale } = getModel();
     projected = Float32Array.from(direction.bias);
     const { input } = direction;
-    for (let gate = 0; gate < GATES; gate++) {
+    for (let gate = 0; gate < projected.length; gate++) {
       let sum = 0;
       for (let i = 0; i < EMBEDDING; i++) sum += input[gate * EMBEDDING + i]! * embedding[id * EMBEDDING + i]!;
       projected[gate] = projected[gate]! + sum * embeddingScale[id]!;
@@ -203,27 +256,41 @@ function projection({ embedding, embeddingScale }: Model, direction: Direction, 
   return projected;
 }
 
-const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
+/** The sigmoid between −8 and 8, 128 steps to one; straight lines between them are off by less than 10⁻⁶. */
+const SIGMOID = Float64Array.from({ length: 16 * 128 + 2 }, (_, i) => 1 / (1 + Math.exp(8 - i / 128)));
 
-function choose(hidden: Hidden, at: number, candidates: readonly number[]): ModelReading | undefined {
-  const model = getModel();
-  const layer = new Float32Array(UNITS);
-  for (let j = 0; j < UNITS; j++) {
-    let sum = model.hiddenBias[j]!;
-    for (let i = 0; i < UNITS; i++) {
-      sum += model.hidden[j * 2 * UNITS + i]! * hidden.forward[at * UNITS + i]!;
-      sum += model.hidden[j * 2 * UNITS + UNITS + i]! * hidden.backward[at * UNITS + i]!;
-    }
+function sigmoid(x: number): number {
+  if (x <= -8) return 0;
+  if (x >= 8) return 1;
+  const place = (x + 8) * 128;
+  const below = Math.trunc(place);
+  const low = SIGMOID[below]!;
+  return low + (SIGMOID[below + 1]! - low) * (place - below);
+}
+
+const tanh = (x: number): number => 2 * sigmoid(2 * x) - 1;
+
+function choose(
+  [before, after]: readonly [Float32Array, Float32Array],
+  candidates: readonly Candidate[],
+): ModelReading | undefined {
+  const { hidden, hiddenBias, output, outputBias } = getModel();
+  const layer = new Float32Array(HIDDEN);
+  for (let j = 0, at = 0; j < HIDDEN; j++) {
+    let sum = hiddenBias[j]!;
+    for (let i = 0; i < UNITS; i++) sum += hidden[at++]! * before[i]!;
+    for (let i = 0; i < UNITS; i++) sum += hidden[at++]! * after[i]!;
     layer[j] = Math.max(0, sum);
   }
-  const scores = candidates.map((index) => {
-    let sum = model.outputBias[index]!;
-    for (let i = 0; i < UNITS; i++) sum += model.output[index * UNITS + i]! * layer[i]!;
-    return sum;
+  let best: Candidate | undefined;
+  let highest = -Infinity;
+  const scores = candidates.map((candidate) => {
+    let score = outputBias[candidate.row]!;
+    for (let i = 0; i < HIDDEN; i++) score += output[candidate.row * HIDDEN + i]! * layer[i]!;
+    if (score > highest) [best, highest] = [candidate, score];
+    return score;
   });
-  const highest = Math.max(...scores);
-  const best = candidates[scores.indexOf(highest)];
   if (best === undefined) return undefined;
   const total = scores.reduce((sum, score) => sum + Math.exp(score - highest), 0);
-  return { reading: model.readings[best]!, confidence: 1 / total };
+  return { reading: best.reading, confidence: 1 / total };
 }
