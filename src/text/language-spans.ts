@@ -163,10 +163,11 @@ const NAMED = '(?![号號座室樓楼栋棟區区級级型款口班組组股类�
 const UNITS =
   'mmHg|[mμµu]mol/L|[mμµu]mol|mg/dL|I?U/L|IU|dL|pct|pp|bpm|%p|w(?=\\+|粉|人)|M(?![\\p{L}\\p{N}/])|km/h|km/L|km²|km|[μµm]?g/m³|[μµ]g|mg/L|g/L|kg|kPa|kHz|kWh|kW|kB|KB|KG|cm²|cm|mm|ml|mL|mg|mAh|mA|ms|min|mph|mol|m/s|m²|m³|m|MB|MHz|Mbps|MPa|MW|g|GB|GHz|Gbps|TB|Hz|dB|db|s|h|[VWAL]' +
   NAMED +
-  '|°C|°F|℃|℉|bps|fps|rpm|nm|μm|Ω|kcal|cal|ft|lb|oz|(?<=(?<![\\p{N}.])[\\p{N}]{1,2})F';
+  '|°C|°F|℃|℉|bps|fps|rpm|nm|μm|Ω|kcal|kJ|cal|ft|lb|oz|(?<=(?<![\\p{N}.])[\\p{N}]{1,2})F' +
+  NAMED;
 /** In this order: a number with its sign and unit, Han, kana, hangul, Latin (letters with marks between them), any other character. */
 const RUN = new RegExp(
-  `(?<number>(?:(?<!\\p{Script=Latin})(?:HK|US|NT|AU|CA|[ACS])\\$|[$€£¥￥₩#]|(?<![\\p{L}\\p{N}])[+\\-−±~～])?(?:[\\p{N}]{1,3}h\\s?[\\p{N}]{1,2}\\s?m(?:in)?(?![\\p{Script=Latin}\\p{N}])|[\\p{N}]+(?:[.,:/：][\\p{N}]+)*)(?:\\s?(?:${UNITS})(?![\\p{Script=Latin}\\p{N}])|(?<=[$€£¥￥]\\p{N}{1,12}(?:\\.\\p{N}{1,6})?)[KMBk](?![\\p{Script=Latin}\\p{N}]))?)` +
+  `(?<number>(?:(?<!\\p{Script=Latin})(?:HK|US|NT|AU|CA|[ACS])\\$|(?<!\\p{Script=Latin})(?:RMB|CNY|USD|EUR|GBP|HKD|JPY)\\s?(?=\\p{N})|[$€£¥￥₩#]|(?<![\\p{L}\\p{N}])[+\\-−±~～])?(?:[12]m[\\p{N}]{2}(?![\\p{Script=Latin}\\p{N}])|[\\p{N}]{1,3}h\\s?[\\p{N}]{1,2}\\s?m(?:in)?(?![\\p{Script=Latin}\\p{N}])|[\\p{N}]+(?:[.,:/：][\\p{N}]+)*)(?:\\s?(?:${UNITS})(?![\\p{Script=Latin}\\p{N}])|(?<=[$€£¥￥]\\p{N}{1,12}(?:\\.\\p{N}{1,6})?)[KMBk](?![\\p{Script=Latin}\\p{N}]))?)` +
     '|(?<han>[\\p{Script=Han}]+)' +
     '|(?<kana>[\\p{Script=Hiragana}\\p{Script=Katakana}ー゛゜ｰﾞﾟ]+)' +
     '|(?<hangul>[\\p{Script=Hangul}]+)' +
@@ -234,7 +235,8 @@ function placeNumbers(runs: readonly Run[], mode: LanguageMode): LanguageSpan[] 
       const before = spans.at(-1);
       const after = runs[i + 1];
       // an account behind its name: QQ：10086
-      const labelled = before !== undefined && /：\s?$/.test(before.text.slice(-2)) && runs.some(({ kind }) => kind === 'han');
+      const labelled =
+        before !== undefined && /：\s?$/.test(before.text.slice(-2)) && runs.some(({ kind }) => kind === 'han');
       const code = labelled
         ? run.language
         : codeLanguage(run, { text: runs[i - 1]?.text ?? '', before: spans.at(-2), after });
@@ -286,7 +288,8 @@ function codeLanguage(
   if (language !== 'zh' && language !== 'yue') return /^\p{N}{5,}/u.test(number.text) ? 'en' : undefined;
   if (/^\p{N}{4,}/u.test(number.text)) return language;
   const continues = after?.kind === 'latin'; // H2O, A17 Pro
-  return letters.length === 1 && !continues ? language : undefined;
+  if (letters.length > 1 || continues) return undefined;
+  return /\p{L}/u.test(number.text) ? 'en' : language; // K8s is no eight seconds
 }
 
 function merge(spans: readonly LanguageSpan[]): LanguageSpan[] {

@@ -150,6 +150,28 @@ const SPAN_AFTER = /^(?:[来内后前间期以之多])/;
 
 /** 13点05分, 1米75, 3斤2两, 3‰ and 100+200=300 as they are said. */
 const SPOKEN_PARTS: Rule[] = [
+  // 3·15, 9·18: days that have become names
+  {
+    pattern: /(?<![\d.])(?<month>1[0-2]|[1-9])[·•](?<day>[123]?\d)(?![\d.])/g,
+    spell: ({ month, day }) => digitByDigit(`${month}${day}`),
+  },
+  {
+    pattern: /(?<!\d)(?<minutes>\d{1,2})['′](?<seconds>\d{2})["″”]/g,
+    spell: ({ minutes, seconds }) => `${cardinal(minutes!)}分${cardinal(seconds!)}秒`,
+  },
+  // 1m82
+  {
+    pattern: /(?<![\d.A-Za-z])(?<metres>[12])m(?<digits>\d{2})(?![\d.A-Za-z])/g,
+    spell: ({ metres, digits }) => `${cardinal(metres!)}米${digitByDigit(digits!)}`,
+  },
+  {
+    pattern: /第(?<page>\d{1,4})\/(?<pages>\d{1,4})(?<what>[页集期季章])/g,
+    spell: ({ page, pages, what }, { after }) =>
+      `第${cardinal(page!)}${what}${/^[，,、]?共/.test(after) ? '' : `，共${cardinal(pages!)}${what}`}`,
+  },
+  { pattern: /(?<=[\d%℃]) ?[→➔➜] ?(?=\d)/g, spell: () => '到' },
+  // +2.35% of an index is no sum
+  { pattern: /(?<=[\u4e00-\u9fa5])\+(?=\d{1,9}(?:\.\d{1,9})?%)/g, spell: () => '正' },
   { pattern: /(?<number>(?<![\d.])\d+(?:\.\d+)?)‰/g, spell: ({ number }) => `千分之${decimal(number!)}` },
   {
     // upstream reads sums of one and two digits, and longer numbers digit by digit
