@@ -21,6 +21,14 @@ import { sweepOrphans } from './orphans.js';
 import { type NewVoice, VoiceCatalog } from './voice-catalog.js';
 import { listShares, shareVoice, unshareVoice } from './voice-shares.js';
 
+/** Resolves when a use is over, which it may be already. */
+function untilEnded(use: { readonly signal: AbortSignal } | null): Promise<unknown> {
+  return new Promise((resolve) => {
+    if (use === null || use.signal.aborted) resolve(null);
+    else use.signal.addEventListener('abort', resolve, { once: true });
+  });
+}
+
 describeDatabases('the catalog of voices', (get) => {
   let folder: string;
   let engine: Engine;
@@ -222,9 +230,6 @@ describeDatabases('the catalog of voices', (get) => {
   });
 
   it('stops every server before the act is on record, however long that takes', async () => {
-    const caller = await newTenant();
-    const consent = await here.consents.create(caller, consentOf(), engine);
-    const voice = await here.create(caller, voiceOf({ consentId: consent.id }), engine);
     let record = (): void => {};
     const recorded = new Promise<void>((resolve) => {
       record = resolve;
@@ -236,27 +241,27 @@ describeDatabases('the catalog of voices', (get) => {
         return await calls.act(...call);
       },
     });
-    const acts = [() => slow.consents.revoke(caller, consent.id, null), () => slow.remove(caller, voice.id)];
+    const servers = get().database.kind === 'postgres' ? [slow, there] : [slow];
+    const acts: ((caller: Caller, consentId: string, voiceId: string) => Promise<unknown>)[] = [
+      (caller, consentId) => slow.consents.revoke(caller, consentId, null),
+      (caller, _, voiceId) => slow.remove(caller, voiceId),
+    ];
     const acting: Promise<unknown>[] = [];
+    const endings: Promise<unknown>[] = [];
     for (const act of acts) {
-      const servers = get().database.kind === 'postgres' ? [slow, there] : [slow];
-      const uses = await Promise.all(
-        servers.map(async (server) => (await server.access.use(caller.tenantId, voice.id)).watch()),
-      );
-      const ended = uses.map(
-        (use) => new Promise((resolve) => use?.signal.addEventListener('abort', resolve, { once: true })),
-      );
-      acting.push(act());
-      await Promise.all(ended);
+      const caller = await newTenant();
+      const consent = await here.consents.create(caller, consentOf(), engine);
+      const voice = await here.create(caller, voiceOf({ consentId: consent.id }), engine);
+      const begin = async (server: VoiceCatalog) => (await server.access.use(caller.tenantId, voice.id)).watch();
+      const uses = await Promise.all(servers.map(begin));
+      acting.push(act(caller, consent.id, voice.id));
+      await Promise.all(uses.map(untilEnded));
       for (const use of uses) use?.release();
+      // What begins meanwhile ends with the act itself.
+      if (get().database.kind === 'postgres') endings.push(untilEnded(await begin(there)));
     }
-    // What begins meanwhile ends with the act itself.
-    const use = (await there.access.use(caller.tenantId, voice.id)).watch();
-    const ended = new Promise((resolve) => use?.signal.addEventListener('abort', resolve, { once: true }));
     record();
-    await Promise.all(acting);
-    if (get().database.kind === 'postgres') await ended;
-    use?.release();
+    await Promise.all([...acting, ...endings]);
     await slow.close();
   });
 
