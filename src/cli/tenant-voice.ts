@@ -236,6 +236,7 @@ async function previewVoice(
     });
     let outcome = 'INTERNAL';
     try {
+      await call.safe;
       const request = { text, language: 'auto', speed: 1, seed: 1, tenant, ...(profiles && { profiles }) } as const;
       await withVoiceMaker(context, config, (engine) =>
         saveSpeech(

@@ -142,12 +142,18 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
   app.setErrorHandler(handleError);
   app.setNotFoundHandler(answerNotFound);
 
-  app.addHook('onRequest', async (request, reply) => {
+  // Hooks that wait for nothing take a callback: a promise for each would be a tenth of what a short answer costs.
+  app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
     reply.headers(SECURITY_HEADERS);
     // Behind a proxy that ends TLS it is the proxy's to promise.
     if (options.tls !== undefined) reply.header('strict-transport-security', 'max-age=31536000');
     if (options.draining.aborted) reply.header('connection', 'close');
+    // `onResponse` is for answers that reached their end; the others only close.
+    reply.raw.once('close', () => {
+      if (!reply.raw.writableFinished) finishRequest(request, reply, CLIENT_CLOSED_REQUEST);
+    });
+    done();
   });
   const finishRequest = (request: FastifyRequest, reply: FastifyReply, status: number) => {
     const route = request.routeOptions.url ?? 'none';
@@ -156,12 +162,9 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
     const level = QUIET_ROUTES.has(route) ? 'debug' : 'info';
     request.log[level]({ method: request.method, route, status, ms: Math.round(reply.elapsedTime) }, 'request');
   };
-  // `onResponse` is for answers that reached their end; the others only close.
-  app.addHook('onResponse', async (request, reply) => finishRequest(request, reply, reply.statusCode));
-  app.addHook('onRequest', async (request, reply) => {
-    reply.raw.once('close', () => {
-      if (!reply.raw.writableFinished) finishRequest(request, reply, CLIENT_CLOSED_REQUEST);
-    });
+  app.addHook('onResponse', (request, reply, done) => {
+    finishRequest(request, reply, reply.statusCode);
+    done();
   });
 
   // What may be heard no more is not kept either.

@@ -46,8 +46,9 @@ export function registerAuthentication(app: FastifyInstance, authenticator: Auth
 
 /** Puts on every answer how much its tenant may still do. */
 export function registerRateHeaders(app: FastifyInstance): void {
-  app.addHook('onSend', async (request, reply) => {
+  app.addHook('onSend', (request, reply, _payload, done) => {
     if (request.rateHeaders !== null) reply.headers(request.rateHeaders);
+    done();
   });
 }
 

@@ -5,8 +5,9 @@ import type { SpeechEvent } from '../jobs/speech-queue.js';
 import type { OpenCall } from '../tenancy/call-ledger.js';
 
 /**
- * Passes a synthesis on and ends its call with what became of it: the length of the audio, the digest of its samples
- * as 16-bit PCM (whatever the caller gets them encoded as), and the outcome.
+ * Passes a synthesis on once the begin of its call is on record, and ends the call with what became of it: the length of
+ * the audio, the digest of its samples as 16-bit PCM (whatever the caller gets them encoded as), and the outcome. The
+ * synthesis begins while the record is being written. Throws what `call.safe` rejects with.
  */
 export async function* recorded(
   events: AsyncIterable<SpeechEvent>,
@@ -19,6 +20,7 @@ export async function* recorded(
   try {
     for await (const event of events) {
       if (event.type === 'audio') {
+        if (audioMs === 0) await call.safe;
         digest.update(pcm16(event.samples));
         audioMs += (event.samples.length / event.sampleRateHz) * 1000;
       }
@@ -27,6 +29,8 @@ export async function* recorded(
     outcome = 'ok';
   } catch (error) {
     outcome = outcomeOf(error, signal);
+    // Not even that it failed is said of a call that is not on record.
+    await call.safe;
     throw error;
   } finally {
     call.end({ outcome, audioMs, audioDigest: audioMs > 0 ? digest.digest('hex') : null });

@@ -35,6 +35,11 @@ export interface SpeechOutcome {
 }
 
 export interface OpenCall {
+  /**
+   * Resolves when the record of the call's begin is safe: work may be done meanwhile, but nothing may be answered before.
+   * Rejects with `AUDIT_UNAVAILABLE`.
+   */
+  readonly safe: Promise<void>;
   /** Rate headers of the answer. */
   readonly headers: Readonly<Record<string, string>>;
   /** Share of the machine under load, for the queue. */
@@ -49,8 +54,8 @@ export interface OpenCall {
  */
 export interface CallLedger {
   /**
-   * Lets a call in. Throws `RATE_LIMITED`, `QUOTA_EXCEEDED`, `UNAUTHENTICATED` (the tenant was suspended),
-   * `AUDIT_UNAVAILABLE`; then nothing was begun.
+   * Lets a call in, and begins to record it. Throws `RATE_LIMITED`, `QUOTA_EXCEEDED`, `UNAUTHENTICATED` (the tenant was
+   * suspended); then nothing was begun.
    */
   begin(caller: Caller, call: SpeechCall): Promise<OpenCall>;
   /**
@@ -101,25 +106,30 @@ export function createCallLedger({ quotas, audit, digestKey, log }: CallLedgerOp
       let started: AuditEntry;
       try {
         started = entryOf(caller, 'speech.started', await asked(caller, call));
-        await audit.append(started);
       } catch (error) {
         admission.release();
         throw error;
       }
+      const safe = audit.append(started);
+      // Whoever asks hears of it.
+      safe.catch(() => {});
       let ended = false;
       return {
+        safe,
         headers: admission.headers,
         weight: admission.weight,
         end(outcome) {
           if (ended) return;
           ended = true;
           const entry = entryOf(caller, 'speech.ended', { call: started.id, ...made(outcome) });
-          audit
-            .append({ ...entry, usage: usageOf(caller, call, outcome) })
-            .catch((error: unknown) =>
-              log.error({ err: error, call: started.id }, 'the end of a call is not on record'),
-            )
-            .finally(() => admission.release());
+          const append = () =>
+            audit
+              .append({ ...entry, usage: usageOf(caller, call, outcome) })
+              .catch((error: unknown) =>
+                log.error({ err: error, call: started.id }, 'the end of a call is not on record'),
+              );
+          // A call that is not on record has no end either.
+          safe.then(append, () => {}).finally(() => admission.release());
         },
       };
     },
