@@ -43,12 +43,12 @@ describe('a synthesis and its record', () => {
     };
     try {
       let answered = false;
-      const answer = say('ms=100').finally(() => {
+      const answer = say('ms=100 every=500').finally(() => {
         answered = true;
       });
-      // The engine is done with it.
-      await expect.poll(() => gateway.queue.depth).toEqual({ waiting: 0, running: 1 });
-      await expect.poll(() => gateway.queue.depth).toEqual({ waiting: 0, running: 0 });
+      // The engine begins, and is done with it.
+      await expect.poll(() => gateway.queue.depth.running, { interval: 20, timeout: 20_000 }).toBe(1);
+      await expect.poll(() => gateway.queue.depth.running, { timeout: 20_000 }).toBe(0);
       expect(answered).toBe(false);
       write();
       const { statusCode, rawPayload, headers } = await answer;
