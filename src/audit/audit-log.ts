@@ -41,7 +41,7 @@ export class AuditLog {
   readonly #safeIn: 'database' | 'spool';
   readonly #spool: Spool;
   /** Safe in the spool, on their way to the database, in order. */
-  readonly #spooled: SpooledEntry[];
+  #spooled: SpooledEntry[];
   #pending: Pending[] = [];
   #writing: Promise<void> | null = null;
   #draining: Promise<void> | null = null;
@@ -123,7 +123,9 @@ export class AuditLog {
       if (rest.length === 0) return;
     }
     try {
-      this.#spooled.push(...(await this.#spool.append(rest.map(({ entry }) => entry))));
+      const spooled = await this.#spool.append(rest.map(({ entry }) => entry));
+      // Only now: what was handed over meanwhile is another list.
+      this.#spooled.push(...spooled);
       for (const { settle } of rest) settle(null);
       this.#drainSoon();
     } catch (error) {
@@ -208,8 +210,7 @@ export class AuditLog {
         }
         this.#progress = true;
         const done = new Set(batch);
-        const kept = this.#spooled.filter((spooled) => !done.has(spooled));
-        this.#spooled.splice(0, this.#spooled.length, ...kept);
+        this.#spooled = this.#spooled.filter((spooled) => !done.has(spooled));
         await this.#spool.release(batch);
       }
     }
