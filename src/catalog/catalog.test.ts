@@ -532,6 +532,8 @@ describeDatabases('the catalog of voices', (get) => {
     use?.release();
     expect(await codeOf(here.access.use(caller.tenantId, id))).toBe('VOICE_DISABLED');
     await here.update(caller, id, { disabled: false });
+    // The stop comes round again with the next look, within 150 ms; what begins behind it goes on.
+    await here.stops.look();
     const again = (await here.access.use(caller.tenantId, id)).watch();
     expect(again?.signal.aborted).toBe(false);
     again?.release();
