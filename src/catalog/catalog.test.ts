@@ -534,6 +534,7 @@ describeDatabases('the catalog of voices', (get) => {
     await here.update(caller, id, { disabled: false });
     // The stop comes round again with the next look, within 150 ms; what begins behind it goes on.
     await here.stops.look();
+    await new Promise((resolve) => setTimeout(resolve, 20));
     const again = (await here.access.use(caller.tenantId, id)).watch();
     expect(again?.signal.aborted).toBe(false);
     again?.release();
