@@ -114,12 +114,12 @@ export class VoiceStops {
 
   /** Tells all servers, as part of the transaction that makes it so; {@link stopHere} tells this one, once that is committed. */
   async announce(sql: Sql, { ownerId, subject, userId, reason }: VoiceStop): Promise<void> {
-    await sql.query('INSERT INTO voice_stops (tenant_id, voice_id, user_id, reason) VALUES ($1, $2, $3, $4)', [
-      ownerId,
-      subject,
-      userId,
-      reason,
-    ]);
+    const { rows } = await sql.query<{ id: number }>(
+      'INSERT INTO voice_stops (tenant_id, voice_id, user_id, reason) VALUES ($1, $2, $3, $4) RETURNING id',
+      [ownerId, subject, userId, reason],
+    );
+    // It is no news here: what begins after it must not end when the next look finds it.
+    for (const { id } of rows) this.#seen.set(String(id), Date.now());
   }
 
   stopHere(stop: VoiceStop): void {

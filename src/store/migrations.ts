@@ -7,6 +7,7 @@ import { vault } from './migrations/0003-vault.js';
 import { catalog } from './migrations/0004-catalog.js';
 import { lexicons } from './migrations/0005-lexicons.js';
 import { sealedLexicons } from './migrations/0006-sealed-lexicons.js';
+import { ownStops } from './migrations/0007-own-stops.js';
 
 export interface Migration {
   readonly name: string;
@@ -14,7 +15,7 @@ export interface Migration {
 }
 
 /** Forward only: a released one is never changed, the next one is added. */
-export const MIGRATIONS: readonly Migration[] = [tenancy, audit, vault, catalog, lexicons, sealedLexicons];
+export const MIGRATIONS: readonly Migration[] = [tenancy, audit, vault, catalog, lexicons, sealedLexicons, ownStops];
 
 /** Any number; it only has to be the same in every release. */
 const LOCK = 7_214_650_331;
