@@ -134,3 +134,8 @@ export class AppError extends Error {
 export function errorFromPayload(payload: ErrorPayload): AppError {
   return new AppError(payload.code in ERROR_CODES ? payload.code : 'INTERNAL', payload.message);
 }
+
+/** What the system calls an error of its own (`ENOENT`, `EEXIST`); undefined for any other. */
+export function errnoCode(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}

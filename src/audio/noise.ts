@@ -8,8 +8,8 @@ const SPEECH_PART = 0.5;
 
 /**
  * How far speech stands above what is heard between its sounds, in decibels: of the levels of frames of 20 ms, the louder
- * half against the quietest tenth. Steady sounds (fans, hiss, music under the voice) fill the gaps of speech and bring the two together; a recording
- * of nothing but noise has them a few decibels apart.
+ * half against the quietest tenth. Steady sounds (fans, hiss, music under the voice) fill the gaps of speech and bring the
+ * two together; a recording of nothing but noise has them a few decibels apart.
  */
 export function measureSignalToNoise(samples: Float32Array, sampleRateHz: number): number {
   const frameSamples = Math.max(1, Math.round(sampleRateHz * FRAME_SECONDS));

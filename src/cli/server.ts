@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Config } from '../config.js';
 import type { Engine, ImportProgress } from '../engine/engine-types.js';
 import { EnginePool } from '../engine/pool.js';
-import { AppError } from '../errors.js';
+import { AppError, errnoCode } from '../errors.js';
 import { buildGateway } from '../gateway/app.js';
 import { AudioStore } from '../gateway/audio-store.js';
 import { isLoopback } from '../gateway/authentication.js';
@@ -252,7 +252,7 @@ async function listen(app: ReturnType<typeof buildGateway>, { host, port }: Conf
   try {
     return await app.listen({ host, port });
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    const code = errnoCode(error) ?? '';
     const problem = LISTEN_PROBLEMS[code] ?? `it cannot be listened on (${code || String(error)})`;
     throw new AppError('CONFIG_INVALID', `address ${host}, port ${port}: ${problem}`, { cause: error });
   }

@@ -49,10 +49,9 @@ export interface PhonemeTimes {
 export type RenderFeed = SemanticPiece | { readonly speed: number };
 
 /**
- * What the rendering thread does: `render` yields windows of samples as tokens come, and {@link PhonemeTimes}; `load` only makes a model ready,
- * `statistics` tells how busy it is.
- * One window is computed at a time; whose it is follows from when each listener would run dry. `urgentWindows` (shared) counts
- * those that somebody is waiting for.
+ * What the rendering thread does: `render` yields windows of samples as tokens come, and {@link PhonemeTimes}; `load` only
+ * makes a model ready, `statistics` tells how busy it is. One window is computed at a time; whose it is follows from when
+ * each listener would run dry. `urgentWindows` (shared) counts those that somebody is waiting for.
  */
 export function renderTasks(store: ComponentStore, runtime: Runtime, urgentWindows: Int32Array): TaskMethods {
   const loaded = new LoadedCache<WaveformDecoder>(MAX_LOADED_MODELS, (decoder) => decoder.close());

@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { AppError } from '../errors.js';
+import { AppError, errnoCode } from '../errors.js';
 
 const MAGIC = Buffer.from('timbre sealed file 1\n');
 const NONCE_BYTES = 12;
@@ -73,7 +73,7 @@ export function namesIn(folder: string): string[] {
   try {
     return readdirSync(folder);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) return [];
+    if (['ENOENT', 'ENOTDIR'].includes(errnoCode(error) ?? '')) return [];
     throw error;
   }
 }

@@ -69,7 +69,10 @@ export async function* synthesize(
     const spoken = spans.splice(0);
     heard.add(samples.length);
     return {
-      ...{ samples, sampleRateHz, sentenceIndex, sentenceCount: script.sentenceCount },
+      samples,
+      sampleRateHz,
+      sentenceIndex,
+      sentenceCount: script.sentenceCount,
       ...(reached.length === 0 ? {} : { marks: reached }),
       ...(spoken.length === 0 ? {} : { spoken }),
     };
@@ -168,6 +171,7 @@ async function* audible(
 /** When a caller who listens as audio comes has heard all of it. */
 class HeardClock {
   readonly #sampleRateHz: number;
+  /** How much there is to hear so far. */
   lengthSamples = 0;
   /** Unix time; null before the first audio. */
   playedOutMs: number | null = null;
@@ -176,7 +180,6 @@ class HeardClock {
     this.#sampleRateHz = sampleRateHz;
   }
 
-  /** How much there is to hear so far. */
   get lengthMs(): number {
     return (1000 * this.lengthSamples) / this.#sampleRateHz;
   }

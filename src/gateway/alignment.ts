@@ -1,3 +1,5 @@
+import type { SpokenSpan } from '../jobs/speech-queue.js';
+
 /** When each character of a text is heard, in seconds from the beginning; one begins where the one before ends. */
 export interface Alignment {
   readonly characters: string[];
@@ -19,21 +21,8 @@ export interface TimedSpan extends AlignedWord {
   readonly startsWord: boolean;
 }
 
-/** Of a stretch of speech as the engine gives it. */
-export interface SpokenSamples {
-  readonly start: number;
-  readonly end: number;
-  readonly startSample: number;
-  readonly endSample: number;
-  readonly startsWord: boolean;
-}
-
 /** Spans in seconds, of speech that begins at `fromSeconds`. */
-export function timedSpans(
-  spoken: readonly SpokenSamples[],
-  sampleRateHz: number,
-  fromSeconds = 0,
-): readonly TimedSpan[] {
+export function timedSpans(spoken: readonly SpokenSpan[], sampleRateHz: number, fromSeconds = 0): readonly TimedSpan[] {
   return spoken.map(({ startSample, endSample, ...place }) => ({
     ...place,
     startSeconds: fromSeconds + startSample / sampleRateHz,

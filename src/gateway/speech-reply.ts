@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import type { FastifyReply } from 'fastify';
 import { AppError } from '../errors.js';
-import type { SpokenSamples } from './alignment.js';
+import type { SpokenSpan } from '../jobs/speech-queue.js';
 import type { GatewayOptions } from './app.js';
 import { toAppError } from './error-answers.js';
 import type { OpenSpeech, SpeechPiece } from './speech.js';
@@ -111,9 +111,9 @@ async function* writePieces(
 /** All of it at once, for answers that hold the audio in JSON or say how long it is, and when its text is heard. */
 export async function collectSpeech(
   open: OpenSpeech,
-): Promise<{ readonly bytes: Buffer; readonly lengthSamples: number; readonly spoken: readonly SpokenSamples[] }> {
+): Promise<{ readonly bytes: Buffer; readonly lengthSamples: number; readonly spoken: readonly SpokenSpan[] }> {
   const parts: Uint8Array[] = [];
-  const spoken: SpokenSamples[] = [];
+  const spoken: SpokenSpan[] = [];
   let lengthSamples = 0;
   for await (const piece of open.pieces) {
     parts.push(piece.bytes);

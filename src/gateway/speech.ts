@@ -5,10 +5,9 @@ import { createAigcLabel } from '../audio/label.js';
 import { createLabelledEncoder, type LabelledEncoder } from '../audio/labelled-encoder.js';
 import type { AllowedVoice } from '../catalog/voice-access.js';
 import { AppError } from '../errors.js';
-import type { SpeechEvent, SpeechRequest } from '../jobs/speech-queue.js';
+import type { SpeechEvent, SpeechRequest, SpokenSpan } from '../jobs/speech-queue.js';
 import type { TimbreMetrics } from '../metrics.js';
 import type { SpeechOutcome } from '../tenancy/call-ledger.js';
-import type { SpokenSamples } from './alignment.js';
 import type { GatewayOptions } from './app.js';
 import { callerOf } from './authentication.js';
 import { voicesIn } from './markup-voices.js';
@@ -50,7 +49,7 @@ export interface SpeechPiece {
   readonly sentenceIndex: number;
   readonly sentenceCount: number;
   /** With the last audio of a sentence: when its text is heard, in samples from the beginning of the audio, cue included. */
-  readonly spoken?: readonly SpokenSamples[];
+  readonly spoken?: readonly SpokenSpan[];
 }
 
 /** A synthesis whose first audio has come. */
@@ -146,10 +145,11 @@ function rolesOf(asked: readonly string[], cast: readonly AllowedVoice[]): Recor
 }
 
 /**
- * Lets a synthesis in (limits, and a record that is safe), queues it, and waits for its first audio. It ends with its
- * voice: a revoked consent stops what is being said.
+ * Lets a synthesis in (limits), queues it while its record is being written, and waits until that is safe and its first
+ * audio there. It ends with its voice: a revoked consent stops what is being said.
  *
- * Throws what {@link allowSpeech}, {@link CallLedger.begin}, the queue and the engine throw, and `SHUTTING_DOWN`.
+ * Throws what {@link allowSpeech}, {@link CallLedger.begin}, the queue and the engine throw, `AUDIT_UNAVAILABLE`, and
+ * `SHUTTING_DOWN`.
  */
 export async function startSpeech(
   gateway: GatewayOptions,
@@ -298,7 +298,10 @@ async function* encodePieces(
     const { samples, sentenceIndex, sentenceCount, spoken } = event;
     const { leadSamples } = encoder;
     return {
-      ...{ bytes: encoder.push(samples), lengthSamples: samples.length, sentenceIndex, sentenceCount },
+      bytes: encoder.push(samples),
+      lengthSamples: samples.length,
+      sentenceIndex,
+      sentenceCount,
       ...(spoken === undefined ? {} : { spoken: spoken.map((span) => behind(span, leadSamples)) }),
     };
   };
@@ -313,7 +316,7 @@ async function* encodePieces(
   }
 }
 
-function behind(span: SpokenSamples, leadSamples: number): SpokenSamples {
+function behind(span: SpokenSpan, leadSamples: number): SpokenSpan {
   const { startSample, endSample } = span;
   return { ...span, startSample: leadSamples + startSample, endSample: leadSamples + endSample };
 }

@@ -81,6 +81,17 @@ export interface SpeechJob {
   readonly priority?: 'interactive' | 'batch';
 }
 
+/** When a stretch of the text is heard. */
+export interface SpokenSpan {
+  /** UTF-16 offsets. */
+  readonly start: number;
+  readonly end: number;
+  readonly startSample: number;
+  readonly endSample: number;
+  /** Whether a word begins here. */
+  readonly startsWord: boolean;
+}
+
 /** What becomes of a job, in order: `started` once, then audio; the end of the iteration is its success. */
 export type SpeechEvent =
   | { readonly type: 'started' }
@@ -93,15 +104,8 @@ export type SpeechEvent =
       readonly sentenceCount: number;
       /** Marks of the markup that are reached where these samples begin, by their time in the whole speech. */
       readonly marks?: readonly { readonly name: string; readonly timeMs: number }[];
-      /** With the last audio of a sentence: when which stretch of the text (UTF-16 offsets) is heard in the whole speech. */
-      readonly spoken?: readonly {
-        readonly start: number;
-        readonly end: number;
-        readonly startSample: number;
-        readonly endSample: number;
-        /** Whether a word begins here. */
-        readonly startsWord: boolean;
-      }[];
+      /** With the last audio of a sentence: when its text is heard in the whole speech. */
+      readonly spoken?: readonly SpokenSpan[];
       /** Sentences that the self-check drew again or cut so far; absent: none. */
       readonly faults?: number;
     };

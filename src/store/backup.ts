@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createGzip } from 'node:zlib';
-import { AppError } from '../errors.js';
+import { AppError, errnoCode } from '../errors.js';
 import type { Database } from './database.js';
 import { MIGRATIONS, migrate } from './migrations.js';
 import type { ObjectStore } from './objects.js';
@@ -235,7 +235,7 @@ async function namesIn(folder: string): Promise<string[]> {
   try {
     return await readdir(folder);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
+    if (errnoCode(error) === 'ENOENT') return [];
     throw error;
   }
 }

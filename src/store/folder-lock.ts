@@ -4,7 +4,7 @@ import { link, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { AppError } from '../errors.js';
+import { AppError, errnoCode } from '../errors.js';
 
 export interface FolderLock {
   release(): Promise<void>;
@@ -110,7 +110,7 @@ async function readHolder(path: string) {
     const { mtimeMs } = await stat(path);
     return { text, touchedMs: mtimeMs, holder: parseHolder(text) };
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+    if (errnoCode(error) === 'ENOENT') return null;
     throw error;
   }
 }
@@ -142,7 +142,7 @@ function isAlive({ pid, started }: Holder): boolean {
     process.kill(pid, 0);
   } catch (error) {
     // EPERM: it lives, under another user.
-    if (error instanceof Error && 'code' in error && error.code === 'ESRCH') return false;
+    if (errnoCode(error) === 'ESRCH') return false;
   }
   return started === null || startOf(pid) === started;
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
-import { AppError } from '../errors.js';
+import { AppError, errnoCode } from '../errors.js';
 import { OBJECT_NAME, type ObjectOptions, type ObjectRange, type ObjectStore } from './objects.js';
 
 /** Objects as files of a folder: synced before they get their name, so that a name always leads to the whole object. */
@@ -34,7 +34,7 @@ export class FolderObjects implements ObjectStore {
       await directory.sync().finally(() => directory.close());
     } catch (error) {
       await rm(draft, { force: true });
-      const code = error instanceof Error && 'code' in error ? error.code : undefined;
+      const code = errnoCode(error);
       if (code !== 'ENOSPC' && code !== 'EDQUOT' && code !== 'EROFS') throw error;
       throw new AppError('STORE_UNAVAILABLE', `the object storage takes nothing (${code}); give it space`, {
         cause: error,
@@ -52,7 +52,7 @@ export class FolderObjects implements ObjectStore {
         ...(signal === undefined ? {} : { signal }),
       });
     } catch (error) {
-      if (!(error instanceof Error) || !('code' in error) || error.code !== 'ENOENT') throw error;
+      if (errnoCode(error) !== 'ENOENT') throw error;
       throw new AppError('OBJECT_NOT_FOUND', 'there is no such object; it was removed, or its storage is another one', {
         cause: error,
       });

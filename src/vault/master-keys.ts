@@ -7,9 +7,9 @@ import {
   type KeyObject,
   randomBytes,
 } from 'node:crypto';
-import { chmod, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { stat } from 'node:fs/promises';
 import { AppError } from '../errors.js';
+import { readKeyFile, writeKeyFile } from './key-file.js';
 
 /** A key, encrypted by another. */
 export interface WrappedKey {
@@ -69,8 +69,8 @@ export function unwrapKey(wrapping: Uint8Array, wrapped: Uint8Array, context: st
 
 /** Master keys in a file that only this user may read; made with one key when it is not there and `create` says so. */
 export async function openMasterKeyFile(path: string, { create }: { readonly create: boolean }): Promise<MasterKeys> {
-  if (create && (await readKeyFile(path)) === null) {
-    await writeKeyFile(path, addKey({ current: '', keys: [] }), { replace: false });
+  if (create && (await readKeys(path)) === null) {
+    await writeKeys(path, addKey({ current: '', keys: [] }), { replace: false });
   }
   const keys = new FileMasterKeys(path);
   await keys.refresh();
@@ -79,7 +79,7 @@ export async function openMasterKeyFile(path: string, { create }: { readonly cre
 
 /** Adds a key and makes it the current one; the older stay, for what they wrapped. Servers see it at once. */
 export async function rotateMasterKeyFile(path: string): Promise<void> {
-  await writeKeyFile(path, addKey(await readExisting(path)), { replace: true });
+  await writeKeys(path, addKey(await readExisting(path)), { replace: true });
 }
 
 /** Removes all keys but the current one; to be called when nothing is wrapped by them any more. */
@@ -89,7 +89,7 @@ export async function retireOldMasterKeys(path: string): Promise<void> {
     .filter(({ id }) => id !== current)
     .map(({ id, key }) => ({ id, public_key: publicKeyOf(Buffer.from(key, 'base64')) }));
   const kept = keys.filter((key) => key.id === current);
-  await writeKeyFile(path, { current, keys: kept, retired: [...retired, ...leaving] }, { replace: true });
+  await writeKeys(path, { current, keys: kept, retired: [...retired, ...leaving] }, { replace: true });
 }
 
 class FileMasterKeys implements MasterKeys {
@@ -160,7 +160,7 @@ class FileMasterKeys implements MasterKeys {
 }
 
 async function readExisting(path: string): Promise<KeyFile> {
-  const file = await readKeyFile(path);
+  const file = await readKeys(path);
   if (file === null) throw missing(`the file ${path} with the master key is not there`);
   return file;
 }
@@ -189,14 +189,11 @@ function addKey(file: KeyFile): KeyFile {
   return { ...file, current: id, keys: [...file.keys, key] };
 }
 
-async function readKeyFile(path: string): Promise<KeyFile | null> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+async function readKeys(path: string): Promise<KeyFile | null> {
+  const text = await readKeyFile(path).catch((error: unknown) => {
     throw missing(`the file ${path} with the master key cannot be read`, error);
-  }
+  });
+  if (text === null) return null;
   try {
     const value = JSON.parse(text) as Partial<KeyFile>;
     const keys = value.keys ?? [];
@@ -209,24 +206,11 @@ async function readKeyFile(path: string): Promise<KeyFile | null> {
   throw new AppError('CONFIG_INVALID', `the file ${path} is no file of master keys; restore it from its backup`);
 }
 
-async function writeKeyFile(path: string, file: KeyFile, { replace }: { readonly replace: boolean }): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const target = replace ? `${path}.new` : path;
+async function writeKeys(path: string, file: KeyFile, options: { readonly replace: boolean }): Promise<void> {
   try {
-    const handle = await open(target, replace ? 'w' : 'wx', 0o600);
-    try {
-      await handle.writeFile(`${JSON.stringify(file, null, 2)}\n`);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await chmod(target, 0o600);
-    if (replace) await rename(target, path);
-  } catch (error) {
-    // Another process made it at the same moment: that one counts.
-    if (!replace && error instanceof Error && 'code' in error && error.code === 'EEXIST') return;
-    if (replace) await rm(target, { force: true });
-    throw new AppError('CONFIG_INVALID', `the file ${path} with the master key cannot be written`, { cause: error });
+    await writeKeyFile(path, `${JSON.stringify(file, null, 2)}\n`, options);
+  } catch (cause) {
+    throw new AppError('CONFIG_INVALID', `the file ${path} with the master key cannot be written`, { cause });
   }
 }
 

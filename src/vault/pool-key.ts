@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { AppError } from '../errors.js';
+import { readKeyFile, writeKeyFile } from './key-file.js';
 import type { MasterKeys } from './master-keys.js';
 
 /** In the data folder: the key of the operator's own voices and lexicons, wrapped by the master key. */
@@ -43,14 +43,9 @@ export async function rewrapPoolKey(dataDir: string, masterKeys: MasterKeys): Pr
 }
 
 async function readPoolKey(path: string): Promise<PoolKeyFile | null> {
-  let text: string;
   try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
-    throw damaged(path, error);
-  }
-  try {
+    const text = await readKeyFile(path);
+    if (text === null) return null;
     const { master_key, wrapped } = JSON.parse(text) as Partial<PoolKeyFile>;
     if (typeof master_key === 'string' && typeof wrapped === 'string') return { master_key, wrapped };
   } catch (error) {
@@ -65,30 +60,14 @@ function damaged(path: string, cause?: unknown): AppError {
   });
 }
 
+/** @returns false where another process has made it first. */
 async function write(
   path: string,
   key: Uint8Array,
   masterKeys: MasterKeys,
-  { replace }: { readonly replace: boolean },
+  options: { readonly replace: boolean },
 ): Promise<boolean> {
   const { masterKey, wrapped } = await masterKeys.wrap(key, CONTEXT);
   const file: PoolKeyFile = { master_key: masterKey, wrapped: wrapped.toString('base64') };
-  await mkdir(dirname(path), { recursive: true });
-  const target = replace ? `${path}.${randomBytes(4).toString('hex')}.new` : path;
-  try {
-    const handle = await open(target, 'wx', 0o600);
-    await handle.writeFile(`${JSON.stringify(file)}\n`);
-    await handle.sync();
-    await handle.close();
-  } catch (error) {
-    if (!replace && error instanceof Error && 'code' in error && error.code === 'EEXIST') return false;
-    throw error;
-  }
-  try {
-    if (replace) await rename(target, path);
-  } catch (error) {
-    await rm(target, { force: true });
-    throw error;
-  }
-  return true;
+  return await writeKeyFile(path, `${JSON.stringify(file)}\n`, options);
 }

@@ -118,13 +118,22 @@ function load(): Model {
     const scales = float32(`${name}Scale`);
     const whole = int8(name);
     const width = whole.length / scales.length;
-    return Float32Array.from(whole, (value, i) => value * scales[Math.floor(i / width)]!);
+    const values = new Float32Array(whole.length);
+    for (let row = 0, i = 0; row < scales.length; row++) {
+      for (let column = 0; column < width; column++, i++) values[i] = whole[i]! * scales[row]!;
+    }
+    return values;
   };
   // The file has all units of one gate after another; a step reads the gates of one unit together.
   const byUnit = (gate: number, unit: number): number => unit * GATES + gate;
   const direction = (name: string): Direction => {
     const [input, recurrent, bias] = [matrix(`${name}Input`), matrix(`${name}Recurrent`), float32(`${name}Bias`)];
-    const own = { input: input.slice(), recurrent: recurrent.slice(), bias: bias.slice(), projected: new Map() };
+    const own = {
+      input: new Float32Array(input.length),
+      recurrent: new Float32Array(recurrent.length),
+      bias: new Float32Array(bias.length),
+      projected: new Map(),
+    };
     for (let gate = 0; gate < GATES; gate++) {
       for (let unit = 0; unit < UNITS; unit++) {
         const [from, to] = [gate * UNITS + unit, byUnit(gate, unit)];
