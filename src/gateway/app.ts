@@ -139,7 +139,12 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
     else defaultJsonParser(request, body as string, done);
   });
 
-  app.setErrorHandler(handleError);
+  app.setErrorHandler((error, request, reply) => {
+    // Fastify ends the connection where it refuses a body, and whoever is still sending it would not read why. So the rest is
+    // read and dropped, for no longer than any body may take to arrive.
+    if (!options.draining.aborted) reply.removeHeader('connection');
+    return handleError(error, request, reply);
+  });
   app.setNotFoundHandler(answerNotFound);
 
   // Hooks that wait for nothing take a callback: a promise for each would be a tenth of what a short answer costs.

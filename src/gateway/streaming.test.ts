@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { get, request as httpRequest, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { startTestGateway, type TestGateway, WAV_LABEL_BYTES } from '../../test/fixtures/test-gateway.js';
 
@@ -19,7 +20,7 @@ async function until(condition: () => boolean): Promise<void> {
   const deadlineMs = performance.now() + 20_000;
   while (!condition()) {
     if (performance.now() > deadlineMs) throw new Error('the condition never came true');
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await setTimeout(5);
   }
 }
 
@@ -112,6 +113,39 @@ describe('a caller who leaves before the answer', () => {
     request.destroy();
     await until(() => gateway.queue.depth.waiting === 0);
     first.destroy();
+  });
+});
+
+describe('a body that is refused before its end', () => {
+  const part = 'x'.repeat(64 * 1024);
+
+  it.each([
+    ['by the length it announces', `Content-Length: ${100 * part.length}`, part],
+    ['by what has come', 'Transfer-Encoding: chunked', `${part.length.toString(16)}\r\n${part}\r\n`],
+  ])('%s, may be sent to its end, and the connection answers what follows', async (_how, header, sent) => {
+    const url = await listen();
+    const { host, port } = new URL(url);
+    const socket = connect(Number(port), '127.0.0.1');
+    let answers = '';
+    socket.on('data', (chunk) => {
+      answers += String(chunk);
+    });
+    let failure: Error | undefined;
+    socket.on('error', (error) => {
+      failure = error;
+    });
+    socket.write(`POST /synthesize HTTP/1.1\r\nHost: ${host}\r\nContent-Type: application/json\r\n${header}\r\n\r\n`);
+    for (let i = 0; i < 100; i++) {
+      socket.write(sent);
+      if (i % 10 === 0) await setTimeout(2);
+    }
+    await until(() => answers.includes('REQUEST_TOO_LARGE'));
+    if (header.startsWith('Transfer')) socket.write('0\r\n\r\n');
+    socket.write(`GET /healthz HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+    await until(() => answers.includes('HTTP/1.1 200') || failure !== undefined);
+    expect(failure).toBeUndefined();
+    expect(answers).toMatch(/^HTTP\/1\.1 413 /);
+    socket.destroy();
   });
 });
 

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connectSocket } from '../../test/fixtures/socket-client.js';
 import { startTestGateway, type TestGateway } from '../../test/fixtures/test-gateway.js';
@@ -256,21 +257,54 @@ describe('/v1/voices', () => {
     expect(await codeOf(await send('multipart/form-data', half))).toEqual([400, 'REQUEST_INVALID']);
   });
 
+  it('tells what is wrong with a form to those who are still sending it', async () => {
+    const client = await newClient();
+    const socket = connect(Number(new URL(url).port), '127.0.0.1');
+    const recording = '--b\r\nContent-Disposition: form-data; name="recordings"; filename="a.wav"\r\n\r\nabc\r\n';
+    const count = 40;
+    socket.write(
+      `POST /v1/voices HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${client.key}\r\n` +
+        `Content-Type: multipart/form-data; boundary=b\r\nContent-Length: ${recording.length * count + 5}\r\n\r\n`,
+    );
+    let answers = '';
+    let failure: Error | undefined;
+    socket.on('data', (chunk) => {
+      answers += String(chunk);
+    });
+    socket.on('error', (error) => {
+      failure = error;
+    });
+    for (let i = 0; i < count; i++) {
+      socket.write(recording);
+      await setTimeout(2);
+    }
+    socket.write('--b--');
+    socket.end('GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+    await once(socket, 'close');
+    expect(failure).toBeUndefined();
+    expect(answers).toMatch(/^HTTP\/1\.1 413 .*17 files.*HTTP\/1\.1 200 /s);
+  });
+
   it('lets only a few bodies with files in at once, as forms or as JSON, and others when these are done', async () => {
     const client = await newClient();
     const { port } = new URL(url);
+    let refused = 0;
     const held = await Promise.all(
-      [1, 2, 3, 4].map(async () => {
+      [1, 2, 3, 4, 5, 6].map(async () => {
         const socket = connect(Number(port), '127.0.0.1');
         await once(socket, 'connect');
+        socket.once('data', (answer) => {
+          if (/^HTTP\/1\.1 503 .*ENGINE_OVERLOADED/s.test(String(answer))) refused++;
+        });
         const head = `POST /v1/voices HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\nauthorization: Bearer ${client.key}\r\n`;
         const type = 'content-type: multipart/form-data; boundary=b\r\ncontent-length: 100000\r\n\r\n';
         socket.write(`${head}${type}--b\r\n`);
         return socket;
       }),
     );
+    await expect.poll(() => refused, { timeout: 10_000 }).toBe(2);
     const send = () => client.form('/v1/voices', { name: 'x' }, { recordings: 'a' });
-    await expect.poll(async () => (await send()).status, { timeout: 10_000 }).toBe(503);
+    expect(await codeOf(await send())).toEqual([503, 'ENGINE_OVERLOADED']);
     const large = { name: 'x', recordings: [Buffer.alloc(300_000).toString('base64')] };
     expect(await codeOf(await client.json('POST', '/v1/voices', large))).toEqual([503, 'ENGINE_OVERLOADED']);
     // What has no files waits for nobody.
