@@ -40,7 +40,9 @@ try {
     while (begun < total && performance.now() < endMs) {
       await request(begun++);
       done += 1;
-      if (progress() * READINGS >= readings.length + 1) readings.push(residentOf(pool.status.enginePid ?? 0));
+      if (progress() * READINGS < readings.length + 1) continue;
+      readings.push(residentOf(pool.status.enginePid ?? 0));
+      process.stderr.write(`${done} requests, ${round((readings.at(-1) ?? 0) / 1e6)} MB\n`);
     }
   };
   await Promise.all(Array.from({ length: Number(flags.callers) }, caller));
