@@ -165,7 +165,10 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
     metrics.requests.inc({ route, method: request.method, status: String(status) });
     metrics.requestSeconds.observe(reply.elapsedTime / 1000, { route });
     const level = QUIET_ROUTES.has(route) ? 'debug' : 'info';
-    request.log[level]({ method: request.method, route, status, ms: Math.round(reply.elapsedTime) }, 'request');
+    request.log[level](
+      { method: request.method, route, status, ms: Math.round(100 * reply.elapsedTime) / 100 },
+      'request',
+    );
   };
   app.addHook('onResponse', (request, reply, done) => {
     finishRequest(request, reply, reply.statusCode);
