@@ -4,6 +4,7 @@ import { AdapterStore } from '../engine/adapter-store.js';
 import { DEMO_MODEL } from '../engine/demo-voice.js';
 import { ModelStore } from '../engine/model-store.js';
 import { AppError } from '../errors.js';
+import type { ModelSpec } from '../models/model-spec.js';
 import type { Text2SemanticSettings } from '../models/text2semantic.js';
 import type { CliContext } from './context.js';
 import { addEngineFlags, configFromFlags, type EngineFlags } from './with-engine.js';
@@ -14,22 +15,31 @@ interface AddFlags extends EngineFlags {
 
 /** `timbre adapter add|list|remove`. */
 export function addAdapterCommands(program: Command, context: CliContext): void {
-  const adapter = program.command('adapter').description('adapters (LoRA) that change how a voice reads, by request');
+  const adapter = program
+    .command('adapter')
+    .description('adapters (LoRA) that change how a voice reads and sounds, by request');
   const storeOf = (flags: EngineFlags) => new AdapterStore(configFromFlags(context, flags).dataDir);
 
   addEngineFlags(
     adapter
       .command('add')
-      .description('keep a text-to-semantic adapter of rank 1 to 16')
+      .description('keep an adapter of rank 1 to 16, for text-to-semantic, the waveform (SoVITS), or both')
       .argument('<name>', 'what requests will call it')
-      .argument('<file>', 'safetensors in the layout of PEFT: …h.layers.N.MODULE.lora_A.weight and lora_B.weight')
+      .argument(
+        '<file>',
+        'safetensors in the layout of PEFT: …h.layers.N.MODULE.lora_A.weight, …enc_p.MODULE.…, …flow.flows.N.MODULE.…, and lora_B',
+      )
       .option('-m, --model <name>', 'model that it must fit', DEMO_MODEL),
   ).action((name: string, file: string, flags: AddFlags) => {
     const { manifests } = new ModelStore(configFromFlags(context, flags).dataDir).load(flags.model);
-    const settings = manifests.text2semantic?.settings as Text2SemanticSettings | undefined;
-    if (!settings) throw new AppError('MODEL_INVALID', `model "${flags.model}" has no text-to-semantic network`);
-    storeOf(flags).add(name, resolve(file), settings);
-    context.stdout.write(`added ${name}\n`);
+    const text2semantic = manifests.text2semantic?.settings as Text2SemanticSettings | undefined;
+    const sovits = manifests.sovits?.settings as ModelSpec | undefined;
+    if (!text2semantic || !sovits) {
+      throw new AppError('MODEL_INVALID', `model "${flags.model}" lacks a network; import it again`);
+    }
+    const added = storeOf(flags).add(name, resolve(file), { text2semantic, sovits });
+    const parts = [...partOf('text-to-semantic', added.text2semantic), ...partOf('waveform', added.sovits)];
+    context.stdout.write(`added ${name}: ${parts.join('; ')}\n`);
   });
 
   addEngineFlags(adapter.command('list').description('list the adapters there are')).action((flags: EngineFlags) => {
@@ -42,4 +52,14 @@ export function addAdapterCommands(program: Command, context: CliContext): void 
       context.stdout.write(`removed ${name}\n`);
     },
   );
+}
+
+/** What an adapter changes of a network, if anything. */
+function partOf(
+  network: string,
+  part: { readonly rank: number; readonly changes: ReadonlyMap<string, unknown> } | null,
+): string[] {
+  if (part === null) return [];
+  const { size } = part.changes;
+  return [`${network}, ${size} ${size === 1 ? 'module' : 'modules'}, rank ${part.rank}`];
 }

@@ -2,6 +2,9 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, s
 import { join } from 'node:path';
 import { openCheckpoint } from '../checkpoint/open-checkpoint.js';
 import { AppError } from '../errors.js';
+import { type AdapterFile, readAdapterFile } from '../models/adapter-file.js';
+import type { ModelSpec } from '../models/model-spec.js';
+import { readSovitsAdapter, type SovitsAdapter } from '../models/sovits/adapter.js';
 import type { Text2SemanticSettings } from '../models/text2semantic.js';
 import { readText2SemanticAdapter, type Text2SemanticAdapter } from '../models/text2semantic-adapter.js';
 import { checkName } from './model-store.js';
@@ -11,11 +14,24 @@ const SUFFIX = '.safetensors';
 /** Adapters kept ready; the one that was used longest ago goes first. */
 const MAX_RESIDENT = 256;
 
-/** Adapters of a data folder: `adapters/<name>.safetensors`, read when a row first asks for one. */
+/** The networks of a model that adapters may change. */
+export interface AdaptableNetworks {
+  readonly text2semantic: Text2SemanticSettings;
+  readonly sovits: ModelSpec;
+}
+
+/** What an adapter changes of each network; null: nothing. */
+export interface Adapter {
+  readonly text2semantic: Text2SemanticAdapter | null;
+  readonly sovits: SovitsAdapter | null;
+}
+
+/** Adapters of a data folder: `adapters/<name>.safetensors`, read when a sentence first asks for one. */
 export class AdapterStore {
   readonly #folder: string;
   /** In order of use, by name, version of the file, and the network's sizes. */
-  readonly #resident = new Map<string, Text2SemanticAdapter>();
+  readonly #text2semantic = new Map<string, Text2SemanticAdapter | null>();
+  readonly #sovits = new Map<string, SovitsAdapter | null>();
 
   constructor(dataDir: string) {
     this.#folder = join(dataDir, 'adapters');
@@ -29,37 +45,52 @@ export class AdapterStore {
       .sort();
   }
 
-  /** Keeps a copy of an adapter file under a name; `CHECKPOINT_*` where it fits no network of these sizes. */
-  add(name: string, path: string, settings: Text2SemanticSettings): void {
+  /** Keeps a copy of an adapter file under a name; `CHECKPOINT_*` where it does not fit networks of these sizes. */
+  add(name: string, path: string, { text2semantic, sovits }: AdaptableNetworks): Adapter {
     checkName('adapter', name);
-    read(path, settings);
+    const adapter = read(path, (file) => ({
+      text2semantic: readText2SemanticAdapter(file, text2semantic),
+      sovits: readSovitsAdapter(file, sovits),
+    }));
     mkdirSync(this.#folder, { recursive: true });
     copyFileSync(path, `${this.#path(name)}.partial`);
     renameSync(`${this.#path(name)}.partial`, this.#path(name));
+    return adapter;
   }
 
   remove(name: string): void {
     rmSync(this.#existing(name));
   }
 
-  /** Throws `ADAPTER_NOT_FOUND`, or `CHECKPOINT_*` where the file does not fit the network. */
-  load(name: string, settings: Text2SemanticSettings): Text2SemanticAdapter {
+  /** What an adapter changes of text-to-semantic. Throws `ADAPTER_NOT_FOUND`, `CHECKPOINT_*` where it does not fit. */
+  loadText2Semantic(name: string, settings: Text2SemanticSettings): Text2SemanticAdapter | null {
     const { layers, heads, width, feedForwardWidth } = settings;
-    const key = [name, this.version(name), layers, heads, width, feedForwardWidth].join('\0');
-    const adapter = this.#resident.get(key) ?? read(this.#path(name), settings);
-    this.#resident.delete(key);
-    this.#resident.set(key, adapter); // the last one used comes last
-    for (const oldest of this.#resident.keys()) {
-      if (this.#resident.size <= MAX_RESIDENT) break;
-      this.#resident.delete(oldest);
-    }
-    return adapter;
+    const sizes = [layers, heads, width, feedForwardWidth].join();
+    return this.#load(this.#text2semantic, name, sizes, (file) => readText2SemanticAdapter(file, settings));
+  }
+
+  /** What an adapter changes of SoVITS. Throws `ADAPTER_NOT_FOUND`, `CHECKPOINT_*` where it does not fit. */
+  loadSovits(name: string, spec: ModelSpec): SovitsAdapter | null {
+    return this.#load(this.#sovits, name, JSON.stringify(spec), (file) => readSovitsAdapter(file, spec));
   }
 
   /** Tells one file under a name from another that took its place. Throws `ADAPTER_NOT_FOUND`. */
   version(name: string): string {
     const { ino, size, mtimeMs } = statSync(this.#existing(name));
     return `${ino} ${size} ${mtimeMs}`;
+  }
+
+  #load<T>(resident: Map<string, T>, name: string, sizes: string, part: (file: AdapterFile) => T): T {
+    const key = [name, this.version(name), sizes].join('\0');
+    const known = resident.get(key);
+    const adapter = known === undefined ? read(this.#path(name), part) : known; // null: known to change nothing
+    resident.delete(key);
+    resident.set(key, adapter); // the last one used comes last
+    for (const oldest of resident.keys()) {
+      if (resident.size <= MAX_RESIDENT) break;
+      resident.delete(oldest);
+    }
+    return adapter;
   }
 
   #existing(name: string): string {
@@ -78,11 +109,11 @@ export class AdapterStore {
   }
 }
 
-function read(path: string, settings: Text2SemanticSettings): Text2SemanticAdapter {
-  const file = openCheckpoint(path);
+function read<T>(path: string, part: (file: AdapterFile) => T): T {
+  const checkpoint = openCheckpoint(path);
   try {
-    return readText2SemanticAdapter(file, settings);
+    return part(readAdapterFile(checkpoint));
   } finally {
-    file.close();
+    checkpoint.close();
   }
 }

@@ -79,6 +79,8 @@ export interface NetworkSource {
   readonly precision: Precision;
   /** Builds the graphs by name; called only when the store does not hold them yet. `folder` is for intermediate files. */
   readonly compile: (runtime: Runtime, folder: string) => CompiledNetwork;
+  /** Further graphs of the same parameters, for which a component is compiled again that an earlier release made without. */
+  readonly graphNames?: readonly string[];
   /** Files kept as they are, such as a tokenizer's vocabulary. */
   readonly attachments: Readonly<Record<string, Uint8Array>>;
 }
@@ -93,7 +95,7 @@ export interface CompiledNetwork {
 
 /**
  * Compiled networks by content: `components/<digest>/`. A component is written once, by renaming a finished folder into
- * place, and never changed; importing the same checkpoint again finds it.
+ * place, and its files never change; importing the same checkpoint again finds it.
  */
 export class ComponentStore {
   readonly #folder: string;
@@ -139,12 +141,12 @@ export class ComponentStore {
   }
 
   /**
-   * Compiles a network into the store, unless it is there: weights in one file, and the graphs over it, each of which
-   * ONNX Runtime has accepted.
+   * Compiles a network into the store, unless it is there with all its graphs: weights in one file, and the graphs over it,
+   * each of which ONNX Runtime has accepted.
    */
   compile(source: NetworkSource, runtime: Runtime): ComponentManifest {
     const digest = digestOf(source);
-    if (existsSync(join(this.folderOf(digest), 'component.json'))) return this.load(digest);
+    if (this.#has(digest, source.graphNames)) return this.load(digest);
     const folder = join(this.#folder, `${PARTIAL}${randomUUID()}`);
     mkdirSync(folder);
     try {
@@ -155,7 +157,9 @@ export class ComponentStore {
       for (const [name, graph] of named) writeModelFile(join(folder, `${name}.onnx`), graph, weights);
       const files = { ...source.attachments, ...compiled.files };
       for (const [name, bytes] of Object.entries(files)) writeFileSync(join(folder, name), bytes);
-      const unique = new Map(graphs.flatMap((graph) => graph.weights).map((weight) => [weight.name, weight.shape]));
+      // The further graphs have the same parameters in other forms.
+      const first = named.filter(([name]) => !source.graphNames?.includes(name)).map(([, graph]) => graph);
+      const unique = new Map(first.flatMap((graph) => graph.weights).map((weight) => [weight.name, weight.shape]));
       const manifest: ComponentManifest = {
         kind: source.kind,
         digest,
@@ -174,14 +178,29 @@ export class ComponentStore {
       for (const file of Object.values(manifest.graphs)) {
         runtime.createSession(join(folder, file), MAPPED_WEIGHTS).close();
       }
-      renameSync(folder, this.folderOf(digest));
+      this.#put(folder, digest, source.graphNames);
     } catch (error) {
       rmSync(folder, { recursive: true, force: true });
       // Another process that compiled the same network at the same time has won the rename; its result is ours.
-      if (existsSync(join(this.folderOf(digest), 'component.json'))) return this.load(digest);
+      if (this.#has(digest, source.graphNames)) return this.load(digest);
       throw error;
     }
     return this.load(digest);
+  }
+
+  #has(digest: string, graphNames: readonly string[] = []): boolean {
+    if (!existsSync(join(this.folderOf(digest), 'component.json'))) return false;
+    const { graphs } = this.load(digest);
+    return graphNames.every((name) => Object.hasOwn(graphs, name));
+  }
+
+  /** Puts a finished folder in its place; one that lacked graphs makes way (whoever has mapped its files keeps them). */
+  #put(folder: string, digest: string, graphNames: readonly string[] | undefined): void {
+    const place = this.folderOf(digest);
+    const old = join(this.#folder, `${PARTIAL}${randomUUID()}`);
+    if (existsSync(place) && !this.#has(digest, graphNames)) renameSync(place, old);
+    renameSync(folder, place);
+    rmSync(old, { recursive: true, force: true });
   }
 
   /**

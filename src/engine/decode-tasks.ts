@@ -108,7 +108,7 @@ export function decodeTasks(
         sentence = scheduler.next();
         if (!sentence) return;
         const { adapter } = sentence.call;
-        const adapterWeights = adapter === null ? null : adapters.load(adapter, decoder.settings);
+        const adapterWeights = adapter === null ? null : adapters.loadText2Semantic(adapter, decoder.settings);
         decoder.beginRow({ ...sentence.call, adapterWeights });
         decoding.prefilling = sentence;
       }

@@ -32,7 +32,7 @@ export interface SynthesisRequest {
   readonly urgency?: 'stream' | 'batch';
   /** Name of an enrolled voice; the voice names its model. */
   readonly voice: string;
-  /** Name of an adapter of the data folder that changes the voice's text-to-semantic network; absent: none. */
+  /** Name of an adapter of the data folder that changes the voice's networks; absent: none. */
   readonly adapter?: string;
   readonly language: LanguageMode;
   /** 0.5–2; 2 is twice as fast. */

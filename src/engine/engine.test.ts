@@ -1,11 +1,15 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { sovitsAdapterFile } from '../../test/fixtures/sovits-adapter.js';
 import { encodeWav, pcm16 } from '../audio/wav.js';
+import { writeSafetensors } from '../checkpoint/safetensors-writer.js';
+import type { ModelSpec } from '../models/model-spec.js';
 import { createEngine } from './engine.js';
 import type { AudioChunk, Engine, SpokenSpan, SynthesisRequest } from './engine-types.js';
 import { LexiconStore } from './lexicon-store.js';
+import { ModelStore } from './model-store.js';
 import { PaceControl } from './pace-control.js';
 
 const DEMO = join(import.meta.dirname, '../../demo-voice');
@@ -55,6 +59,27 @@ describe('the engine on the demo model', () => {
     const [among] = await Promise.all([speak(request), ...neighbours]);
     expect(sameSamples(among, alone)).toBe(true);
     expect(sameSamples(await speak({ ...request, seed: 8 }), alone)).toBe(false);
+  });
+
+  it('sounds as each caller’s adapter says, at the same time and with the same tokens', async () => {
+    const spec = new ModelStore(dataDir).load('demo').manifests.sovits?.settings as ModelSpec;
+    for (const [seed, name] of ['low', 'high'].entries()) {
+      const { tensors } = sovitsAdapterFile(spec, { seed, rank: 4, only: /enc_p.proj|flow/ });
+      const entries = [...tensors.values()].map(({ name: tensor, shape, readFloat32 }) => {
+        return { name: tensor, dtype: 'F32' as const, shape, load: readFloat32 };
+      });
+      mkdirSync(join(dataDir, 'adapters'), { recursive: true });
+      await writeSafetensors(join(dataDir, `adapters/${name}.safetensors`), entries);
+    }
+    const alone = await speak({});
+    const [low, plain, high] = await Promise.all([speak({ adapter: 'low' }), speak({}), speak({ adapter: 'high' })]);
+    expect(sameSamples(plain, alone)).toBe(true);
+    for (const changed of [low, high]) {
+      expect(changed.length).toBe(alone.length);
+      expect(sameSamples(changed, alone)).toBe(false);
+    }
+    expect(sameSamples(low, high)).toBe(false);
+    await expect(speak({ adapter: 'nobody' })).rejects.toMatchObject({ code: 'ADAPTER_NOT_FOUND' });
   });
 
   it('speaks faster and slower as asked', async () => {

@@ -9,7 +9,7 @@ import { AppError } from '../errors.js';
 import { type BertSpec, buildBert, readBertSpec } from '../models/bert.js';
 import { buildHubert, type HubertSpec, readHubertSpec } from '../models/hubert.js';
 import { type ModelSpec, readModelSpec } from '../models/model-spec.js';
-import { buildSovits } from '../models/sovits/sovits.js';
+import { ADAPTER_GRAPHS, buildSovits, buildSovitsAdapters } from '../models/sovits/sovits.js';
 import { buildSpeakerEncoder, readSpeakerEncoderSpec, type SpeakerEncoderSpec } from '../models/speaker-encoder.js';
 import { buildText2Semantic, readText2SemanticSettings, type Text2SemanticSettings } from '../models/text2semantic.js';
 import type { EncoderPrecision } from '../models/transformer-layers.js';
@@ -144,6 +144,7 @@ function openNetwork(path: string, { version, precision }: ImportModelRequest): 
         settings: opened.settings,
         precision: opened.precision,
         compile: opened.compile,
+        ...(opened.graphNames && { graphNames: opened.graphNames }),
         attachments: attachments.files,
       },
     };
@@ -153,12 +154,16 @@ function openNetwork(path: string, { version, precision }: ImportModelRequest): 
   }
 }
 
+interface DescribedNetwork extends Pick<NetworkSource, 'settings' | 'precision' | 'compile' | 'graphNames'> {
+  readonly version: ModelVersion | null;
+}
+
 function describeNetwork(
   kind: ComponentKind,
   checkpoint: Checkpoint,
   override: ModelVersion | undefined,
   precision: Precision | undefined,
-): { settings: unknown; precision: Precision; compile: NetworkSource['compile']; version: ModelVersion | null } {
+): DescribedNetwork {
   const fp32 = (settings: unknown, graphs: () => CompiledNetwork['graphs'], version: ModelVersion | null = null) => ({
     settings,
     precision: 'fp32' as const,
@@ -181,14 +186,21 @@ function describeNetwork(
       refuseUnmarkedRate(settings);
       // Its generator knows 8 bits as the fewest.
       const wanted = precision ?? (parametersOf(checkpoint) < SMALL_NETWORK ? 'fp32' : 'int8');
-      if (wanted === 'fp32') return fp32(settings, () => ({ ...buildSovits(checkpoint, settings) }), settings.version);
+      // What takes adapters is in fp32 whatever the generator is.
+      const adapters = () => buildSovitsAdapters(checkpoint, settings);
+      const graphNames = Object.values(ADAPTER_GRAPHS);
+      if (wanted === 'fp32') {
+        const graphs = () => ({ ...buildSovits(checkpoint, settings), ...adapters() });
+        return { ...fp32(settings, graphs, settings.version), graphNames };
+      }
       return {
+        graphNames,
         settings,
         precision: 'int8',
         compile: (runtime) => {
           const { quantization, report } = quantiseWaveform(checkpoint, settings, runtime);
           const graphs = buildSovits(checkpoint, settings, quantization ? { quantization } : {});
-          return { graphs: { ...graphs }, quality: report };
+          return { graphs: { ...graphs, ...adapters() }, quality: report };
         },
         version: settings.version,
       };

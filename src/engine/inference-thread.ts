@@ -38,7 +38,7 @@ async function serve(store: ComponentStore, runtime: Runtime): Promise<void> {
       return serveTasks(port, methods, step);
     }
     case 'render':
-      return serveTasks(port, renderTasks(store, runtime, urgentWindows));
+      return serveTasks(port, renderTasks(store, runtime, new AdapterStore(dataDir), urgentWindows));
     case 'analyse':
       return serveTasks(port, analysisTasks(store, runtime));
     case 'import':

@@ -1,5 +1,6 @@
 import type { ModelSpec } from '../models/model-spec.js';
-import { SPEAKING_GRAPHS } from '../models/sovits/sovits.js';
+import { ADAPTER_GRAPHS, SPEAKING_GRAPHS } from '../models/sovits/sovits.js';
+import type { AdapterStore } from './adapter-store.js';
 import type { ComponentStore } from './component-store.js';
 import type { SemanticPiece } from './decode-tasks.js';
 import { LoadedCache } from './loaded-cache.js';
@@ -25,6 +26,8 @@ export interface RenderCall {
   readonly key: RandomKey;
   /** When the listener has heard everything that came before (Unix time); null when nothing has come yet. */
   readonly playedOutMs: number | null;
+  /** Name of an adapter of the store; null: the model as it is. */
+  readonly adapter: string | null;
 }
 
 /** How busy the rendering thread is. */
@@ -53,7 +56,12 @@ export type RenderFeed = SemanticPiece | { readonly speed: number };
  * makes a model ready, `statistics` tells how busy it is. One window is computed at a time; whose it is follows from when
  * each listener would run dry. `urgentWindows` (shared) counts those that somebody is waiting for.
  */
-export function renderTasks(store: ComponentStore, runtime: Runtime, urgentWindows: Int32Array): TaskMethods {
+export function renderTasks(
+  store: ComponentStore,
+  runtime: Runtime,
+  adapters: AdapterStore,
+  urgentWindows: Int32Array,
+): TaskMethods {
   const loaded = new LoadedCache<WaveformDecoder>(MAX_LOADED_MODELS, (decoder) => decoder.close());
   const schedule = new WindowSchedule();
   const spent = { windowCount: 0, windowSeconds: 0, lateWindowCount: 0 };
@@ -61,10 +69,19 @@ export function renderTasks(store: ComponentStore, runtime: Runtime, urgentWindo
   function acquire(component: string): { readonly value: WaveformDecoder; readonly release: () => void } {
     return loaded.acquire(component, () => {
       const manifest = store.load(component);
-      const sessions = SPEAKING_GRAPHS.map((graph) => [graph, store.createSession(manifest, graph, runtime)]);
+      // By the manifest of now: the model may have been imported again for the graphs that take adapters.
+      const sessionOf = (graph: string) => store.createSession(store.load(component), graph, runtime);
+      const sessions = SPEAKING_GRAPHS.map((graph) => [graph, sessionOf(graph)]);
       return new WaveformDecoder(
         manifest.settings as ModelSpec,
         Object.fromEntries(sessions) as unknown as WaveformSessions, // one session for each name of SPEAKING_GRAPHS
+        {
+          openAdapted: () => ({
+            text: sessionOf(ADAPTER_GRAPHS.text),
+            tokens: sessionOf(ADAPTER_GRAPHS.tokens),
+            flow: sessionOf(ADAPTER_GRAPHS.flow),
+          }),
+        },
       );
     });
   }
@@ -79,9 +96,17 @@ export function renderTasks(store: ComponentStore, runtime: Runtime, urgentWindo
     },
 
     *render(call: RenderCall, _signal: AbortSignal, caller: Caller): Task {
-      const decoder = acquire(call.component);
-      const { sampleRateHz } = decoder.value.spec;
-      const stream = new WaveformStream(decoder.value, {
+      const loaded = acquire(call.component);
+      let decoder: WaveformDecoder;
+      try {
+        const adapter = call.adapter === null ? null : adapters.loadSovits(call.adapter, loaded.value.spec);
+        decoder = adapter === null ? loaded.value : loaded.value.adapted(adapter);
+      } catch (error) {
+        loaded.release();
+        throw error;
+      }
+      const { sampleRateHz } = decoder.spec;
+      const stream = new WaveformStream(decoder, {
         phonemeIds: call.phonemeIds,
         globalEmbedding: call.globalEmbedding,
         speed: call.speed,
@@ -126,7 +151,7 @@ export function renderTasks(store: ComponentStore, runtime: Runtime, urgentWindo
         }
       } finally {
         place.leave();
-        decoder.release();
+        loaded.release();
       }
     },
   };

@@ -77,6 +77,8 @@ export interface WaveformInput {
   readonly sentenceIndex: number;
   /** When the listener has heard everything that came before (Unix time); null when nothing has come yet. */
   readonly playedOutMs: number | null;
+  /** Name of an adapter; absent or null: the model as it is. */
+  readonly adapter?: string | null;
   /** Hears the sample at which each phoneme begins, and at last how many samples there are, before the last samples come. */
   readonly onPhonemes?: (starts: Float64Array) => void;
 }
@@ -194,7 +196,7 @@ export function openSpeechModel(
       );
     },
 
-    async *waveform({ voice, phonemes, semanticTokens, pace, seed, sentenceIndex, playedOutMs, onPhonemes }, signal) {
+    async *waveform({ voice, phonemes, semanticTokens, pace, seed, sentenceIndex, playedOutMs, ...rest }, signal) {
       const call: RenderCall = {
         component: sovits.digest,
         phonemeIds: phonemes.phonemeIds,
@@ -202,6 +204,7 @@ export function openSpeechModel(
         speed: pace.speed,
         key: { seed, sentence: sentenceIndex },
         playedOutMs,
+        adapter: rest.adapter ?? null,
       };
       const feed = (send: (item: RenderFeed) => void, fail: (error: unknown) => void): (() => void) => {
         const forward = async (): Promise<void> => {
@@ -213,7 +216,7 @@ export function openSpeechModel(
       const pieces = threads.render.stream<Float32Array | PhonemeTimes, void>('render', call, { signal, feed });
       for await (const piece of pieces) {
         if (piece instanceof Float32Array) yield piece;
-        else onPhonemes?.(piece.phonemeStarts);
+        else rest.onPhonemes?.(piece.phonemeStarts);
       }
     },
   };

@@ -118,7 +118,7 @@ export async function* synthesize(
         const heardAt = starts.map((start) => startSample + effects.lengthOf(start));
         spans.splice(0, spans.length, ...spokenSpans(phonemes, text, heardAt));
       };
-      const sentence = { voice: spokenBy, phonemes, pace: ownPace, seed, sentenceIndex, onPhonemes };
+      const sentence = { voice: spokenBy, phonemes, pace: ownPace, seed, sentenceIndex, adapter, onPhonemes };
       const waveform = (semanticTokens: AsyncIterable<SemanticPiece>) =>
         model.waveform({ ...sentence, semanticTokens, playedOutMs: heard.playedOutMs }, signal);
       for await (const samples of audible(utterance, waveform, sampleRateHz, onFault)) {

@@ -1,23 +1,31 @@
+import assert from 'node:assert';
 import type { ModelSpec } from '../models/model-spec.js';
+import type { AdaptedGraph, SovitsAdapter } from '../models/sovits/adapter.js';
 import { type FrameMap, frameMap } from '../models/sovits/flow.js';
 import { cutRate, inputRange } from '../models/sovits/generator.js';
 import { framesOfTokens } from '../models/sovits/text-encoder.js';
-import { output, type Session, type Tensor, tensor } from './onnxruntime.js';
+import { type RunnableSession, withAdapter } from './adapted-sessions.js';
+import { output, type Tensor, tensor } from './onnxruntime.js';
 
 /** The sessions of a model's speaking graphs (see `models/sovits/sovits.ts`). */
 export interface WaveformSessions {
-  readonly text: Session;
-  readonly tokens: Session;
-  readonly flow: Session;
-  readonly generatorHead: Session;
-  readonly generatorTail: Session;
+  readonly text: RunnableSession;
+  readonly tokens: RunnableSession;
+  readonly flow: RunnableSession;
+  readonly generatorHead: RunnableSession;
+  readonly generatorTail: RunnableSession;
 }
+
+/** Sessions of the graphs that take adapters. */
+export type AdaptedWaveformSessions = Readonly<Record<AdaptedGraph, RunnableSession>>;
 
 export interface WaveformDecoderOptions {
   /** Frames of audio a window; also how much is computed at most before a cancellation is noticed. */
   readonly windowFrames?: number;
   /** Rows a window is cut into, which the runtime computes side by side; 2 measured fastest on two threads. */
   readonly rows?: number;
+  /** Opens the graphs that take adapters, when the first sentence has one; absent: no sentence may have one. */
+  readonly openAdapted?: () => AdaptedWaveformSessions;
 }
 
 /** Fills `out` (one value a channel) with the standard normal values of one frame; the caller seeds them by frame. */
@@ -83,12 +91,29 @@ export class WaveformDecoder {
   readonly #sessions: WaveformSessions;
   readonly #windowFrames: number;
   readonly #rows: number;
+  readonly #openAdapted: WaveformDecoderOptions['openAdapted'] | null;
+  #adapted: AdaptedWaveformSessions | null = null;
 
   constructor(spec: ModelSpec, sessions: WaveformSessions, options: WaveformDecoderOptions = {}) {
     this.spec = spec;
     this.#sessions = sessions;
     this.#windowFrames = options.windowFrames ?? DEFAULT_WINDOW_FRAMES;
     this.#rows = options.rows ?? DEFAULT_ROWS;
+    this.#openAdapted = options.openAdapted ?? null;
+  }
+
+  /**
+   * The decoder with a voice's network changed by an adapter, over the sessions of this one, which is the one to close.
+   * The generator is the same for all.
+   */
+  adapted(adapter: SovitsAdapter): WaveformDecoder {
+    assert(this.#openAdapted, 'this decoder takes no adapters');
+    this.#adapted ??= this.#openAdapted();
+    return new WaveformDecoder(
+      this.spec,
+      { ...this.#sessions, ...withAdapter(this.#adapted, adapter, this.spec) },
+      { windowFrames: this.#windowFrames, rows: this.#rows },
+    );
   }
 
   /** Samples that `tokenCount` tokens become at a speed. */
@@ -194,7 +219,8 @@ export class WaveformDecoder {
   }
 
   close(): void {
-    for (const session of Object.values(this.#sessions) as Session[]) session.close();
+    const sessions = [this.#sessions, this.#adapted ?? {}].flatMap((group) => Object.values<RunnableSession>(group));
+    for (const session of sessions) session.close();
   }
 
   #ge(globalEmbedding: Float32Array): Tensor {

@@ -1,11 +1,7 @@
-import type { Checkpoint, CheckpointTensor } from '../checkpoint/checkpoint.js';
-import { AppError } from '../errors.js';
+import { type AdapterFile, rankOf, unfit } from './adapter-file.js';
 import { ADAPTED_PRODUCTS, type Text2SemanticSettings } from './text2semantic.js';
 
 export type AdaptedProduct = (typeof ADAPTED_PRODUCTS)[number];
-
-/** Ranks above this cost more than they bring. */
-export const MAX_ADAPTER_RANK = 16;
 
 /** A low-rank change of a text-to-semantic network: each named product adds (x · a) · b. */
 export interface Text2SemanticAdapter {
@@ -23,47 +19,35 @@ const MODULES: Record<AdaptedProduct, string> = {
   outer: 'linear2',
 };
 
-const TENSOR_NAME =
-  /(?:^|\.)h\.layers\.(\d+)\.(self_attn\.in_proj|self_attn\.out_proj|linear1|linear2)(?:_weight)?\.lora_([AB])(?:\.[a-z]+)?\.weight$/;
-
 /**
- * Reads an adapter in the layout of the PEFT library: `…h.layers.N.MODULE.lora_A.weight` (rank, in) and `lora_B.weight`
- * (out, rank), MODULE one of `self_attn.in_proj`, `self_attn.out_proj`, `linear1`, `linear2`; any prefix, and an adapter
- * name before `weight`. A module that is absent is not changed. `lora_alpha` in the metadata scales by alpha / rank.
+ * The change of a text-to-semantic network that an adapter file holds (see {@link readAdapterFile}): MODULE one of
+ * `self_attn.in_proj`, `self_attn.out_proj`, `linear1`, `linear2`. A module that is absent is not changed; null where all are.
  *
- * @throws `CHECKPOINT_UNSUPPORTED` where a tensor has another name or shape, the rank exceeds {@link MAX_ADAPTER_RANK}, or
- * a module has only one of its two.
+ * @throws `CHECKPOINT_UNSUPPORTED` where a layer is not there, a tensor has another shape, the rank exceeds
+ * {@link MAX_ADAPTER_RANK}, or a module has only one of its two.
  */
 export function readText2SemanticAdapter(
-  checkpoint: Checkpoint,
+  file: AdapterFile,
   settings: Text2SemanticSettings,
-): Text2SemanticAdapter {
-  const found = new Map<string, { A?: CheckpointTensor; B?: CheckpointTensor }>();
-  for (const [name, tensor] of checkpoint.tensors) {
-    const [, layer, module, part] = TENSOR_NAME.exec(name) ?? [];
-    const product = ADAPTED_PRODUCTS.find((known) => MODULES[known] === module);
-    if (!product || Number(layer) >= settings.layers) {
-      throw unfit(checkpoint, `has a tensor "${name}" that names no layer of a network with ${settings.layers}`);
-    }
-    const key = `${layer}.${product}`;
-    found.set(key, { ...found.get(key), [part as 'A' | 'B']: tensor });
-  }
-  const rank = [...found.values()][0]?.A?.shape[0] ?? 0;
-  if (rank < 1 || rank > MAX_ADAPTER_RANK) {
-    throw unfit(checkpoint, `has rank ${rank}, expected 1 to ${MAX_ADAPTER_RANK}`);
-  }
-  const scale = alphaOf(checkpoint, rank) / rank;
+): Text2SemanticAdapter | null {
+  if (file.text2semantic.size === 0) return null;
+  const rank = rankOf(file, file.text2semantic);
+  const scale = (file.alpha ?? rank) / rank;
   const changes = new Map<string, { a: Float32Array; b: Float32Array }>();
   let sizeBytes = 0;
-  for (const [key, { A, B }] of found) {
-    const product = key.slice(key.indexOf('.') + 1) as AdaptedProduct; // made of one above
+  for (const [name, { A, B }] of file.text2semantic) {
+    const at = name.indexOf('.');
+    const layer = Number(name.slice(0, at));
+    const product = ADAPTED_PRODUCTS.find((known) => MODULES[known] === name.slice(at + 1));
+    if (!product || layer >= settings.layers) {
+      const tensor = (A ?? B)?.name;
+      throw unfit(file.path, `has a tensor "${tensor}" that names no layer of a network with ${settings.layers}`);
+    }
+    const key = `${layer}.${product}`;
     const [inputs, outputs] = sizesOf(product, settings);
     if (A?.shape.join() !== `${rank},${inputs}` || B?.shape.join() !== `${outputs},${rank}`) {
       const shapes = `[${A?.shape.join(', ') ?? 'absent'}] and [${B?.shape.join(', ') ?? 'absent'}]`;
-      throw unfit(
-        checkpoint,
-        `has shapes ${shapes} in ${key}, expected [${rank}, ${inputs}] and [${outputs}, ${rank}]`,
-      );
+      throw unfit(file.path, `has shapes ${shapes} in ${key}, expected [${rank}, ${inputs}] and [${outputs}, ${rank}]`);
     }
     const change = compiled(product, A.readFloat32(), B.readFloat32(), rank, scale, settings);
     sizeBytes += 4 * (change.a.length + change.b.length);
@@ -123,20 +107,4 @@ function compiled(
     }
   }
   return { a, b };
-}
-
-function alphaOf(checkpoint: Checkpoint, rank: number): number {
-  const metadata = checkpoint.data['__metadata__'];
-  const stored =
-    typeof metadata === 'object' && metadata !== null && !Array.isArray(metadata)
-      ? (metadata as Readonly<Record<string, unknown>>)['lora_alpha']
-      : undefined;
-  if (stored === undefined) return rank;
-  const alpha = Number(stored);
-  if (!Number.isFinite(alpha)) throw unfit(checkpoint, `has lora_alpha ${JSON.stringify(stored)}, expected a number`);
-  return alpha;
-}
-
-function unfit(checkpoint: Checkpoint, what: string): AppError {
-  return new AppError('CHECKPOINT_UNSUPPORTED', `adapter "${checkpoint.path}" ${what}`);
 }

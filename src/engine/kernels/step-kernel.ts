@@ -1,8 +1,9 @@
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { AppError } from '../../errors.js';
+import type { MAX_ADAPTER_RANK } from '../../models/adapter-file.js';
 import { ADAPTED_PRODUCTS, type Text2SemanticSettings } from '../../models/text2semantic.js';
-import { adaptedWidths, type MAX_ADAPTER_RANK, type Text2SemanticAdapter } from '../../models/text2semantic-adapter.js';
+import { adaptedWidths, type Text2SemanticAdapter } from '../../models/text2semantic-adapter.js';
 import type { CacheArray } from '../key-value-cache.js';
 import { layOutStepImage, type ProductPlace } from './step-image.js';
 import * as WORD from './step-words.js';

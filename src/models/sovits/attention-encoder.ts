@@ -1,5 +1,14 @@
 import type { GraphBuilder, Value } from '../../onnx/graph.js';
-import { affine, dense, derived, parameter, type SovitsContext, tensorOf } from './layers.js';
+import {
+  affine,
+  changedConvolution,
+  dense,
+  derived,
+  parameter,
+  rowChange,
+  type SovitsContext,
+  tensorOf,
+} from './layers.js';
 
 /**
  * The places inside a band of ±window around each position, shared by all layers over one sequence: `index` (H, T, R)
@@ -76,12 +85,11 @@ function relativeAttention(context: SovitsContext, x: Value, prefix: string, ban
 
 /** One product for all three projections, (T, 3C); the queries come scaled by 1/√width. */
 function queriesKeysValues(context: SovitsContext, x: Value, prefix: string, width: number): Value {
-  const { checkpoint, spec } = context;
+  const { graph, checkpoint, spec } = context;
   const channels = spec.hiddenChannels;
+  const names = ['conv_q', 'conv_k', 'conv_v'].map((name) => `${prefix}.${name}`);
   const join = (suffix: string): Float32Array => {
-    const parts = ['conv_q', 'conv_k', 'conv_v'].map((name) =>
-      tensorOf(checkpoint, `${prefix}.${name}.${suffix}`).readFloat32(),
-    );
+    const parts = names.map((name) => tensorOf(checkpoint, `${name}.${suffix}`).readFloat32());
     const [queries = new Float32Array(0)] = parts;
     for (let index = 0; index < queries.length; index++) queries[index]! /= Math.sqrt(width);
     const joined = new Float32Array(queries.length * 3);
@@ -92,7 +100,9 @@ function queriesKeysValues(context: SovitsContext, x: Value, prefix: string, wid
   };
   const weight = derived(context, `${prefix}.qkv.weight`, [3 * channels, channels], () => join('weight'));
   const bias = derived(context, `${prefix}.qkv.bias`, [3 * channels], () => join('bias'));
-  return affine(context, x, weight, bias);
+  const joined = affine(context, x, weight, bias);
+  const changes = names.flatMap((name) => rowChange(context, name, x) ?? []);
+  return changes.length > 0 ? graph.add(joined, graph.concat(changes, 1)) : joined;
 }
 
 /** (T, count·H·width) → `count` tensors (H, T, width). */
@@ -111,10 +121,11 @@ function feedForward(context: SovitsContext, x: Value, prefix: string): Value {
   const { graph, spec } = context;
   // upstream pads (k − 1) / 2 before and k / 2 behind, which differ for even kernels.
   const padding = [Math.floor((spec.kernelSize - 1) / 2), Math.floor(spec.kernelSize / 2)] as const;
-  const conv = (input: Value, name: string): Value =>
-    graph.conv1d(input, parameter(context, `${prefix}.${name}.weight`), parameter(context, `${prefix}.${name}.bias`), {
-      padding,
-    });
+  const conv = (input: Value, name: string): Value => {
+    const module = `${prefix}.${name}`;
+    const [weight, bias] = [parameter(context, `${module}.weight`), parameter(context, `${module}.bias`)];
+    return changedConvolution(context, module, input, weight, bias, { padding });
+  };
   const channelsFirst = graph.unsqueeze(graph.transpose(x, [1, 0]), [0]); // (1, C, T)
   const mapped = conv(graph.relu(conv(channelsFirst, 'conv_1')), 'conv_2');
   return graph.transpose(graph.squeeze(mapped, [0]), [1, 0]);

@@ -1,8 +1,12 @@
 import type { Checkpoint } from '../../checkpoint/checkpoint.js';
 import { GraphBuilder, type GraphModel, type Value } from '../../onnx/graph.js';
 import type { ModelSpec } from '../model-spec.js';
+import { adaptedModules, isFlipped } from './adapter.js';
 import {
+  type AdaptableBuildOptions,
   affine,
+  changedConvolution,
+  convolutionChange,
   dense,
   derived,
   exposed,
@@ -12,7 +16,7 @@ import {
   readColumn,
   readMatrix,
   readNormed,
-  type SovitsBuildOptions,
+  rowChange,
   type SovitsContext,
   sum,
   tensorOf,
@@ -26,9 +30,10 @@ import {
  * upstream: module/models.py TextEncoder.forward (interpolate, proj), SynthesizerTrn.decode (z_p),
  * ResidualCouplingBlock in reverse.
  */
-export function buildFlow(checkpoint: Checkpoint, spec: ModelSpec, options: SovitsBuildOptions = {}): GraphModel {
+export function buildFlow(checkpoint: Checkpoint, spec: ModelSpec, options: AdaptableBuildOptions = {}): GraphModel {
   const graph = new GraphBuilder('sovits_flow');
-  const context: SovitsContext = { graph, checkpoint, spec, expose: new Set(options.expose) };
+  const adapted = options.adapters ? adaptedModules(spec) : null;
+  const context: SovitsContext = { graph, checkpoint, spec, expose: new Set(options.expose), adapted };
   const { hiddenChannels: hidden, interChannels: inter } = spec;
   const latent = graph.input('latent', 'float32', ['source', hidden]);
   const left = graph.gather(latent, graph.input('left', 'int64', ['frames']));
@@ -92,7 +97,7 @@ export function reverseFlow(context: SovitsContext, prior: Value, ge: Value): Va
   let flipped = false;
   const biases = conditioning(context, ge);
   for (let index = spec.flow.couplings - 1; index >= 0; index--) {
-    flipped = !flipped;
+    flipped = isFlipped(spec, index);
     const layerBiases = biases[index];
     if (!layerBiases) throw new Error('one set of biases a coupling');
     graph.scope(`flow.${2 * index}`, () => {
@@ -137,14 +142,18 @@ function conditioning(context: SovitsContext, ge: Value): Value[][] {
       }),
     ),
   );
-  const all = graph.reshape(affine(context, graph.reshape(ge, [1, width]), weight, bias), [rows]);
+  const voice = graph.reshape(ge, [1, width]);
+  const plain = affine(context, voice, weight, bias);
+  const changes = prefixes.flatMap((prefix) => rowChange(context, `${prefix}.cond_layer`, voice) ?? []);
+  const all = graph.reshape(changes.length > 0 ? graph.add(plain, graph.concat(changes, 1)) : plain, [rows]);
   const parts = graph.split(all, new Array<number>(couplings * layers).fill(2 * spec.hiddenChannels), 0);
   return prefixes.map((_, index) => parts.slice(index * layers, (index + 1) * layers));
 }
 
 /**
  * What one coupling subtracts: pre → gated convolutions → post, (1, inter/2, F) → (1, inter/2, F). The skip connections
- * and `post` are linear, so their product is one matrix over all layers' activations.
+ * and `post` are linear, so their product is one matrix over all layers' activations; with adapters, which change each
+ * of them, they stay apart.
  * upstream: module/modules.py ResidualCouplingLayer, WN.
  */
 function couplingMean(
@@ -168,8 +177,9 @@ function couplingMean(
   const preBias = derived(context, `${at}.pre.bias`, [hidden], () =>
     tensorOf(checkpoint, `${at}.pre.bias`).readFloat32(),
   );
-  let x = graph.conv1d(source, pre, preBias);
+  let x = changedConvolution(context, `${at}.pre`, source, pre, preBias);
   const activations: Value[] = [];
+  const skipChanges: Value[] = [];
   for (let layer = 0; layer < layers; layer++) {
     const dilation = dilationRate ** layer;
     const weight = derived(
@@ -178,34 +188,51 @@ function couplingMean(
       normedShape(checkpoint, `${at}.enc.in_layers.${layer}`),
       () => readNormed(checkpoint, `${at}.enc.in_layers.${layer}`).data,
     );
-    const gated = graph.conv1d(x, weight, biases[layer] ?? null, { dilation, padding: (dilation * (kernel - 1)) / 2 });
+    const gated = changedConvolution(context, `${at}.enc.in_layers.${layer}`, x, weight, biases[layer] ?? null, {
+      dilation,
+      padding: (dilation * (kernel - 1)) / 2,
+    });
     const [value, gate] = graph.split(gated, [hidden, hidden], 1);
     if (!value || !gate) throw new Error('two halves');
     const activation = graph.mul(graph.tanh(value), graph.sigmoid(gate));
     activations.push(activation);
-    if (layer < layers - 1) x = graph.add(x, residual(context, activation, `${at}.enc.res_skip_layers.${layer}`));
+    const module = `${at}.enc.res_skip_layers.${layer}`;
+    const change = convolutionChange(context, module, activation); // (1, 2·hidden, F), of the last layer (1, hidden, F)
+    if (layer < layers - 1) x = graph.add(x, residual(context, activation, module));
+    if (change && layer < layers - 1) {
+      const [residualChange, skipChange] = graph.split(change, [hidden, hidden], 1);
+      if (!residualChange || !skipChange) throw new Error('two halves');
+      x = graph.add(x, residualChange);
+      skipChanges.push(skipChange);
+    } else if (change) skipChanges.push(change);
   }
 
   const skips = Array.from({ length: layers }, (_, layer) => `${at}.enc.res_skip_layers.${layer}`);
   // The last layer has no residual half.
   const skipOf = (rows: Matrix, layer: number): Matrix => (layer < layers - 1 ? lowerRows(rows, hidden) : rows);
   const readPost = (): Matrix => flipRows(readMatrix(checkpoint, `${at}.post.weight`), flipped);
-  const postWeight = derived(context, `${at}.post.folded`, [half, layers * hidden, 1], () => {
-    const folded = new Float32Array(half * layers * hidden);
-    skips.forEach((prefix, layer) => {
-      const product = multiply(readPost(), skipOf(normedMatrix(checkpoint, prefix), layer));
-      for (let row = 0; row < half; row++) {
-        const from = product.data.subarray(row * hidden, (row + 1) * hidden);
-        folded.set(from, row * layers * hidden + layer * hidden);
-      }
+  const readPostBias = (): Matrix => flipRows(readColumn(checkpoint, `${at}.post.bias`), flipped);
+  const readSkipBias = (): Matrix =>
+    sum(...skips.map((prefix, layer) => skipOf(readColumn(checkpoint, `${prefix}.bias`), layer)));
+  if (context.adapted) {
+    const skipWeight = derived(context, `${at}.enc.skips`, [hidden, layers * hidden, 1], () => {
+      const parts = skips.map((prefix, layer) => skipOf(normedMatrix(checkpoint, prefix), layer));
+      return besides(parts);
     });
-    return folded;
+    const skipBias = derived(context, `${at}.enc.skips_bias`, [hidden], () => Float32Array.from(readSkipBias().data));
+    const plain = graph.conv1d(graph.concat(activations, 1), skipWeight, skipBias);
+    const skipped = skipChanges.reduce((total, change) => graph.add(total, change), plain);
+    const weight = derived(context, `${at}.post.placed`, [half, hidden, 1], () => Float32Array.from(readPost().data));
+    const bias = derived(context, `${at}.post.placed_bias`, [half], () => Float32Array.from(readPostBias().data));
+    return changedConvolution(context, `${at}.post`, skipped, weight, bias);
+  }
+  const postWeight = derived(context, `${at}.post.folded`, [half, layers * hidden, 1], () => {
+    const post = readPost();
+    return besides(skips.map((prefix, layer) => multiply(post, skipOf(normedMatrix(checkpoint, prefix), layer))));
   });
-  const postBias = derived(context, `${at}.post.folded_bias`, [half], () => {
-    const skipBiases = skips.map((prefix, layer) => skipOf(readColumn(checkpoint, `${prefix}.bias`), layer));
-    const own = flipRows(readColumn(checkpoint, `${at}.post.bias`), flipped);
-    return Float32Array.from(sum(multiply(readPost(), sum(...skipBiases)), own).data);
-  });
+  const postBias = derived(context, `${at}.post.folded_bias`, [half], () =>
+    Float32Array.from(sum(multiply(readPost(), readSkipBias()), readPostBias()).data),
+  );
   return graph.conv1d(graph.concat(activations, 1), postWeight, postBias);
 }
 
@@ -226,6 +253,20 @@ function normedMatrix(checkpoint: Checkpoint, prefix: string): Matrix {
   const { shape, data } = readNormed(checkpoint, prefix);
   const rows = shape[0] ?? 1;
   return { rows, columns: data.length / rows, data: Float64Array.from(data) };
+}
+
+/** Matrices of as many rows, side by side, as one float32 weight. */
+function besides(parts: readonly Matrix[]): Float32Array {
+  const columns = parts.reduce((count, part) => count + part.columns, 0);
+  const data = new Float32Array((parts[0]?.rows ?? 0) * columns);
+  let at = 0;
+  for (const part of parts) {
+    for (let row = 0; row < part.rows; row++) {
+      data.set(part.data.subarray(row * part.columns, (row + 1) * part.columns), row * columns + at);
+    }
+    at += part.columns;
+  }
+  return data;
 }
 
 function lowerRows(matrix: Matrix, from: number): Matrix {

@@ -1,8 +1,9 @@
 import type { Checkpoint, CheckpointTensor } from '../../checkpoint/checkpoint.js';
 import { AppError } from '../../errors.js';
-import type { GraphBuilder, Value } from '../../onnx/graph.js';
+import type { ConvOptions, GraphBuilder, Value } from '../../onnx/graph.js';
 import type { ElementType } from '../../onnx/tensor.js';
 import type { ModelSpec } from '../model-spec.js';
+import { type AdaptedModule, changeShapes } from './adapter.js';
 
 /** What every part of the network is built from, and where inner tensors can be looked at. */
 export interface SovitsContext {
@@ -11,11 +12,18 @@ export interface SovitsContext {
   readonly spec: ModelSpec;
   /** Names of inner tensors to declare as further outputs (for comparison with the reference). */
   readonly expose: ReadonlySet<string>;
+  /** Modules that take a change as inputs; absent: none. */
+  readonly adapted?: ReadonlyMap<string, AdaptedModule> | null;
 }
 
 export interface SovitsBuildOptions {
   /** Inner tensors to declare as further outputs; each builder says which it has. */
   readonly expose?: readonly string[];
+}
+
+export interface AdaptableBuildOptions extends SovitsBuildOptions {
+  /** Adds inputs `a.MODULE` and `b.MODULE` for every module of the graph that an adapter may change (see `adapter.ts`). */
+  readonly adapters?: boolean;
 }
 
 /** Declares `value` as an output when it was asked for, and hands it on. */
@@ -89,12 +97,65 @@ export function normedShape(checkpoint: Checkpoint, prefix: string): readonly nu
 export function dense(context: SovitsContext, x: Value, prefix: string): Value {
   const { shape } = tensorOf(context.checkpoint, `${prefix}.weight`);
   const weight = parameter(context, `${prefix}.weight`, shape.slice(0, 2));
-  return affine(context, x, weight, parameter(context, `${prefix}.bias`));
+  return changedRows(context, prefix, x, affine(context, x, weight, parameter(context, `${prefix}.bias`)));
 }
 
 /** x (T, in) · weightᵀ + bias, weight (out, in), bias broadcast from (out), (1, out) or (T, out). */
 export function affine(context: SovitsContext, x: Value, weight: Value, bias: Value): Value {
   return context.graph.op('Gemm', [x, weight, bias], { transB: 1 });
+}
+
+/** What the adapter adds to a module's result (T, out) of x (T, in); null where the module takes no change. */
+export function rowChange(context: SovitsContext, module: string, x: Value): Value | null {
+  const { graph } = context;
+  const change = changeOf(context, module);
+  if (!change) return null;
+  return graph.op('Gemm', [graph.op('Gemm', [x, change.a], { transB: 1 }), change.b], { transB: 1 });
+}
+
+/** A module's result (T, out) of x (T, in), changed by the adapter where the module takes a change. */
+export function changedRows(context: SovitsContext, module: string, x: Value, result: Value): Value {
+  const { graph } = context;
+  const change = changeOf(context, module);
+  return change ? affine(context, graph.op('Gemm', [x, change.a], { transB: 1 }), change.b, result) : result;
+}
+
+/** What the adapter adds to a convolution of x (1, in, T); null where the module takes no change. */
+export function convolutionChange(
+  context: SovitsContext,
+  module: string,
+  x: Value,
+  options: ConvOptions = {},
+): Value | null {
+  const { graph } = context;
+  const change = changeOf(context, module);
+  return change && graph.conv1d(graph.conv1d(x, change.a, null, options), change.b, null);
+}
+
+/** x (1, in, T) ∗ weight + bias, changed by the adapter where the module takes a change. */
+export function changedConvolution(
+  context: SovitsContext,
+  module: string,
+  x: Value,
+  weight: Value,
+  bias: Value | null,
+  options: ConvOptions = {},
+): Value {
+  const result = context.graph.conv1d(x, weight, bias, options);
+  const change = convolutionChange(context, module, x, options);
+  return change ? context.graph.add(result, change) : result;
+}
+
+function changeOf({ graph, adapted }: SovitsContext, name: string): { a: Value; b: Value } | null {
+  const module = adapted?.get(name);
+  if (!module) return null;
+  // A module that is not changed has rank 1 and zeros, whatever rank the others have: each has a name of its own.
+  const shapes = changeShapes(module, 0);
+  const named = (dims: number[], at: number) => dims.map((size, index) => (index === at ? `rank.${name}` : size));
+  return {
+    a: graph.input(`a.${name}`, 'float32', named(shapes.a, 0)),
+    b: graph.input(`b.${name}`, 'float32', named(shapes.b, 1)),
+  };
 }
 
 /** A matrix in double precision, for products of weights that are folded at build time. */

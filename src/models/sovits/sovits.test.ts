@@ -5,7 +5,7 @@ import { output, type Session, tensor } from '../../engine/onnxruntime.js';
 import { frameMap } from './flow.js';
 import { buildGenerator, type GeneratorPart, inputRange } from './generator.js';
 import { readNormed } from './layers.js';
-import { buildSovits } from './sovits.js';
+import { buildSovits, buildSovitsAdapters } from './sovits.js';
 import { framesOfTokens } from './text-encoder.js';
 
 const DEMO = fileURLToPath(new URL('../../../demo-voice/s2.pth', import.meta.url));
@@ -26,7 +26,11 @@ describe('SoVITS graphs', () => {
 
   it('share no weight name with different contents', () => {
     const shapes = new Map<string, string>();
-    for (const graph of Object.values(buildSovits(sovits.checkpoint, sovits.spec))) {
+    const all = {
+      ...buildSovits(sovits.checkpoint, sovits.spec),
+      ...buildSovitsAdapters(sovits.checkpoint, sovits.spec),
+    };
+    for (const graph of Object.values(all)) {
       for (const weight of graph.weights) {
         const shape = weight.shape.join();
         expect(shapes.get(weight.name) ?? shape).toBe(shape);

@@ -1,16 +1,19 @@
 import type { Checkpoint } from '../../checkpoint/checkpoint.js';
 import { GraphBuilder, type GraphModel, type Value } from '../../onnx/graph.js';
 import type { ModelSpec } from '../model-spec.js';
+import { adaptedModules } from './adapter.js';
 import { attentionEncoder, joinHeads, relativeBand, splitHeads } from './attention-encoder.js';
 import {
+  type AdaptableBuildOptions,
   affine,
+  changedRows,
+  dense,
   derived,
   exposed,
   multiply,
   parameter,
   readColumn,
   readMatrix,
-  type SovitsBuildOptions,
   type SovitsContext,
   scaled,
   stacked,
@@ -26,18 +29,39 @@ import {
 export function buildTextEncoder(
   checkpoint: Checkpoint,
   spec: ModelSpec,
-  options: SovitsBuildOptions = {},
+  options: AdaptableBuildOptions = {},
 ): GraphModel {
   const graph = new GraphBuilder('sovits_text');
-  const context: SovitsContext = { graph, checkpoint, spec, expose: new Set(options.expose) };
+  const adapted = options.adapters ? adaptedModules(spec) : null;
+  const context: SovitsContext = { graph, checkpoint, spec, expose: new Set(options.expose), adapted };
   const ids = graph.input('text', 'int64', ['phonemes']);
   const embedded = graph.gather(parameter(context, 'enc_p.text_embedding.weight'), ids);
   const band = relativeBand(context, ids);
   const encoded = attentionEncoder(context, embedded, 'enc_p.encoder_text', spec.layerCounts.text, band);
   exposed(context, 'enc_text', encoded, ['phonemes', spec.hiddenChannels]);
 
+  const width = spec.mrteChannels / spec.mrteHeadCount;
+  const [keys, values] = adapted ? apart(context, encoded) : together(context, encoded);
+  if (!keys || !values) throw new Error('two projections');
+  graph.output('text_keys', keys, 'float32', [spec.mrteHeadCount, 'phonemes', width]);
+  graph.output('text_values', values, 'float32', [spec.mrteHeadCount, 'phonemes', width]);
+  return graph.build();
+}
+
+/** Keys and values (heads, P, width) of the text, each module for itself, so that each can be changed. */
+function apart(context: SovitsContext, encoded: Value): Value[] {
+  const { graph, spec } = context;
+  const before = dense(context, encoded, 'enc_p.mrte.text_pre');
+  return ['conv_k', 'conv_v'].flatMap((name) => {
+    const projected = dense(context, before, `enc_p.mrte.cross_attention.${name}`);
+    return splitHeads(graph, projected, spec.mrteHeadCount, spec.mrteChannels / spec.mrteHeadCount, 1);
+  });
+}
+
+/** Keys and values (heads, P, width) of the text in one product. */
+function together(context: SovitsContext, encoded: Value): Value[] {
+  const { graph, checkpoint, spec } = context;
   const channels = spec.mrteChannels;
-  const width = channels / spec.mrteHeadCount;
   const before = () => readMatrix(checkpoint, 'enc_p.mrte.text_pre.weight');
   const projections = ['conv_k', 'conv_v'].map((name) => `enc_p.mrte.cross_attention.${name}`);
   const weight = derived(context, 'enc_p.mrte.kv.weight', [2 * channels, spec.hiddenChannels], () =>
@@ -49,11 +73,8 @@ export function buildTextEncoder(
       sum(multiply(readMatrix(checkpoint, `${prefix}.weight`), inner), readColumn(checkpoint, `${prefix}.bias`));
     return stacked(...projections.map(through));
   });
-  const [keys, values] = splitHeads(graph, affine(context, encoded, weight, bias), spec.mrteHeadCount, width, 2);
-  if (!keys || !values) throw new Error('two projections');
-  graph.output('text_keys', keys, 'float32', [spec.mrteHeadCount, 'phonemes', width]);
-  graph.output('text_values', values, 'float32', [spec.mrteHeadCount, 'phonemes', width]);
-  return graph.build();
+  const width = channels / spec.mrteHeadCount;
+  return splitHeads(graph, affine(context, encoded, weight, bias), spec.mrteHeadCount, width, 2);
 }
 
 /**
@@ -64,15 +85,17 @@ export function buildTextEncoder(
  * upstream: module/models.py TextEncoder.forward up to y_, module/mrte_model.py MRTE.
  *
  * Everything linear between two non-linear steps is one matrix, multiplied in double precision when the weights are
- * written: the codebook with ssl_proj; c_pre with conv_q; conv_o, c_pre and ge_to512 with c_post.
+ * written: the codebook with ssl_proj; c_pre with conv_q; conv_o, c_pre and ge_to512 with c_post. With adapters, which
+ * change each of them, they stay apart.
  */
 export function buildTokenEncoder(
   checkpoint: Checkpoint,
   spec: ModelSpec,
-  options: SovitsBuildOptions = {},
+  options: AdaptableBuildOptions = {},
 ): GraphModel {
   const graph = new GraphBuilder('sovits_tokens');
-  const context: SovitsContext = { graph, checkpoint, spec, expose: new Set(options.expose) };
+  const adapted = options.adapters ? adaptedModules(spec) : null;
+  const context: SovitsContext = { graph, checkpoint, spec, expose: new Set(options.expose), adapted };
   const { hiddenChannels: hidden, mrteHeadCount: heads } = spec;
   const width = spec.mrteChannels / heads;
   const codes = graph.input('codes', 'int64', ['frames']);
@@ -82,6 +105,10 @@ export function buildTokenEncoder(
   const band = relativeBand(context, codes);
 
   let x = graph.gather(codeTable(context), codes);
+  if (adapted) {
+    const codebook = parameter(context, 'quantizer.vq.layers.0._codebook.embed'); // (codes, ssl), also of the quantizer
+    x = changedRows(context, 'enc_p.ssl_proj', graph.gather(codebook, codes), x);
+  }
   x = attentionEncoder(context, x, 'enc_p.encoder_ssl', spec.layerCounts.ssl, band);
   exposed(context, 'enc_ssl', x, ['frames', hidden]);
   x = graph.scope('mrte', () => attendToText(context, x, keys, values, ge));
@@ -129,6 +156,14 @@ function attendToText(context: SovitsContext, x: Value, keys: Value, values: Val
   const width = channels / heads;
   const at = 'enc_p.mrte';
   const attention = `${at}.cross_attention`;
+  if (context.adapted) {
+    const geRow = graph.reshape(ge, [1, spec.globalEmbeddingWidth]);
+    const content = dense(context, x, `${at}.c_pre`); // (T, mrte)
+    const asked = graph.mul(dense(context, content, `${attention}.conv_q`), graph.scalar(1 / Math.sqrt(width)));
+    const found = dense(context, attend(context, asked, keys, values), `${attention}.conv_o`);
+    const voice = spec.speakerVectorWidth === null ? geRow : dense(context, geRow, 'ge_to512'); // (1, mrte)
+    return dense(context, graph.add(graph.add(found, content), voice), `${at}.c_post`);
+  }
   const read = (name: string) => readMatrix(checkpoint, `${name}.weight`);
   const readBias = (name: string) => readColumn(checkpoint, `${name}.bias`);
 
@@ -139,13 +174,7 @@ function attendToText(context: SovitsContext, x: Value, keys: Value, values: Val
     const through = multiply(read(`${attention}.conv_q`), readBias(`${at}.c_pre`));
     return stacked(scaled(sum(through, readBias(`${attention}.conv_q`)), 1 / Math.sqrt(width)));
   });
-  const [query] = splitHeads(graph, affine(context, x, queryWeight, queryBias), heads, width, 1);
-  if (!query) throw new Error('one projection');
-  const weights = graph.softmax(graph.matmul(query, graph.transpose(keys, [0, 2, 1]))); // (H, T, P)
-  // When each phoneme is heard: some heads look at the phoneme that is being said, the others nowhere in particular.
-  const seen = graph.reduceMean(weights, [0], false);
-  graph.output('text_attention', seen, 'float32', ['frames', 'phonemes']);
-  const attended = joinHeads(graph, graph.matmul(weights, values), channels); // (T, mrte)
+  const attended = attend(context, affine(context, x, queryWeight, queryBias), keys, values);
 
   // c_post(conv_o(attended) + c_pre(x) + ge) as three products that add onto one another.
   const geWeight = derived(context, `${at}.ge.weight`, [hidden, spec.globalEmbeddingWidth], () => {
@@ -170,4 +199,17 @@ function attendToText(context: SovitsContext, x: Value, keys: Value, values: Val
   }
   const fromVoice = affine(context, geRow, geWeight, constant); // (1, hidden)
   return affine(context, x, contentWeight, affine(context, attended, attendedWeight, fromVoice));
+}
+
+/** What queries (T, mrte), scaled, find in the text, (T, mrte); declares `text_attention`. */
+function attend(context: SovitsContext, queries: Value, keys: Value, values: Value): Value {
+  const { graph, spec } = context;
+  const { mrteChannels: channels, mrteHeadCount: heads } = spec;
+  const [query] = splitHeads(graph, queries, heads, channels / heads, 1);
+  if (!query) throw new Error('one projection');
+  const weights = graph.softmax(graph.matmul(query, graph.transpose(keys, [0, 2, 1]))); // (H, T, P)
+  // When each phoneme is heard: some heads look at the phoneme that is being said, the others nowhere in particular.
+  const seen = graph.reduceMean(weights, [0], false);
+  graph.output('text_attention', seen, 'float32', ['frames', 'phonemes']);
+  return joinHeads(graph, graph.matmul(weights, values), channels);
 }
