@@ -6,7 +6,7 @@ import {
   type SpectralBook,
   spectralBits,
   writeSpectral,
-} from './aac-books.js';
+} from '../aac/books.js';
 
 /** How the lines of a frame lie: bands one after another, in groups of windows that share scale factors. */
 export interface Layout {

@@ -2,6 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { SCALE_FACTOR_BOOK, SPECTRAL_BOOKS } from '../aac/books.js';
+import { BAND_TABLES, RATES_HZ } from '../aac/tables.js';
 import { concatenate } from '../concatenate.js';
 import { decodeAudio } from '../decode.js';
 import { createMdct } from '../mdct.js';
@@ -10,8 +12,6 @@ import { createStreamResampler } from '../resample-stream.js';
 import { createWatermarker } from '../watermark.js';
 import { detectWatermark } from '../watermark-detector.js';
 import { AAC_FRAME_SAMPLES, AAC_RATES_HZ, AacEncoder } from './aac.js';
-import { SCALE_FACTOR_BOOK, SPECTRAL_BOOKS } from './aac-books.js';
-import { BAND_TABLES } from './aac-tables.js';
 
 /** Debian's ffmpeg (`apt-get install ffmpeg`, as .ci/run does): a decoder that is not ours. */
 const hasFfmpeg = spawnSync('ffmpeg', ['-version']).error === undefined;
@@ -77,7 +77,9 @@ describe('the tables', () => {
   });
 
   it('have bands for all of a window at every rate', () => {
-    expect(BAND_TABLES.flatMap(({ ratesHz }) => ratesHz).sort((a, b) => a - b)).toEqual(AAC_RATES_HZ);
+    expect(BAND_TABLES.flatMap(({ ratesHz }) => ratesHz)).toEqual(RATES_HZ);
+    const total = (widths: readonly number[]) => widths.reduce((sum, width) => sum + width, 0);
+    for (const { long, short } of BAND_TABLES) expect([total(long), total(short)]).toEqual([1024, 128]);
   });
 });
 

@@ -1,7 +1,7 @@
+import { BitWriter } from '../aac/books.js';
+import { BAND_TABLES, RATES_HZ } from '../aac/tables.js';
 import { createMdct } from '../mdct.js';
-import { BitWriter } from './aac-books.js';
 import { globalGain, type Layout, Quantiser, writeQuantised } from './aac-spectrum.js';
-import { BAND_TABLES } from './aac-tables.js';
 
 /** Samples of a frame; the decoder's output is so much late. */
 export const AAC_FRAME_SAMPLES = 1024;
@@ -10,9 +10,8 @@ const SHORT = FRAME / 8;
 /** Before the first short window of a frame, and behind the last one. */
 const MARGIN = (FRAME - SHORT) / 2;
 
-/** By their number in the stream. */
-const RATES_HZ = [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8000];
-export const AAC_RATES_HZ = RATES_HZ.slice(3).reverse();
+/** Those the encoder writes, the lowest first. */
+export const AAC_RATES_HZ = RATES_HZ.filter((rateHz) => rateHz >= 8000 && rateHz <= 48_000).reverse();
 
 /** Window sequences by their number in the stream. */
 const LONG = 0;
@@ -84,11 +83,11 @@ export class AacEncoder {
     bitrateKbps,
   }: { readonly sampleRateHz: number; readonly bitrateKbps?: number | undefined }) {
     const table = BAND_TABLES.find(({ ratesHz }) => ratesHz.includes(sampleRateHz));
-    if (!table) throw new Error(`AAC has no rate of ${sampleRateHz} Hz`);
+    if (!table || !AAC_RATES_HZ.includes(sampleRateHz)) throw new Error(`AAC has no rate of ${sampleRateHz} Hz`);
     this.#rateIndex = RATES_HZ.indexOf(sampleRateHz);
     this.#sampleRateHz = sampleRateHz;
-    this.#long = layoutOf(widthsOf(table.long), [1], sampleRateHz / (2 * FRAME), 5);
-    this.#shortWidths = widthsOf(table.short);
+    this.#long = layoutOf(table.long, [1], sampleRateHz / (2 * FRAME), 5);
+    this.#shortWidths = table.short;
     this.#bitsPerFrame = (bitrateOf(sampleRateHz, bitrateKbps) * FRAME) / sampleRateHz;
   }
 
@@ -245,14 +244,6 @@ function sequenceOf(before: Sequence, attack: boolean, attackNext: boolean): Seq
 /** Windows before an attack share their scale factors, and those from the first one on that it reaches into. */
 function groupsOf(attack: number | null): readonly number[] {
   return attack === null || attack === 0 ? [8] : [attack, 8 - attack];
-}
-
-/** `4x8 12`: four bands of 8 lines, one of 12. */
-function widthsOf(text: string): number[] {
-  return text.split(' ').flatMap((part) => {
-    const [count = '1', width] = part.split('x');
-    return width === undefined ? [Number(count)] : new Array<number>(Number(count)).fill(Number(width));
-  });
 }
 
 function layoutOf(

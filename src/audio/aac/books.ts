@@ -1,4 +1,4 @@
-import { SCALE_FACTOR_BOOK_TEXT, SPECTRAL_BOOK_TEXTS } from './aac-tables.js';
+import { SCALE_FACTOR_BOOK_TEXT, SPECTRAL_BOOK_TEXTS } from './tables.js';
 
 /** Bits of a codebook's entries. */
 export interface Book {

@@ -4,7 +4,7 @@
  *
  * All its codebooks are canonical: codes of one length are consecutive, and those of the next length go on where they end.
  * A book is therefore the order of its entries, by length: `length: entry entry …; length: …`. An entry is the values in
- * the base of the book, the first one foremost (see aac-books.ts).
+ * the base of the book, the first one foremost (see books.ts).
  */
 export const SPECTRAL_BOOK_TEXTS: readonly string[] = [
   // 1
@@ -74,37 +74,60 @@ export const SCALE_FACTOR_BOOK_TEXT =
   '92 93 94 95 96 104 111 112 113 114 115 116 110 105 106 107 108 109 118 6 8 9 10 5 103 120 119 4 7 15 16 18 20 ' +
   '17 11 12 14 13';
 
-/** Widths of the scale factor bands: of long windows (1,024 lines), and of short ones (128). */
+/** Sampling rates by their number in the stream. */
+export const RATES_HZ = [
+  96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8000, 7350,
+];
+
+/** Scale factor bands: the widths of those of long windows (1,024 lines), and of short ones (128). */
 interface BandTable {
   readonly ratesHz: readonly number[];
-  readonly long: string;
-  readonly short: string;
+  readonly long: readonly number[];
+  readonly short: readonly number[];
 }
 
 export const BAND_TABLES: readonly BandTable[] = [
   {
-    ratesHz: [48000, 44100],
-    long: '10x4 7x8 4x12 2x16 2x20 2x24 2x28 19x32 96',
-    short: '5x4 3x8 3x12 3x16',
+    ratesHz: [96_000, 88_200],
+    long: widths('14x4 5x8 5x12 2x16 24 28 36 44 11x64'),
+    short: widths('6x4 3x8 16 28 36'),
   },
   {
-    ratesHz: [32000],
-    long: '10x4 7x8 4x12 2x16 2x20 2x24 2x28 22x32',
-    short: '5x4 3x8 3x12 3x16',
+    ratesHz: [64_000],
+    long: widths('14x4 4x8 3x12 3x16 20 2x24 28 36 18x40'),
+    short: widths('6x4 3x8 16 28 36'),
   },
   {
-    ratesHz: [24000, 22050],
-    long: '11x4 10x8 4x12 3x16 2x20 2x24 2x28 32 2x36 40 44 48 2x52 5x64',
-    short: '7x4 3x8 2x12 2x16 20',
+    ratesHz: [48_000, 44_100],
+    long: widths('10x4 7x8 4x12 2x16 2x20 2x24 2x28 19x32 96'),
+    short: widths('5x4 3x8 3x12 3x16'),
   },
   {
-    ratesHz: [16000, 12000, 11025],
-    long: '11x8 9x12 4x16 3x20 2x24 2x28 32 36 2x40 44 48 52 56 60 3x64',
-    short: '8x4 2x8 2x12 16 2x20',
+    ratesHz: [32_000],
+    long: widths('10x4 7x8 4x12 2x16 2x20 2x24 2x28 22x32'),
+    short: widths('5x4 3x8 3x12 3x16'),
   },
   {
-    ratesHz: [8000],
-    long: '13x12 7x16 4x20 3x24 2x28 32 2x36 40 44 48 52 56 60 64 80',
-    short: '7x4 4x8 12 16 2x20',
+    ratesHz: [24_000, 22_050],
+    long: widths('11x4 10x8 4x12 3x16 2x20 2x24 2x28 32 2x36 40 44 48 2x52 5x64'),
+    short: widths('7x4 3x8 2x12 2x16 20'),
+  },
+  {
+    ratesHz: [16_000, 12_000, 11_025],
+    long: widths('11x8 9x12 4x16 3x20 2x24 2x28 32 36 2x40 44 48 52 56 60 3x64'),
+    short: widths('8x4 2x8 2x12 16 2x20'),
+  },
+  {
+    ratesHz: [8000, 7350],
+    long: widths('13x12 7x16 4x20 3x24 2x28 32 2x36 40 44 48 52 56 60 64 80'),
+    short: widths('7x4 4x8 12 16 2x20'),
   },
 ];
+
+/** `4x8 12`: four bands of 8 lines, one of 12. */
+function widths(text: string): number[] {
+  return text.split(' ').flatMap((part) => {
+    const [count = '1', width] = part.split('x');
+    return width === undefined ? [Number(count)] : new Array<number>(Number(count)).fill(Number(width));
+  });
+}
