@@ -1,6 +1,7 @@
 import { open } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
 import { AppError } from '../errors.js';
+import { AdtsDecoder, findAdts } from './aac/adts.js';
 import { concatenate } from './concatenate.js';
 import { type AudioClip, decodeWav, isWav } from './wav.js';
 
@@ -15,8 +16,8 @@ const DEFAULT_MAX_SIZE_BYTES = 50 * 2 ** 20;
 const DEFAULT_MAX_DURATION_SECONDS = 600;
 
 /**
- * Decodes a recording by what its bytes are, whatever its name says: WAV, FLAC (also in Ogg), MP3, Ogg Vorbis, Ogg
- * Opus. Other containers are refused by name. A damaged file gives what could be read, with `truncated`.
+ * Decodes a recording by what its bytes are, whatever its name says: WAV, FLAC (also in Ogg), MP3, AAC (ADTS,
+ * MP4), Ogg Vorbis, Ogg Opus. Other containers are refused by name. A damaged file gives what could be read, with `truncated`.
  *
  * @throws AppError `AUDIO_EMPTY`, `AUDIO_TOO_LARGE`, `AUDIO_TOO_LONG` or `AUDIO_UNREADABLE`.
  */
@@ -54,9 +55,9 @@ export async function readAudioFile(path: string, limits: AudioLimits = {}): Pro
   }
 }
 
-type CompressedFormat = 'flac' | 'mp3' | 'vorbis' | 'opus';
+type CompressedFormat = 'flac' | 'mp3' | 'vorbis' | 'opus' | 'aac' | 'm4a';
 
-/** What the four decoders have in common; `decode` takes the file piece by piece. */
+/** What the decoders have in common; `decode` takes the file piece by piece. */
 interface PieceDecoder {
   readonly ready: Promise<void>;
   decode(piece: Uint8Array): DecodedPiece | Promise<DecodedPiece>;
@@ -73,13 +74,14 @@ interface DecodedPiece {
 
 /** Small, because a piece's whole output is held at once: 8 KiB of FLAC can be 36 M samples. */
 const PIECE_SIZE_BYTES = 8192;
+/** Ours takes longer than the others, which are WebAssembly: a quarter of a millisecond a frame. */
+const AAC_PIECE_SIZE_BYTES = 1024;
 
 async function decodeCompressed(
   format: CompressedFormat,
   bytes: Uint8Array,
   maxDurationSeconds: number,
 ): Promise<AudioClip> {
-  const decoder = await createDecoder(format);
   const pieces: DecodedPiece[] = [];
   let lengthSamples = 0;
   let errors = 0;
@@ -97,20 +99,16 @@ async function decodeCompressed(
     checkDuration(lengthSamples, piece.sampleRate, maxDurationSeconds);
   };
   try {
-    await decoder.ready;
-    for (let offset = 0; offset < bytes.length; offset += PIECE_SIZE_BYTES) {
-      take(await decoder.decode(bytes.subarray(offset, offset + PIECE_SIZE_BYTES)));
+    for await (const piece of decodePieces(format, bytes)) {
+      take(piece);
       // The decoders compute in this thread; others get their turn between two pieces.
       await setImmediate();
     }
-    if (decoder.flush) take(await decoder.flush());
   } catch (error) {
     if (error instanceof AppError) throw error;
     // Some decoders throw at damage in the middle: what came before it is still a recording.
     errors += 1;
     if (pieces.length === 0) throw unreadable(format, error);
-  } finally {
-    decoder.free();
   }
   const first = pieces[0];
   if (!first) throw unreadable(format);
@@ -126,8 +124,25 @@ async function decodeCompressed(
   };
 }
 
+async function* decodePieces(format: CompressedFormat, bytes: Uint8Array): AsyncGenerator<DecodedPiece> {
+  // The samples of an MP4 file lie where its tables say.
+  if (format === 'm4a') return yield* (await import('./aac/mp4.js')).decodeMp4(bytes);
+  const decoder = await createDecoder(format);
+  try {
+    await decoder.ready;
+    const start = format === 'aac' ? afterId3(bytes) : 0;
+    const step = format === 'aac' ? AAC_PIECE_SIZE_BYTES : PIECE_SIZE_BYTES;
+    for (let offset = start; offset < bytes.length; offset += step) {
+      yield await decoder.decode(bytes.subarray(offset, offset + step));
+    }
+    if (decoder.flush) yield await decoder.flush();
+  } finally {
+    decoder.free();
+  }
+}
+
 /** The decoders hold WebAssembly of megabytes and are loaded when first needed: together they cost a start 40 ms. */
-async function createDecoder(format: CompressedFormat): Promise<PieceDecoder> {
+async function createDecoder(format: Exclude<CompressedFormat, 'm4a'>): Promise<PieceDecoder> {
   switch (format) {
     case 'flac':
       return new (await import('@wasm-audio-decoders/flac')).FLACDecoder();
@@ -137,12 +152,13 @@ async function createDecoder(format: CompressedFormat): Promise<PieceDecoder> {
       return new (await import('@wasm-audio-decoders/ogg-vorbis')).OggVorbisDecoder();
     case 'opus':
       return new (await import('ogg-opus-decoder')).OggOpusDecoder();
+    case 'aac':
+      return new AdtsDecoder();
   }
 }
 
 /** Formats people send that we do not decode, by their first bytes, so that the message can name them. */
 const REFUSED: readonly (readonly [offset: number, magic: string, name: string])[] = [
-  [4, 'ftyp', 'an MP4 or M4A file (AAC)'],
   [0, '\x1aE\xdf\xa3', 'a WebM or Matroska file'],
   [0, 'FORM', 'an AIFF file'],
   [0, 'caff', 'a Core Audio file'],
@@ -165,8 +181,11 @@ function sniff(bytes: Uint8Array): 'wav' | CompressedFormat {
   for (const [offset, magic, name] of REFUSED) {
     if (startsWith(bytes, offset, magic)) throw notSupported(name);
   }
+  if (startsWith(bytes, 4, 'ftyp') || startsWith(bytes, 4, 'moov')) return 'm4a';
+  if (findAdts(bytes, start, 1) >= 0) return 'aac';
   if (hasMpegFrames(bytes, start)) return 'mp3';
-  if (bytes[start] === 0xff && ((bytes[start + 1] ?? 0) & 0xf6) === 0xf0) throw notSupported('an AAC file (ADTS)');
+  // A stream that was joined in the middle of a frame.
+  if (findAdts(bytes, start, 8192) >= 0) return 'aac';
   throw notSupported('not a recording we know');
 }
 
@@ -209,7 +228,7 @@ function mpegFrameSize(bytes: Uint8Array, offset: number): number {
 
 /** True where the container says that more was to come. */
 function endsEarly(format: CompressedFormat, bytes: Uint8Array, lengthSamples: number): boolean {
-  if (format === 'mp3') return false;
+  if (format === 'mp3' || format === 'aac' || format === 'm4a') return false;
   const start = afterId3(bytes);
   if (startsWith(bytes, start, 'fLaC')) {
     // STREAMINFO: 36 bits of total samples, 0 where the encoder did not know.
@@ -253,7 +272,7 @@ function checkDuration(lengthSamples: number, sampleRateHz: number, maxSeconds: 
 function notSupported(what: string): AppError {
   return new AppError(
     'AUDIO_UNREADABLE',
-    `the bytes are ${what}; expected WAV, FLAC, MP3, Ogg Vorbis or Ogg Opus: convert the recording to one of these`,
+    `the bytes are ${what}; expected WAV, FLAC, MP3, AAC, M4A, Ogg Vorbis or Ogg Opus: convert the recording to one of these`,
   );
 }
 

@@ -128,7 +128,7 @@ function bluesteinPlan(size: number): RealFft {
 }
 
 /** In-place iterative radix-2 transform of a power of two. */
-function complexFft(size: number): (re: Float64Array, im: Float64Array) => void {
+export function complexFft(size: number): (re: Float64Array, im: Float64Array) => void {
   const bits = Math.log2(size);
   const reversed = Uint32Array.from({ length: size }, (_, i) => {
     let value = 0;

@@ -1,4 +1,4 @@
-import { realFft } from './fft.js';
+import { complexFft, realFft } from './fft.js';
 
 /**
  * The modified discrete cosine transform of `2 · lines` windowed samples, as AAC defines it (ISO/IEC 14496-3, 4.6.11):
@@ -33,6 +33,41 @@ export function createMdct(lines: number): (samples: Float64Array, out: Float64A
       const re = realRe[k]! - imaginaryIm[k]!;
       const im = realIm[k]! + imaginaryRe[k]!;
       out[k] = 2 * (re * after.cos[k]! + im * after.sin[k]!);
+    }
+  };
+}
+
+/**
+ * The inverse of {@link createMdct}, before windows and overlap take away what mirrors itself: `2 · lines` samples
+ * x[n] = 2/N Σ X[k] cos(2π/N (n + n₀)(k + ½)). A transform of `lines / 2` complex values; the lines are not changed.
+ */
+export function createInverseMdct(lines: number): (spectrum: Float64Array, out: Float64Array) => void {
+  const half = lines / 2;
+  const transform = complexFft(half);
+  const angle = (k: number) => (Math.PI * (8 * k + 1)) / (8 * lines);
+  const cos = Float64Array.from({ length: half }, (_, k) => Math.cos(angle(k)));
+  const sin = Float64Array.from({ length: half }, (_, k) => Math.sin(angle(k)));
+  const [re, im] = [new Float64Array(half), new Float64Array(half)];
+  const turned = new Float64Array(lines);
+  return (spectrum, out) => {
+    // A DCT-IV, Σ X[k] cos(π/lines (n + ½)(k + ½)), of pairs from both ends …
+    for (let k = 0; k < half; k++) {
+      const a = spectrum[2 * k]!;
+      const b = spectrum[lines - 1 - 2 * k]!;
+      re[k] = a * cos[k]! + b * sin[k]!;
+      im[k] = b * cos[k]! - a * sin[k]!;
+    }
+    transform(re, im);
+    for (let k = 0; k < half; k++) {
+      turned[2 * k] = (re[k]! * cos[k]! + im[k]! * sin[k]!) / lines;
+      turned[lines - 1 - 2 * k] = (re[k]! * sin[k]! - im[k]! * cos[k]!) / lines;
+    }
+    // … which the longer output has once as it is and three times mirrored.
+    for (let n = 0; n < half; n++) {
+      out[n] = turned[half + n]!;
+      out[half + n] = -turned[lines - 1 - n]!;
+      out[lines + n] = -turned[half - 1 - n]!;
+      out[lines + half + n] = -turned[n]!;
     }
   };
 }

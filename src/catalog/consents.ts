@@ -332,7 +332,10 @@ export function audioType(bytes: Uint8Array): string {
   const start = Buffer.from(bytes.subarray(0, 4)).toString('latin1');
   if (start === 'RIFF') return 'audio/wav';
   if (start === 'fLaC') return 'audio/flac';
-  return start === 'OggS' ? 'audio/ogg' : 'audio/mpeg';
+  if (start === 'OggS') return 'audio/ogg';
+  if (Buffer.from(bytes.subarray(4, 8)).toString('latin1') === 'ftyp') return 'audio/mp4';
+  // A frame of ADTS says layer 0, one of MP3 layer III; behind a tag it is taken for the more frequent one.
+  return bytes[0] === 0xff && (bytes[1]! & 0xf6) === 0xf0 ? 'audio/aac' : 'audio/mpeg';
 }
 
 interface ConsentRow {

@@ -9,7 +9,7 @@ export function addVerifyCommand(program: Command, context: CliContext): void {
   program
     .command('verify')
     .description('look for the labels that say that audio is made by AI: metadata and watermark')
-    .argument('<file>', 'wav, flac, mp3, ogg or opus file')
+    .argument('<file>', 'wav, flac, mp3, aac, m4a, ogg or opus file')
     .option('--json', 'print what was found as JSON')
     .action(async (path: string, flags: { readonly json?: boolean }) => {
       const { label, watermark, durationSeconds } = await verifyAudio(await readAudioFile(path));

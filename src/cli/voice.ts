@@ -34,7 +34,7 @@ export function addVoiceCommands(program: Command, context: CliContext): void {
       .command('add')
       .description('enrol a voice from one recording (3–10 s), or from several whose style is averaged')
       .argument('<name>', 'name of the voice')
-      .argument('<recordings...>', 'wav, flac, mp3, ogg or opus files; the first one is the prompt')
+      .argument('<recordings...>', 'wav, flac, mp3, aac, m4a, ogg or opus files; the first one is the prompt')
       .option('-t, --text <transcript>', 'what the first recording says')
       .option('-l, --lang <language>', `language of the transcript: ${SPEECH_LANGUAGES.join(', ')}`, 'auto')
       .option('--prompt-free', 'take only the style: needs no transcript')

@@ -290,7 +290,15 @@ function documentOf(paths: object): object {
 
 const FILE = { type: 'string', format: 'binary' };
 const BINARY = { schema: FILE };
-const AUDIO_TYPES = ['application/octet-stream', 'audio/wav', 'audio/mpeg', 'audio/aac', 'audio/flac', 'audio/ogg'];
+const AUDIO_TYPES = [
+  'application/octet-stream',
+  'audio/wav',
+  'audio/mpeg',
+  'audio/aac',
+  'audio/mp4',
+  'audio/flac',
+  'audio/ogg',
+];
 
 function operationOf(method: string, route: RouteOptions): object {
   const description = DESCRIPTIONS[`${method} ${route.url}`];

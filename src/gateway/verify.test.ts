@@ -29,7 +29,7 @@ const clip = readFileSync(new URL('../audio/fixtures/demo-speech-en.flac', impor
 
 describe('POST /v1/verify', () => {
   it('reads back the label of every container that can hold one, as /synthesize wrote it', async () => {
-    for (const format of ['wav', 'mp3', 'opus', 'flac', 'vorbis']) {
+    for (const format of ['wav', 'mp3', 'opus', 'aac', 'flac', 'vorbis']) {
       for (const answer of ['stream=true', 'stream=false']) {
         const made = await gateway.app.inject({
           url: `/synthesize?text=ms%3D600&format=${format}&${answer}`,
@@ -51,19 +51,24 @@ describe('POST /v1/verify', () => {
     const samples = channels[0] ?? new Float32Array();
     const marker = createWatermarker(sampleRateHz);
     const marked = Float32Array.from([...marker.push(samples), ...marker.finish()]);
-    const encoder = await createEncoder({
-      encoding: 'mp3',
-      inputHz: sampleRateHz,
-      label: null,
-      layout: 'stream',
-      bitrateKbps: 64,
-    });
-    const mp3 = Buffer.concat([encoder.encode(marked), encoder.finish()]);
-    expect((await verify(mp3, 'audio/mpeg')).json()).toMatchObject({
-      made_by_ai: true,
-      label: null,
-      watermark: { found: true, threshold: 6 },
-    });
+    for (const [encoding, type] of [
+      ['mp3', 'audio/mpeg'],
+      ['aac', 'audio/aac'],
+    ] as const) {
+      const encoder = await createEncoder({
+        encoding,
+        inputHz: sampleRateHz,
+        label: null,
+        layout: 'stream',
+        bitrateKbps: 64,
+      });
+      const made = Buffer.concat([encoder.encode(marked), encoder.finish()]);
+      expect((await verify(made, type)).json()).toMatchObject({
+        made_by_ai: true,
+        label: null,
+        watermark: { found: true, threshold: 6 },
+      });
+    }
     expect((await verify(clip, 'application/octet-stream')).json()).toMatchObject({
       made_by_ai: false,
       label: null,

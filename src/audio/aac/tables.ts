@@ -124,6 +124,23 @@ export const BAND_TABLES: readonly BandTable[] = [
   },
 ];
 
+/** Bands that noise shaping in time may reach, of long windows and of short ones, by the number of the rate (AAC-LC). */
+export const TNS_BANDS: readonly (readonly [long: number, short: number])[] = [
+  [31, 9],
+  [31, 9],
+  [34, 10],
+  [40, 14],
+  [42, 14],
+  [51, 14],
+  [46, 14],
+  [46, 14],
+  [42, 14],
+  [42, 14],
+  [42, 14],
+  [39, 14],
+  [39, 14],
+];
+
 /** `4x8 12`: four bands of 8 lines, one of 12. */
 function widths(text: string): number[] {
   return text.split(' ').flatMap((part) => {

@@ -6,7 +6,7 @@ import { SCALE_FACTOR_BOOK, SPECTRAL_BOOKS } from '../aac/books.js';
 import { BAND_TABLES, RATES_HZ } from '../aac/tables.js';
 import { concatenate } from '../concatenate.js';
 import { decodeAudio } from '../decode.js';
-import { createMdct } from '../mdct.js';
+import { createInverseMdct, createMdct } from '../mdct.js';
 import { logMel, melDistance } from '../mel-distance.js';
 import { createStreamResampler } from '../resample-stream.js';
 import { createWatermarker } from '../watermark.js';
@@ -92,6 +92,18 @@ it('transforms as the definition says', () => {
     let sum = 0;
     for (let n = 0; n < 16; n++) sum += 2 * samples[n]! * Math.cos(((2 * Math.PI) / 16) * (n + 4.5) * (k + 0.5));
     expect(out[k]).toBeCloseTo(sum, 9);
+  }
+});
+
+it('transforms back as the definition says', () => {
+  const lines = 8;
+  const spectrum = Float64Array.from({ length: lines }, (_, k) => Math.sin(k * k + 1));
+  const out = new Float64Array(2 * lines);
+  createInverseMdct(lines)(spectrum, out);
+  for (let n = 0; n < 2 * lines; n++) {
+    let sum = 0;
+    for (let k = 0; k < lines; k++) sum += spectrum[k]! * Math.cos(((2 * Math.PI) / 16) * (n + 4.5) * (k + 0.5));
+    expect(out[n]).toBeCloseTo((2 / 16) * sum, 9);
   }
 });
 
