@@ -1,18 +1,20 @@
 import { createHash } from 'node:crypto';
 import { pcm16 } from '../audio/wav.js';
 import { AppError } from '../errors.js';
-import type { SpeechEvent } from '../jobs/speech-queue.js';
+import type { AudioEvent, SpeechEvent } from '../jobs/speech-queue.js';
 import type { OpenCall } from '../tenancy/call-ledger.js';
 
 /**
  * Passes a synthesis on once the begin of its call is on record, and ends the call with what became of it: the length of
  * the audio, the digest of its samples as 16-bit PCM (whatever the caller gets them encoded as), and the outcome. The
- * synthesis begins while the record is being written. Throws what `call.safe` rejects with.
+ * synthesis begins while the record is being written, and `prepare` may work on its first audio meanwhile. Throws what
+ * `call.safe` rejects with.
  */
 export async function* recorded(
   events: AsyncIterable<SpeechEvent>,
   call: OpenCall,
   signal: AbortSignal,
+  prepare: (first: AudioEvent) => Promise<void> = async () => {},
 ): AsyncGenerator<SpeechEvent, void, undefined> {
   const digest = createHash('sha256');
   let audioMs = 0;
@@ -20,7 +22,10 @@ export async function* recorded(
   try {
     for await (const event of events) {
       if (event.type === 'audio') {
-        if (audioMs === 0) await call.safe;
+        if (audioMs === 0) {
+          await prepare(event);
+          await call.safe;
+        }
         digest.update(pcm16(event.samples));
         audioMs += (event.samples.length / event.sampleRateHz) * 1000;
       }

@@ -1,10 +1,10 @@
 import type { FastifyRequest } from 'fastify';
 import type { LabelledEncoder } from '../audio/labelled-encoder.js';
 import { AppError } from '../errors.js';
-import type { SpeechRequest } from '../jobs/speech-queue.js';
+import type { AudioEvent, SpeechRequest } from '../jobs/speech-queue.js';
 import { type Alignment, alignText, type TimedSpan, timedSpans } from './alignment.js';
 import type { GatewayOptions } from './app.js';
-import { type AudioEvent, createSpeechEncoder, type SpeechOutput, type StartedSpeech, startSpeech } from './speech.js';
+import { createSpeechEncoder, type SpeechOutput, type StartedSpeech, startSpeech } from './speech.js';
 
 /** A stretch of text that is spoken at once. Offsets are UTF-16 units of all text that the context was given. */
 export interface TextChunk {

@@ -5,7 +5,7 @@ import { createAigcLabel } from '../audio/label.js';
 import { createLabelledEncoder, type LabelledEncoder } from '../audio/labelled-encoder.js';
 import type { AllowedVoice } from '../catalog/voice-access.js';
 import { AppError } from '../errors.js';
-import type { SpeechEvent, SpeechRequest, SpokenSpan } from '../jobs/speech-queue.js';
+import type { AudioEvent, SpeechEvent, SpeechRequest, SpokenSpan } from '../jobs/speech-queue.js';
 import type { TimbreMetrics } from '../metrics.js';
 import type { SpeechOutcome } from '../tenancy/call-ledger.js';
 import type { GatewayOptions } from './app.js';
@@ -71,8 +71,6 @@ export interface OpenSpeech {
   /** Marks of the markup in the pieces so far. */
   readonly marks: readonly { readonly name: string; readonly timeMs: number }[];
 }
-
-export type AudioEvent = SpeechEvent & { type: 'audio' };
 
 /** The labelled encoder of one stretch of speech, which may be made of several syntheses. */
 export async function createSpeechEncoder(
@@ -146,7 +144,7 @@ function rolesOf(asked: readonly string[], cast: readonly AllowedVoice[]): Recor
 
 /**
  * Lets a synthesis in (limits), queues it while its record is being written, and waits until that is safe and its first
- * audio there. It ends with its voice: a revoked consent stops what is being said.
+ * audio there, on which `prepare` may work meanwhile. It ends with its voice: a revoked consent stops what is being said.
  *
  * Throws what {@link allowSpeech}, {@link CallLedger.begin}, the queue and the engine throw, `AUDIT_UNAVAILABLE`, and
  * `SHUTTING_DOWN`.
@@ -155,6 +153,7 @@ export async function startSpeech(
   gateway: GatewayOptions,
   call: Omit<SpeechCall, 'output' | 'repeatable'>,
   allowed?: AllowedSpeech,
+  prepare?: (first: AudioEvent) => Promise<void>,
 ): Promise<StartedSpeech> {
   const { queue, metrics, draining, calls } = gateway;
   if (draining.aborted) {
@@ -179,7 +178,7 @@ export async function startSpeech(
     outcome = ended;
     opened.end(ended);
   };
-  const rest = onlyAudio(recorded(events, { ...opened, end }, signal));
+  const rest = onlyAudio(recorded(events, { ...opened, end }, signal, prepare));
   const first = await rest.next();
   if (first.done) throw new AppError('SYNTHESIS_FAILED', 'the engine made no audio for this text; try another wording');
   return { first: first.value, rest, outcome: () => outcome };
@@ -218,18 +217,21 @@ export async function openSpeech(gateway: GatewayOptions, asked: SpeechCall): Pr
   const key = call.repeatable ? await speechCache.keyOf(tenantId, allowed.speech, call.output) : null;
   const kept = key === null ? null : speechCache.find(key);
   if (kept !== null) return replaySpeech(gateway, call, allowed.voice, kept);
-  const { first, rest, outcome } = await startSpeech(gateway, call, allowed);
-  const inputHz = first.sampleRateHz;
-  let encoder: LabelledEncoder;
-  try {
-    encoder = await createSpeechEncoder(gateway, { id: call.id, inputHz, output: call.output });
-  } catch (error) {
-    await rest.return();
+  const encoding: { encoder?: LabelledEncoder; firstBytes?: Uint8Array } = {};
+  const encodeFirst = async ({ samples, sampleRateHz: inputHz }: AudioEvent) => {
+    encoding.encoder = await createSpeechEncoder(gateway, { id: call.id, inputHz, output: call.output });
+    encoding.firstBytes = encoding.encoder.push(samples);
+  };
+  const { first, rest, outcome } = await startSpeech(gateway, call, allowed, encodeFirst).catch((error: unknown) => {
+    encoding.encoder?.discard();
     throw error;
-  }
+  });
+  const { encoder, firstBytes } = encoding;
+  if (encoder === undefined || firstBytes === undefined) throw new Error('speech began without its encoder');
+  const inputHz = first.sampleRateHz;
   const { contentType, extension, outputHz } = encoder;
   const progress: Progress = { faults: first.faults ?? 0, marks: [] };
-  const made = encodePieces(first, rest, encoder, progress);
+  const made = encodePieces({ first, firstBytes, rest }, encoder, progress);
   const whole = (pieces: readonly SpeechPiece[]) => {
     const ended = outcome();
     if (key === null || ended?.outcome !== 'ok') return;
@@ -285,20 +287,27 @@ async function* onlyAudio(events: AsyncIterable<SpeechEvent>): AsyncGenerator<Au
 }
 
 async function* encodePieces(
-  first: AudioEvent,
-  rest: AsyncGenerator<AudioEvent, void, undefined>,
+  {
+    first,
+    firstBytes,
+    rest,
+  }: {
+    readonly first: AudioEvent;
+    readonly firstBytes: Uint8Array;
+    readonly rest: AsyncGenerator<AudioEvent, void, undefined>;
+  },
   encoder: LabelledEncoder,
   progress: Progress,
 ): AsyncGenerator<SpeechPiece, void, undefined> {
   let last = first;
-  const encode = (event: AudioEvent): SpeechPiece => {
+  const pieceOf = (event: AudioEvent, bytes: Uint8Array): SpeechPiece => {
     last = event;
     progress.faults = Math.max(progress.faults, event.faults ?? 0);
     progress.marks.push(...(event.marks ?? []));
     const { samples, sentenceIndex, sentenceCount, spoken } = event;
     const { leadSamples } = encoder;
     return {
-      bytes: encoder.push(samples),
+      bytes,
       lengthSamples: samples.length,
       sentenceIndex,
       sentenceCount,
@@ -306,8 +315,8 @@ async function* encodePieces(
     };
   };
   try {
-    yield encode(first);
-    for await (const event of rest) yield encode(event);
+    yield pieceOf(first, firstBytes);
+    for await (const event of rest) yield pieceOf(event, encoder.push(event.samples));
     const { sentenceIndex, sentenceCount } = last;
     yield { bytes: encoder.finish(), lengthSamples: 0, sentenceIndex, sentenceCount };
   } finally {

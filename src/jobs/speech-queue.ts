@@ -110,6 +110,8 @@ export type SpeechEvent =
       readonly faults?: number;
     };
 
+export type AudioEvent = SpeechEvent & { type: 'audio' };
+
 export interface QueueDepth {
   readonly waiting: number;
   readonly running: number;
