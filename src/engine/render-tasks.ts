@@ -75,13 +75,7 @@ export function renderTasks(
       return new WaveformDecoder(
         manifest.settings as ModelSpec,
         Object.fromEntries(sessions) as unknown as WaveformSessions, // one session for each name of SPEAKING_GRAPHS
-        {
-          openAdapted: () => ({
-            text: sessionOf(ADAPTER_GRAPHS.text),
-            tokens: sessionOf(ADAPTER_GRAPHS.tokens),
-            flow: sessionOf(ADAPTER_GRAPHS.flow),
-          }),
-        },
+        { openAdapted: (graph) => sessionOf(ADAPTER_GRAPHS[graph]) },
       );
     });
   }

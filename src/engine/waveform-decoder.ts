@@ -16,16 +16,13 @@ export interface WaveformSessions {
   readonly generatorTail: RunnableSession;
 }
 
-/** Sessions of the graphs that take adapters. */
-export type AdaptedWaveformSessions = Readonly<Record<AdaptedGraph, RunnableSession>>;
-
 export interface WaveformDecoderOptions {
   /** Frames of audio a window; also how much is computed at most before a cancellation is noticed. */
   readonly windowFrames?: number;
   /** Rows a window is cut into, which the runtime computes side by side; 2 measured fastest on two threads. */
   readonly rows?: number;
-  /** Opens the graphs that take adapters, when the first sentence has one; absent: no sentence may have one. */
-  readonly openAdapted?: () => AdaptedWaveformSessions;
+  /** Opens a graph that takes adapters, when the first sentence has one that changes it; absent: no sentence may have one. */
+  readonly openAdapted?: (graph: AdaptedGraph) => RunnableSession;
 }
 
 /** Fills `out` (one value a channel) with the standard normal values of one frame; the caller seeds them by frame. */
@@ -92,7 +89,7 @@ export class WaveformDecoder {
   readonly #windowFrames: number;
   readonly #rows: number;
   readonly #openAdapted: WaveformDecoderOptions['openAdapted'] | null;
-  #adapted: AdaptedWaveformSessions | null = null;
+  readonly #adapted = new Map<AdaptedGraph, RunnableSession>();
 
   constructor(spec: ModelSpec, sessions: WaveformSessions, options: WaveformDecoderOptions = {}) {
     this.spec = spec;
@@ -107,13 +104,15 @@ export class WaveformDecoder {
    * The generator is the same for all.
    */
   adapted(adapter: SovitsAdapter): WaveformDecoder {
-    assert(this.#openAdapted, 'this decoder takes no adapters');
-    this.#adapted ??= this.#openAdapted();
-    return new WaveformDecoder(
-      this.spec,
-      { ...this.#sessions, ...withAdapter(this.#adapted, adapter, this.spec) },
-      { windowFrames: this.#windowFrames, rows: this.#rows },
-    );
+    const openAdapted = this.#openAdapted;
+    assert(openAdapted, 'this decoder takes no adapters');
+    const open = (graph: AdaptedGraph): RunnableSession => {
+      const session = this.#adapted.get(graph) ?? openAdapted(graph);
+      this.#adapted.set(graph, session);
+      return session;
+    };
+    const sessions = { ...this.#sessions, ...withAdapter(open, adapter, this.spec) };
+    return new WaveformDecoder(this.spec, sessions, { windowFrames: this.#windowFrames, rows: this.#rows });
   }
 
   /** Samples that `tokenCount` tokens become at a speed. */
@@ -219,8 +218,8 @@ export class WaveformDecoder {
   }
 
   close(): void {
-    const sessions = [this.#sessions, this.#adapted ?? {}].flatMap((group) => Object.values<RunnableSession>(group));
-    for (const session of sessions) session.close();
+    const sessions: readonly RunnableSession[] = Object.values(this.#sessions);
+    for (const session of [...sessions, ...this.#adapted.values()]) session.close();
   }
 
   #ge(globalEmbedding: Float32Array): Tensor {
