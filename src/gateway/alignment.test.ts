@@ -38,6 +38,32 @@ it('joins the syllables of a word', () => {
   expect(words).toEqual([{ start: 0, end: 2, startSeconds: 0, endSeconds: 2 }]);
 });
 
+it('gives tags no time: a pause that only they make belongs to the span before, one before all text to nobody', () => {
+  const text = '<speak><break/>a<b>b</b>.<break/>c</speak>';
+  const spans = [span(15, 16, 1, 2), span(19, 20, 2, 3, false), span(24, 25, 3, 4), span(33, 34, 5, 6)];
+  const markup = Uint8Array.from(
+    text.replace(/<.*?>/g, (tag) => '1'.repeat(tag.length)),
+    (unit) => Number(unit === '1'),
+  );
+  const { characters, startSeconds, endSeconds, words } = alignText(text, { startSeconds: 0, endSeconds: 7 }, spans, {
+    markup,
+  });
+  expect(characters.join('')).toBe(text);
+  const times = characters.map((character, i) => [character, startSeconds[i], endSeconds[i]] as const);
+  expect(times.filter((_, i) => markup[i] === 0)).toEqual([
+    ['a', 1, 2],
+    ['b', 2, 3],
+    ['.', 3, 5],
+    ['c', 5, 7],
+  ]);
+  expect(times.filter(([, start, end], i) => markup[i] === 1 && start !== end)).toEqual([]);
+  expect(startSeconds).toEqual(startSeconds.toSorted((one, other) => one - other));
+  expect(words).toEqual([
+    { start: 15, end: 20, startSeconds: 1, endSeconds: 3 },
+    { start: 33, end: 34, startSeconds: 5, endSeconds: 6 },
+  ]);
+});
+
 it('covers the text and the time without gap or step back, whatever the spans', () => {
   const places = fc.array(fc.tuple(fc.nat(30), fc.nat(30), fc.nat(50), fc.nat(50), fc.boolean()), { maxLength: 8 });
   fc.assert(

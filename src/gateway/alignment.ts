@@ -33,13 +33,14 @@ export function timedSpans(spoken: readonly SpokenSpan[], sampleRateHz: number, 
 /**
  * The characters of a text over the time from `startSeconds` to `endSeconds`: those of a span share its time evenly, those
  * between two spans (spaces, marks that are not spoken) have the time between them, which otherwise belongs to the span
- * before. Without spans all of it is even. `offset` is where in the text of the spans this one begins.
+ * before. Without spans all of it is even. `offset` is where in the text of the spans this one begins. Units of the text
+ * that are `markup` have no time: what only they stand for belongs to the span before, a pause in front of all text to nobody.
  */
 export function alignText(
   text: string,
   { startSeconds, endSeconds }: { readonly startSeconds: number; readonly endSeconds: number },
   spans: readonly TimedSpan[] = [],
-  offset = 0,
+  { offset = 0, markup = new Uint8Array(text.length) }: { readonly offset?: number; readonly markup?: Uint8Array } = {},
 ): Alignment {
   const aligned = { characters: [] as string[], startSeconds: [] as number[], endSeconds: [] as number[] };
   const words: { start: number; end: number; startSeconds: number; endSeconds: number }[] = [];
@@ -47,16 +48,17 @@ export function alignText(
   let seconds = startSeconds;
   const give = (to: number, untilSeconds: number): void => {
     const until = Math.min(endSeconds, Math.max(seconds, untilSeconds));
-    spread(aligned, [...text.slice(at, to)], seconds, until);
+    spread(aligned, [...text.slice(at, to)], markup.subarray(at, to), seconds, until);
     at = to;
     seconds = until;
   };
+  const meets = (end: number, start: number) => start <= end || !markup.subarray(end, start).includes(0);
   const placed = placedIn(text, spans, offset);
   for (const [index, { start, end, ...span }] of placed.entries()) {
     if (end <= at) continue;
     if (start > at) give(start, span.startSeconds);
     const next = placed[index + 1];
-    const touches = next === undefined ? end >= text.length : next.start <= end;
+    const touches = meets(end, next?.start ?? text.length);
     const until = touches ? (next?.startSeconds ?? endSeconds) : span.endSeconds;
     const began = seconds;
     give(end, until);
@@ -66,7 +68,7 @@ export function alignText(
       endSeconds: round(Math.min(seconds, Math.max(began, span.endSeconds))),
     };
     const word = words.at(-1);
-    if (word !== undefined && !span.startsWord && word.end === start) {
+    if (word !== undefined && !span.startsWord && meets(word.end, start)) {
       Object.assign(word, { end, endSeconds: times.endSeconds });
     } else words.push({ start, end, ...times });
   }
@@ -97,12 +99,19 @@ function wholeCharacters(text: string, at: number): number {
 function spread(
   aligned: Pick<Alignment, 'characters' | 'startSeconds' | 'endSeconds'>,
   characters: readonly string[],
+  markup: Uint8Array,
   startSeconds: number,
   endSeconds: number,
 ): void {
-  const sounding = characters.map((character) => (/[\p{L}\p{N}\p{S}]/u.test(character) ? 1 : 0));
-  const weights = sounding.includes(1) ? sounding : characters.map(() => 1);
-  const total = weights.reduce((sum: number, weight) => sum + weight, 0);
+  let unit = 0;
+  const text = characters.map((character) => {
+    unit += character.length;
+    return markup[unit - 1] === 1 ? 0 : 1;
+  });
+  const sounding = characters.map((character, i) => (text[i] && /[\p{L}\p{N}\p{S}]/u.test(character) ? 1 : 0));
+  const weights = sounding.includes(1) ? sounding : text;
+  // Of nothing but markup: none.
+  const total = weights.reduce((sum: number, weight) => sum + weight, 0) || 1;
   let passed = 0;
   for (const [index, character] of characters.entries()) {
     aligned.characters.push(character);

@@ -4,6 +4,7 @@ import { AppError } from '../errors.js';
 import type { AudioEvent, SpeechRequest } from '../jobs/speech-queue.js';
 import { type Alignment, alignText, type TimedSpan, timedSpans } from './alignment.js';
 import type { GatewayOptions } from './app.js';
+import { markupOf } from './markup.js';
 import { createSpeechEncoder, type SpeechOutput, type StartedSpeech, startSpeech } from './speech.js';
 
 /** A stretch of text that is spoken at once. Offsets are UTF-16 units of all text that the context was given. */
@@ -97,6 +98,8 @@ interface SpokenChunk {
   endSeconds: number;
   /** When which part of the chunk is heard, as far as it is known. */
   readonly spans: TimedSpan[];
+  /** Which of its units are markup, where it is an SSML document. */
+  readonly markup: { readonly markup?: Uint8Array };
 }
 
 interface BegunChunk {
@@ -171,13 +174,13 @@ export class SpeechContext {
     this.#abort.abort(new AppError('REQUEST_CANCELLED', 'the context was cancelled'));
     const seconds = Math.min(playedSeconds, this.#seconds);
     let characters = 0;
-    for (const { chunk, startSeconds, endSeconds, spans } of this.#spoken) {
+    for (const { chunk, startSeconds, endSeconds, spans, markup } of this.#spoken) {
       if (seconds >= endSeconds) characters = chunk.end;
       else if (seconds > startSeconds) {
         // Of a chunk that is still being made the length is not known yet.
         const guess = Math.max(this.#seconds, startSeconds + chunk.text.length * SECONDS_A_CHARACTER);
         const end = Number.isFinite(endSeconds) ? endSeconds : guess;
-        const { endSeconds: ends } = alignText(chunk.text, { startSeconds, endSeconds: end }, spans);
+        const { endSeconds: ends } = alignText(chunk.text, { startSeconds, endSeconds: end }, spans, markup);
         const heard = [...chunk.text].slice(0, ends.filter((ended) => ended <= seconds).length).join('').length;
         characters = Math.max(characters, Math.min(chunk.end, chunk.start + heard));
       }
@@ -266,16 +269,14 @@ export class SpeechContext {
       if (this.#spoken.at(-1)?.chunk.endsSentence)
         await this.#silence(SENTENCE_PAUSE_SECONDS - PHRASE_PAUSE_SECONDS, inputHz);
       this.#waitingCharacters -= chunk.text.length;
-      const entry = { chunk, startSeconds: this.#seconds, endSeconds: Number.POSITIVE_INFINITY, spans: [] };
+      const markup = this.#options.speech.inputType === 'ssml' ? { markup: markupOf(chunk.text) } : {};
+      const entry = { chunk, startSeconds: this.#seconds, endSeconds: Number.POSITIVE_INFINITY, spans: [], markup };
       this.#spoken.push(entry);
       await emit({ type: 'chunk', chunk, startSeconds: this.#seconds });
       await this.#hear(first, entry);
       for await (const event of rest) await this.#hear(event, entry);
       entry.endSeconds = this.#seconds;
-      // Of markup only some characters are said.
-      if (this.#options.speech.inputType !== 'ssml') {
-        await emit({ type: 'aligned', chunk, alignment: alignText(chunk.text, entry, entry.spans) });
-      }
+      await emit({ type: 'aligned', chunk, alignment: alignText(chunk.text, entry, entry.spans, entry.markup) });
       // At once, so that the end of the speech, of which encoders hold a moment back, is heard before more text comes.
       if (this.#work[0] !== 'done') await this.#silence(PHRASE_PAUSE_SECONDS, inputHz);
     } finally {

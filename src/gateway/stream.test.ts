@@ -51,8 +51,42 @@ describe('the stream', () => {
       Buffer.isBuffer(message) ? 'audio' : message['type'] === 'mark' ? [message['name'], message['time_ms']] : null,
     );
     expect(told.filter((each) => each !== null).slice(0, 4)).toEqual([['s0', 0], 'audio', ['s1', 100], 'audio']);
-    // Nobody can say which characters of markup are heard when.
-    expect(client.received.some((message) => !Buffer.isBuffer(message) && message['type'] === 'alignment')).toBe(false);
+  });
+
+  it('says when which characters of a document are heard, by their places in it as it was sent', async () => {
+    const { client } = await open();
+    client.send({ type: 'start', input_type: 'ssml' });
+    const document = '<speak>spoken=yes <emphasis>ms=400 </emphasis><break time="1s"/> a&amp;b</speak>';
+    for (const piece of [document.slice(0, 30), document.slice(30)]) client.send({ type: 'text', text: piece });
+    client.send({ type: 'end' });
+    const aligned = (await client.next(is('alignment'))) as Record<'characters' | 'start_ms' | 'end_ms', unknown[]>;
+    expect(aligned).toMatchObject({
+      text_start: 0,
+      characters: [...document],
+      words: [
+        { text_start: 7, text_end: 17, start_ms: 0, end_ms: 300 },
+        { text_start: 28, text_end: 34, start_ms: 300, end_ms: 350 },
+        { text_start: 65, text_end: 72, start_ms: 350, end_ms: 400 },
+      ],
+    });
+    const timed = aligned.characters.map((character, i) => [character, aligned.start_ms[i], aligned.end_ms[i]]);
+    const silent = timed.filter(([, start, end]) => start === end).map(([character]) => character);
+    expect(silent.join('')).toMatch(/^<speak>.*<emphasis>.*<\/emphasis><break time="1s"\/>.*<\/speak>$/);
+    expect(timed[document.indexOf('&')]).toEqual(['&', 360, 360]);
+    expect(timed[document.indexOf('b</')]).toEqual(['b', 390, 400]);
+    await client.next(is('done'));
+  });
+
+  it('says how far a document was heard that was broken off', async () => {
+    const { client } = await open();
+    client.send({ type: 'start', input_type: 'ssml' });
+    const document = '<speak>spoken=yes sentences=2 <mark name="x"/> ms=1000 every=600 c d</speak>';
+    client.send({ type: 'text', text: document });
+    client.send({ type: 'end' });
+    await until(() => audioOf(client).length > 29_000);
+    client.send({ type: 'cancel', played_ms: 900 });
+    const { spoken_text } = await client.next(is('cancelled'));
+    expect(spoken_text).toBe(document.slice(0, document.indexOf('ms=1000') + 1));
   });
 
   it('speaks text that comes in pieces, sentence by sentence, before the text has ended', async () => {

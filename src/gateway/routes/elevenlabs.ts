@@ -106,7 +106,7 @@ function sendTimed(reply: FastifyReply, open: OpenSpeech, cancel: ReplyCancel, t
   let toldSeconds = 0;
   const align = (end: number, endSeconds: number, spans: ReturnType<typeof timedSpans>): Alignment => {
     const startSeconds = toldText === 0 ? (spans[0]?.startSeconds ?? toldSeconds) : toldSeconds;
-    const aligned = alignText(text.slice(toldText, end), { startSeconds, endSeconds }, spans, toldText);
+    const aligned = alignText(text.slice(toldText, end), { startSeconds, endSeconds }, spans, { offset: toldText });
     toldText = end;
     toldSeconds = endSeconds;
     return aligned;
