@@ -167,6 +167,7 @@ describe('timbre say', () => {
     ['an empty seed', ['say', 'x', '--seed', ''], 'REQUEST_INVALID'],
     ['an unknown language', ['say', 'x', '--lang', 'fr'], 'LANGUAGE_UNSUPPORTED'],
     ['an unknown voice', ['say', 'x', '--voice', 'nobody'], 'VOICE_NOT_FOUND'],
+    ['an unknown adapter', ['say', 'x', '--adapter', 'none'], 'ADAPTER_NOT_FOUND'],
     ['a file that cannot be written', ['say', 'x', '-o', '/proc/nothing/x.wav'], 'CONFIG_INVALID'],
     ['a failing engine', ['say', 'fail-at=0'], 'SYNTHESIS_FAILED'],
   ];

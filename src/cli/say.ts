@@ -22,6 +22,7 @@ interface SayFlags extends EngineFlags {
   readonly seed?: string;
   readonly ssml?: boolean;
   readonly lexicon?: string[];
+  readonly adapter?: string;
   readonly output: string;
   readonly json?: boolean;
 }
@@ -48,6 +49,7 @@ export function addSayCommand(program: Command, context: CliContext): void {
     .option('-s, --speed <factor>', '0.5 (slow) to 2 (fast)', '1')
     .option('--ssml', 'the text is an SSML document')
     .option('--lexicon <name...>', 'lexicons to use, the most important last')
+    .option('--adapter <name>', 'adapter to say it with (timbre adapter list)')
     .option('--seed <n>', 'same seed, same audio; by default drawn anew')
     .option(
       '-o, --output <file>',
@@ -76,6 +78,7 @@ async function say(context: CliContext, words: readonly string[], flags: SayFlag
       speed,
       seed,
       ...(flags.ssml ? { inputType: 'ssml' } : {}),
+      ...(flags.adapter === undefined ? {} : { adapter: flags.adapter }),
       ...(flags.lexicon === undefined ? {} : { lexicons: flags.lexicon.map((name) => ({ name })) }),
     };
     const output = flags.output === '-' ? streamOutput(context, config) : await fileOutput(flags.output, config);
