@@ -564,7 +564,12 @@ describe('a damaged MP4 file', () => {
   };
   /** AudioSpecificConfig: LC, 32 kHz, one channel. */
   const LC = [0x12, 0x88];
-  const file = (frames: readonly Uint8Array[], tables: readonly Uint8Array[], config: readonly number[] = LC) => {
+  const file = (
+    frames: readonly Uint8Array[],
+    tables: readonly Uint8Array[],
+    config: readonly number[] = LC,
+    ...more: readonly Uint8Array[]
+  ) => {
     const descriptor = Buffer.from([
       3,
       19 + config.length,
@@ -581,7 +586,11 @@ describe('a damaged MP4 file', () => {
     const entry = box('mp4a', Buffer.alloc(28), esds);
     const table = box('stbl', box('stsd', words(0, 1), entry), ...tables);
     const media = box('mdia', box('hdlr', words(0, 0), Buffer.from('soun')), box('minf', table));
-    return Buffer.concat([box('ftyp', Buffer.from('M4A ')), box('mdat', ...frames), box('moov', box('trak', media))]);
+    return Buffer.concat([
+      box('ftyp', Buffer.from('M4A ')),
+      box('mdat', ...frames),
+      box('moov', box('trak', media, ...more)),
+    ]);
   };
   const FIRST = 8 + 4 + 8;
   const stream = new RandomStream(3, 5, 1);
@@ -642,6 +651,16 @@ describe('a damaged MP4 file', () => {
     ],
   ])('of %s is refused, and ends', async (_, tables, code) => {
     expect(await refusal(file(frames, tables))).toContain(code);
+  });
+
+  it('that would have hours passed over before the sound is refused, and ends', async () => {
+    const same = [
+      box('stsz', words(0, frames[0]!.length, -1)),
+      box('stsc', words(0, 1, 1, 1, 1)),
+      box('stco', words(0, -1, ...new Array(50_000).fill(FIRST))),
+    ];
+    const edits = box('edts', box('elst', words(0, 1, -2, -2, 1)));
+    expect(await refusal(file(frames, same, LC, edits))).toContain('AUDIO_TOO_LONG');
   });
 
   it('gives samples or an AUDIO error, whatever its tables say', async () => {

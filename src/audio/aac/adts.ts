@@ -25,6 +25,8 @@ interface AdtsHeader {
 }
 
 const HEADER_BYTES = 7;
+/** One after another, without a frame that can be read: then there is none, or the tables of a file go in circles. */
+export const MOST_FAULTS = 1000;
 
 /** The header of an ADTS frame at `at` (ISO/IEC 14496-3, 1.A.2.2), or null where there is none. */
 export function adtsHeader(bytes: Uint8Array, at: number): AdtsHeader | null {
@@ -52,14 +54,19 @@ export function findAdts(bytes: Uint8Array, start: number, reach: number): numbe
   return -1;
 }
 
-function sameStream(one: AdtsHeader, other: AdtsHeader | null): boolean {
-  return one.rateIndex === other?.rateIndex && one.channels === other.channels && one.objectType === other.objectType;
+function sameStream(one: AdtsHeader | null, other: AdtsHeader | null): boolean {
+  return (
+    one?.rateIndex === other?.rateIndex && one?.channels === other?.channels && one?.objectType === other?.objectType
+  );
 }
 
 /** AAC-LC in ADTS, piece by piece. The first frame says the rate and how many channels there are. */
 export class AdtsDecoder {
   readonly ready = Promise.resolve();
   #left = new Uint8Array();
+  #faults = 0;
+  /** Whether a frame has just ended where the next one should begin. */
+  #inStep = false;
   #stream: { readonly header: AdtsHeader; readonly decoder: FrameDecoder } | null = null;
 
   decode(piece: Uint8Array): DecodedFrames {
@@ -77,29 +84,31 @@ export class AdtsDecoder {
     const frames: Float32Array[][] = [];
     const errors: unknown[] = [];
     let at = 0;
-    let lost = false;
     while (at + HEADER_BYTES <= bytes.length) {
       const header = adtsHeader(bytes, at);
-      if (!header || (this.#stream !== null && !sameStream(this.#stream.header, header))) {
+      const end = at + (header?.frameBytes ?? 0);
+      const mayBegin = header !== null && sameStream(this.#stream?.header ?? header, header);
+      // Where the frame before did not lead, only the next one says that this is one.
+      if (mayBegin && !this.#inStep && end + HEADER_BYTES > bytes.length && !last) break;
+      const next =
+        end + HEADER_BYTES > bytes.length ? end === bytes.length : sameStream(header, adtsHeader(bytes, end));
+      if (!mayBegin || (!this.#inStep && !next)) {
         // Something else between the frames (a tag, damage): on to where they go on.
-        if (!lost) errors.push(new AacFault('no frame where one should begin'));
-        lost = true;
+        if (this.#inStep || (this.#stream === null && this.#faults === 0 && errors.length === 0))
+          errors.push(new AacFault('no frame where one should begin'));
+        this.#inStep = false;
         at += 1;
         continue;
       }
-      const end = at + header.frameBytes;
       if (end > bytes.length) break;
-      // What looks like a header in damaged bytes is none where nothing follows it.
-      if (lost && end + HEADER_BYTES <= bytes.length && adtsHeader(bytes, end) === null) {
-        at += 1;
-        continue;
-      }
-      lost = false;
+      this.#inStep = true;
       this.#stream ??= { header, decoder: decoderOf(header) };
       frames.push(...blocksOf(bytes.subarray(at, end), header, this.#stream.decoder, errors));
       at = end;
     }
     if (last && at < bytes.length) errors.push(new AacFault('the last frame is cut short'));
+    this.#faults = frames.length > 0 ? 0 : this.#faults + errors.length;
+    if (this.#faults > MOST_FAULTS) throw new AacFault('more damage than sound');
     this.#left = Uint8Array.from(bytes.subarray(at));
     return joined(frames, RATES_HZ[this.#stream?.header.rateIndex ?? 0] ?? 0, errors);
   }

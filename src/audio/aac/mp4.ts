@@ -1,15 +1,15 @@
 import { AppError } from '../../errors.js';
-import { type DecodedFrames, joined } from './adts.js';
+import { type DecodedFrames, joined, MOST_FAULTS } from './adts.js';
 import { AacFault, BitReader } from './bit-reader.js';
 import { type AacConfig, checkKind, readAudioConfig } from './config.js';
 import { FrameDecoder } from './frame.js';
 
 /** Of AAC frames that are decoded before others get their turn: a second of speech. */
 const FRAMES_A_PIECE = 32;
-/** One after another: damaged tables can name the same bytes without end. */
-const MOST_FAULTS = 1000;
-/** In one box, for the same reason. */
+/** In one box: damaged tables can name the same bytes without end. */
 const MOST_BOXES = 65_536;
+/** Before the sound, which no bound of its length counts. */
+const MOST_SKIPPED_SECONDS = 600;
 
 /**
  * AAC-LC in MP4 (ISO/IEC 14496-12 and -14; also QuickTime): the first track that has it, whole or in fragments, from where the
@@ -22,7 +22,7 @@ export function* decodeMp4(bytes: Uint8Array): Generator<DecodedFrames> {
   const track = findTrack(file);
   const { rateIndex, rateHz } = track.config;
   const decoder = new FrameDecoder(rateIndex);
-  let skipped = Math.round((track.startsAt / track.timescale) * rateHz);
+  let skipped = Math.round(Math.min(track.startsAt / track.timescale, MOST_SKIPPED_SECONDS) * rateHz);
   let faults = 0;
   let piece = { frames: [] as Float32Array[][], errors: [] as unknown[] };
   const take = (): DecodedFrames => {
