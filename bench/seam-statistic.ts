@@ -14,7 +14,18 @@ export interface SeamFigures {
   readonly seams: number;
   /** By measure, in decibels: the 50th and 99th percentile of the interior, of the seams the median and the largest. */
   readonly change: Readonly<
-    Record<Measure, { interior: number; interior99: number; seams: number; worstSeam: number; seamsAbove99: number }>
+    Record<
+      Measure,
+      {
+        interior: number;
+        interior99: number;
+        seams: number;
+        worstSeam: number;
+        seamsAbove99: number;
+        /** Of each of those, and of the same place in the sentence rendered whole, where there is no seam. */
+        above99: readonly { readonly seam: number; readonly whole: number }[];
+      }
+    >
   >;
   /** Mean difference of log-mel frames in decibels, streamed against whole: mean and largest over the streams. */
   readonly melDistance: { readonly mean: number; readonly worst: number };
@@ -33,7 +44,7 @@ export function measureSeams(
 ): SeamFigures {
   const { sampleRateHz } = decoder.spec;
   const interior: Record<Measure, number[]> = { energy: [], flux: [] };
-  const seams: Record<Measure, number[]> = { energy: [], flux: [] };
+  const seams: Record<Measure, Seam[]> = { energy: [], flux: [] };
   const distances: number[] = [];
   const ofSeeds: number[] = [];
   for (const [index, { phonemeIds, tokens, globalEmbedding, seed }] of sentences.entries()) {
@@ -54,21 +65,32 @@ export function measureSeams(
     const at = seamsAt.map((sample) => Math.round(sample / curves.hopSamples));
     for (const measure of MEASURES) {
       const curve = curves[measure];
-      for (const frame of at) seams[measure].push(largestAround(curve, frame));
+      for (const frame of at) seams[measure].push({ index, frame, change: largestAround(curve, frame) });
       for (let frame = MARGIN; frame < curve.length - MARGIN; frame++) {
         if (at.every((seam) => Math.abs(seam - frame) > 4 * MARGIN))
           interior[measure].push(largestAround(curve, frame));
       }
     }
   }
+  const wholeChange = (measure: Measure, { index, frame }: Seam): number => {
+    const { phonemeIds, tokens, globalEmbedding, seed } = sentences[index]!; // where the seam was found
+    const sentence = { phonemeIds, globalEmbedding, noise: noiseOf(seed), semanticTokens: tokens };
+    return largestAround(
+      changeCurves(concatenate([...decoder.decodeSentence(sentence)]), sampleRateHz)[measure],
+      frame,
+    );
+  };
   const changeOf = (measure: Measure) => {
     const interior99 = percentile(interior[measure], 0.99);
+    const changes = seams[measure].map(({ change }) => change);
+    const above = seams[measure].filter(({ change }) => change > interior99);
     return {
       interior: percentile(interior[measure], 0.5),
       interior99,
-      seams: percentile(seams[measure], 0.5),
-      worstSeam: percentile(seams[measure], 1),
-      seamsAbove99: seams[measure].filter((change) => change > interior99).length,
+      seams: percentile(changes, 0.5),
+      worstSeam: percentile(changes, 1),
+      seamsAbove99: above.length,
+      above99: above.map((seam) => ({ seam: seam.change, whole: wholeChange(measure, seam) })),
     };
   };
   return {
@@ -78,6 +100,13 @@ export function measureSeams(
     melDistance: { mean: mean(distances), worst: percentile(distances, 1) },
     melDistanceOfSeeds: { mean: mean(ofSeeds), least: percentile(ofSeeds, 0) },
   };
+}
+
+interface Seam {
+  /** Of the sentence. */
+  readonly index: number;
+  readonly frame: number;
+  readonly change: number;
 }
 
 function noiseOf(seed: number): NoiseSource {
