@@ -90,7 +90,7 @@ export function measureSeams(
       seams: percentile(changes, 0.5),
       worstSeam: percentile(changes, 1),
       seamsAbove99: above.length,
-      above99: above.map((seam) => ({ seam: seam.change, whole: wholeChange(measure, seam) })),
+      above99: above.map((seam) => ({ sentence: seam.index, seam: seam.change, whole: wholeChange(measure, seam) })),
     };
   };
   return {

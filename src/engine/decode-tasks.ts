@@ -7,7 +7,6 @@ import type { Runtime } from './onnxruntime.js';
 import { openText2Semantic } from './open-text2semantic.js';
 import { type RowEvent, type RowRequest, SemanticDecoder } from './semantic-decoder.js';
 import { type Task, type TaskMethods, Until } from './thread-tasks.js';
-import { FIRST_WINDOW_TOKENS } from './waveform-stream.js';
 
 export type { RowUrgency };
 
@@ -20,6 +19,8 @@ const MOST_GIVEN_WAY_MS = 15;
 /** One sentence to decode; `component` is the digest of the text-to-semantic component. */
 export interface DecodeCall extends RowRequest, WaitingSentence {
   readonly component: string;
+  /** Tokens that the first sound takes. */
+  readonly firstWindowTokens: number;
   /** Name of an adapter of the store; null: the model as it is. */
   readonly adapter: string | null;
 }
@@ -132,7 +133,7 @@ export function decodeTasks(
   function giveWay(decoding: Decoding): void {
     const urgent = Atomics.load(urgentWindows, 0);
     if (urgent === 0 || decoding.prefilling !== null || decoding.scheduler.waiting > 0) return;
-    for (const { tokenCount } of decoding.rows.values()) if (tokenCount < FIRST_WINDOW_TOKENS) return;
+    for (const { tokenCount, call } of decoding.rows.values()) if (tokenCount < call.firstWindowTokens) return;
     Atomics.wait(urgentWindows, 0, urgent, MOST_GIVEN_WAY_MS);
   }
 

@@ -114,6 +114,8 @@ export function renderTasks(
       const turn = new Until(() => stream.over || place.isNext());
       let placed = false;
       try {
+        // While the first tokens are being drawn this thread has nothing else to do for the sentence.
+        stream.prepare();
         for (;;) {
           if (!turn.ready()) yield turn;
           if (stream.over) return;

@@ -27,7 +27,7 @@ import type { PhonemeTimes, RenderCall, RenderFeed } from './render-tasks.js';
 import { checkedTokens, type FaultOutcome, type SpeechFault } from './self-check.js';
 import { TextCache } from './text-cache.js';
 import type { VoiceProfile } from './voice-profile.js';
-import { FIRST_WINDOW_TOKENS } from './waveform-stream.js';
+import { firstWindowTokens } from './waveform-stream.js';
 
 /** Sampling where neither the request nor the model says otherwise (upstream: api_v2.py). */
 const DEFAULT_SAMPLING: SamplingOptions = { topK: 15, topP: 1, temperature: 1, repetitionPenalty: 1.35 };
@@ -37,11 +37,10 @@ const MAX_TOKENS_PER_PHONEME = 10;
 const MAX_PAUSE_TOKENS = 50;
 
 /**
- * Tokens that the self-check may still draw again: those of the first sentence's first window (0.48 s), which nobody hears
- * before they are all there; 3 s of a later sentence, which is decoded while the one before it is heard; all of one that
- * nobody listens to yet.
+ * Tokens that the self-check may still draw again: those of the first sentence's first window (0.48 s, or 0.32 s), which
+ * nobody hears before they are all there; 3 s of a later sentence, which is decoded while the one before it is heard; all of
+ * one that nobody listens to yet.
  */
-const HELD_OF_FIRST_SENTENCE = FIRST_WINDOW_TOKENS;
 const HELD_OF_LATER_SENTENCES = 75;
 
 /** One sentence for text-to-semantic. */
@@ -144,6 +143,7 @@ export function openSpeechModel(
     return rows;
   };
 
+  const firstTokens = firstWindowTokens(spec);
   return {
     name: model.name,
     digest: model.digest,
@@ -171,6 +171,7 @@ export function openSpeechModel(
       const { urgency = 'stream' } = place;
       const call: DecodeCall = {
         component: t2s.digest,
+        firstWindowTokens: firstTokens,
         phonemeIds: prompt ? [...prompt.phonemeIds, ...phonemes.phonemeIds] : phonemes.phonemeIds,
         bertFeatures: withPrompt(bertFeatures, voice, bertWidth),
         promptSemantic: prompt?.semanticTokens ?? null,
@@ -183,7 +184,7 @@ export function openSpeechModel(
         deadlineMs: place.playedOutMs ?? null,
         adapter: place.adapter ?? null,
       };
-      const early = sentenceIndex === 0 ? HELD_OF_FIRST_SENTENCE : HELD_OF_LATER_SENTENCES;
+      const early = sentenceIndex === 0 ? firstTokens : HELD_OF_LATER_SENTENCES;
       yield* checkedTokens(
         (drawSeed) => threads.decode.stream<SemanticPiece, void>('decode', { ...call, seed: drawSeed }, { signal }),
         {

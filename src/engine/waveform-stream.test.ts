@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { joinWindows, SovitsUnderTest } from '../../test/parity/sovits-under-test.js';
 import { fillNormal, RANDOM_STREAM } from './random.js';
-import { WaveformStream } from './waveform-stream.js';
+import { firstWindowTokens, WaveformStream } from './waveform-stream.js';
 
 const DEMO = fileURLToPath(new URL('../../demo-voice/s2.pth', import.meta.url));
 /** Four windows and a rest. */
@@ -30,15 +30,19 @@ describe('waveform of a sentence whose tokens are still coming', () => {
     expect(inPieces).toEqual(atOnce);
   });
 
-  it('begins after a dozen tokens and leaves none out', () => {
+  it('begins after so many tokens as it says, a dozen in an official size, and leaves none out', () => {
+    const { spec } = sovits;
+    const first = firstWindowTokens(spec);
+    expect(first).toBe(8);
+    expect(firstWindowTokens({ ...spec, generator: { ...spec.generator, initialChannels: 512 } })).toBe(12);
     const stream = open();
     for (const [count, token] of TOKENS.entries()) {
-      expect(stream.ready).toBe(count >= 12);
+      expect(stream.ready).toBe(count >= first);
       if (stream.ready) break;
       stream.push([token]);
     }
     expect(joinWindows(listen(TOKENS, [COUNT])).length).toBe(COUNT * 2 * sovits.spec.hopSamples);
-    for (const count of [1, 7, 8, 9, 11, 12, 13, 20]) {
+    for (const count of [1, 3, 4, 5, 7, 8, 9, 11, 12, 13, 20]) {
       expect(joinWindows(listen(TOKENS.slice(0, count), [count])).length).toBe(count * 2 * sovits.spec.hopSamples);
     }
   });
