@@ -141,7 +141,7 @@ function writePlots(target: string, levels: readonly Level[]): void {
         { name: 'median', points: points((entry) => entry.first_packet_p50_ms) },
         { name: '95th percentile', points: points((entry) => entry.first_packet_p95_ms) },
       ],
-      { title: `First packet, voice ${flags.voice}`, xLabel, yLabel: 'ms' },
+      { title: `First packet, voice ${flags.voice}`, xLabel, yLabel: 'ms', logarithmic: true },
     ),
   );
   writeFileSync(

@@ -8,6 +8,8 @@ export interface PlotOptions {
   readonly title: string;
   readonly xLabel: string;
   readonly yLabel: string;
+  /** The y axis is logarithmic; values are above 0. */
+  readonly logarithmic?: boolean;
   /** Drawn as a dashed line with its name. */
   readonly bars?: readonly { readonly name: string; readonly y: number }[];
 }
@@ -18,15 +20,22 @@ const MARGIN = { left: 64, right: 150, top: 40, bottom: 48 };
 const COLOURS = ['#1f5fa8', '#c2571a', '#3b8a4a', '#7b4aa0', '#a01f3c'];
 
 /** A plot as SVG; x is logarithmic to base 2, as numbers of callers are. */
-export function linePlot(series: readonly Series[], { title, xLabel, yLabel, bars = [] }: PlotOptions): string {
+export function linePlot(
+  series: readonly Series[],
+  { title, xLabel, yLabel, bars = [], logarithmic = false }: PlotOptions,
+): string {
   const xs = series.flatMap(({ points }) => points.map(([x]) => x));
-  const top = niceTop(Math.max(...series.flatMap(({ points }) => points.map(([, y]) => y)), ...bars.map(({ y }) => y)));
+  const ys = [...series.flatMap(({ points }) => points.map(([, y]) => y)), ...bars.map(({ y }) => y)];
+  const ticks = logarithmic ? decades(Math.min(...ys), Math.max(...ys)) : fifths(Math.max(...ys));
+  const [bottom, top] = [ticks[0] ?? 0, ticks.at(-1) ?? 1];
   const [low, high] = [Math.log2(Math.min(...xs)), Math.log2(Math.max(...xs))];
   const plotWidth = WIDTH - MARGIN.left - MARGIN.right;
   const plotHeight = HEIGHT - MARGIN.top - MARGIN.bottom;
   const x = (value: number): number =>
     MARGIN.left + (plotWidth * (Math.log2(value) - low)) / Math.max(1e-9, high - low);
-  const y = (value: number): number => MARGIN.top + plotHeight * (1 - value / top);
+  const height = (value: number): number =>
+    logarithmic ? Math.log(value / bottom) / Math.log(top / bottom) : (value - bottom) / (top - bottom);
+  const y = (value: number): number => MARGIN.top + plotHeight * (1 - height(value));
   const text = (at: [number, number], content: string, extra = ''): string =>
     `<text x="${at[0].toFixed(1)}" y="${at[1].toFixed(1)}" ${extra}>${escapeXml(content)}</text>`;
 
@@ -37,8 +46,7 @@ export function linePlot(series: readonly Series[], { title, xLabel, yLabel, bar
     text([MARGIN.left + plotWidth / 2, HEIGHT - 10], xLabel, 'text-anchor="middle"'),
     `<text transform="translate(16 ${MARGIN.top + plotHeight / 2}) rotate(-90)" text-anchor="middle">${escapeXml(yLabel)}</text>`,
   ];
-  for (let tick = 0; tick <= 5; tick++) {
-    const value = (top * tick) / 5;
+  for (const value of ticks) {
     parts.push(
       `<line x1="${MARGIN.left}" x2="${MARGIN.left + plotWidth}" y1="${y(value)}" y2="${y(value)}" stroke="#e2e2e2"/>`,
       text([MARGIN.left - 8, y(value) + 4], String(Number(value.toPrecision(3))), 'text-anchor="end"'),
@@ -62,6 +70,21 @@ export function linePlot(series: readonly Series[], { title, xLabel, yLabel, bar
     parts.push(text([MARGIN.left + plotWidth + 8, MARGIN.top + 14 + 18 * index], name, `fill="${colour}"`));
   }
   return `${parts.join('\n')}\n</svg>\n`;
+}
+
+function fifths(greatest: number): number[] {
+  return [0, 1, 2, 3, 4, 5].map((tick) => (niceTop(greatest) * tick) / 5);
+}
+
+/** 1, 2 and 5 of each power of ten, from the last below the least value to the first above the greatest. */
+function decades(least: number, greatest: number): number[] {
+  const all: number[] = [];
+  for (let power = Math.floor(Math.log10(least)); power <= Math.ceil(Math.log10(greatest)); power++) {
+    all.push(...[1, 2, 5].map((step) => step * 10 ** power));
+  }
+  const from = all.findLastIndex((tick) => tick <= least);
+  const to = all.findIndex((tick) => tick >= greatest);
+  return all.slice(from, to + 1);
 }
 
 /** The next of 1, 2, 2.5, 5, 10 … above a value. */
