@@ -4,10 +4,9 @@
  *     npm run bench -- soak [--requests 200000] [--phrases 200] [--seconds N] [--callers 8] [--json]
  *
  * Ends after so many requests or seconds, whichever comes first. Sentences recur as words do, so most are in the cache of
- * utterances (`--phrases 100000`: nearly everything is
- * made anew). Some callers leave in the middle, some want another pace or voice, and some requests are wrong. Memory is read
- * twenty times; it is flat when, after the first fifth, no reading is more than 5 % from their median. Exits with 1 when it
- * is not.
+ * utterances (`--phrases 100000`: nearly everything is made anew). Some callers leave in the middle, some want another pace
+ * or voice, and some requests are wrong. Memory is read twenty times; it is flat when, after the first fifth, no reading is
+ * more than 5 % from their median. Exits with 1 when it is not.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

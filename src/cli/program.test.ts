@@ -169,6 +169,7 @@ describe('timbre say', () => {
     ['an unknown voice', ['say', 'x', '--voice', 'nobody'], 'VOICE_NOT_FOUND'],
     ['an unknown adapter', ['say', 'x', '--adapter', 'none'], 'ADAPTER_NOT_FOUND'],
     ['a file that cannot be written', ['say', 'x', '-o', '/proc/nothing/x.wav'], 'CONFIG_INVALID'],
+    ['an ending that is no audio of ours', ['say', 'x', '-o', 'x.m4a'], 'REQUEST_INVALID'],
     ['a failing engine', ['say', 'fail-at=0'], 'SYNTHESIS_FAILED'],
   ];
   for (const [name, argv, code] of wrong) {

@@ -231,9 +231,14 @@ async function fileOutput(output: string, config: LabelSettings): Promise<Output
   };
 }
 
+/** By the name of the file, WAV where that has no ending. Throws `REQUEST_INVALID` for an ending that nothing is written as. */
 function encodingOf(output: string): Encoding {
   const extension = extname(output).slice(1).toLowerCase();
-  return ENCODINGS.find((encoding) => ENCODING_FACTS[encoding].extension === extension) ?? 'wav';
+  if (extension === '') return 'wav';
+  const encoding = ENCODINGS.find((each) => ENCODING_FACTS[each].extension === extension);
+  if (encoding !== undefined) return encoding;
+  const known = ENCODINGS.map((each) => `.${ENCODING_FACTS[each].extension}`).join(', ');
+  throw new AppError('REQUEST_INVALID', `no audio is written as .${extension} ("${output}"); expected one of ${known}`);
 }
 
 /** A WAV stream on standard output, for a player: `timbre say … -o - | aplay`. */

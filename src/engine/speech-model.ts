@@ -197,7 +197,10 @@ export function openSpeechModel(
       );
     },
 
-    async *waveform({ voice, phonemes, semanticTokens, pace, seed, sentenceIndex, playedOutMs, ...rest }, signal) {
+    async *waveform(
+      { voice, phonemes, semanticTokens, pace, seed, sentenceIndex, playedOutMs, adapter = null, onPhonemes },
+      signal,
+    ) {
       const call: RenderCall = {
         component: sovits.digest,
         phonemeIds: phonemes.phonemeIds,
@@ -205,7 +208,7 @@ export function openSpeechModel(
         speed: pace.speed,
         key: { seed, sentence: sentenceIndex },
         playedOutMs,
-        adapter: rest.adapter ?? null,
+        adapter,
       };
       const feed = (send: (item: RenderFeed) => void, fail: (error: unknown) => void): (() => void) => {
         const forward = async (): Promise<void> => {
@@ -217,7 +220,7 @@ export function openSpeechModel(
       const pieces = threads.render.stream<Float32Array | PhonemeTimes, void>('render', call, { signal, feed });
       for await (const piece of pieces) {
         if (piece instanceof Float32Array) yield piece;
-        else rest.onPhonemes?.(piece.phonemeStarts);
+        else onPhonemes?.(piece.phonemeStarts);
       }
     },
   };

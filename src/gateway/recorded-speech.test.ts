@@ -2,7 +2,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startTestGateway, type TestGateway } from '../../test/fixtures/test-gateway.js';
 import { readChain } from '../audit/verify.js';
 import { AppError } from '../errors.js';
+import type { SpeechEvent } from '../jobs/speech-queue.js';
 import { DEFAULT_TENANT } from '../tenancy/caller.js';
+import { recorded } from './recorded-speech.js';
 
 let gateway: TestGateway;
 
@@ -75,4 +77,24 @@ describe('a synthesis and its record', () => {
       audit.append = append;
     }
   });
+});
+
+it('prepares the first audio once, even where it has no samples', async () => {
+  const audio = (length: number): SpeechEvent => ({
+    type: 'audio',
+    samples: new Float32Array(length),
+    sampleRateHz: 16_000,
+    sentenceIndex: 0,
+    sentenceCount: 1,
+  });
+  const events = async function* () {
+    yield* [audio(0), audio(160), audio(160)];
+  };
+  const prepared: number[] = [];
+  const call = { safe: Promise.resolve(), headers: {}, weight: 1, end: () => {} };
+  const passed = recorded(events(), call, new AbortController().signal, async ({ samples }) => {
+    prepared.push(samples.length);
+  });
+  for await (const _ of passed);
+  expect(prepared).toEqual([0]);
 });

@@ -18,11 +18,13 @@ export async function* recorded(
 ): AsyncGenerator<SpeechEvent, void, undefined> {
   const digest = createHash('sha256');
   let audioMs = 0;
+  let begun = false;
   let outcome = 'cancelled';
   try {
     for await (const event of events) {
       if (event.type === 'audio') {
-        if (audioMs === 0) {
+        if (!begun) {
+          begun = true;
           await prepare(event);
           await call.safe;
         }

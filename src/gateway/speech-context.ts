@@ -98,8 +98,8 @@ interface SpokenChunk {
   endSeconds: number;
   /** When which part of the chunk is heard, as far as it is known. */
   readonly spans: TimedSpan[];
-  /** Which of its units are markup, where it is an SSML document. */
-  readonly markup: { readonly markup?: Uint8Array };
+  /** Which of its units are markup: none, unless it is an SSML document. */
+  readonly markup: Uint8Array;
 }
 
 interface BegunChunk {
@@ -180,7 +180,7 @@ export class SpeechContext {
         // Of a chunk that is still being made the length is not known yet.
         const guess = Math.max(this.#seconds, startSeconds + chunk.text.length * SECONDS_A_CHARACTER);
         const end = Number.isFinite(endSeconds) ? endSeconds : guess;
-        const { endSeconds: ends } = alignText(chunk.text, { startSeconds, endSeconds: end }, spans, markup);
+        const { endSeconds: ends } = alignText(chunk.text, { startSeconds, endSeconds: end }, spans, { markup });
         const heard = [...chunk.text].slice(0, ends.filter((ended) => ended <= seconds).length).join('').length;
         characters = Math.max(characters, Math.min(chunk.end, chunk.start + heard));
       }
@@ -269,14 +269,15 @@ export class SpeechContext {
       if (this.#spoken.at(-1)?.chunk.endsSentence)
         await this.#silence(SENTENCE_PAUSE_SECONDS - PHRASE_PAUSE_SECONDS, inputHz);
       this.#waitingCharacters -= chunk.text.length;
-      const markup = this.#options.speech.inputType === 'ssml' ? { markup: markupOf(chunk.text) } : {};
+      const isDocument = this.#options.speech.inputType === 'ssml';
+      const markup = isDocument ? markupOf(chunk.text) : new Uint8Array(chunk.text.length);
       const entry = { chunk, startSeconds: this.#seconds, endSeconds: Number.POSITIVE_INFINITY, spans: [], markup };
       this.#spoken.push(entry);
       await emit({ type: 'chunk', chunk, startSeconds: this.#seconds });
       await this.#hear(first, entry);
       for await (const event of rest) await this.#hear(event, entry);
       entry.endSeconds = this.#seconds;
-      await emit({ type: 'aligned', chunk, alignment: alignText(chunk.text, entry, entry.spans, entry.markup) });
+      await emit({ type: 'aligned', chunk, alignment: alignText(chunk.text, entry, entry.spans, { markup }) });
       // At once, so that the end of the speech, of which encoders hold a moment back, is heard before more text comes.
       if (this.#work[0] !== 'done') await this.#silence(PHRASE_PAUSE_SECONDS, inputHz);
     } finally {
