@@ -2,14 +2,13 @@
  * Measures what adapters cost at full size (random weights): a step of text-to-semantic, in turns with the same rows without
  * any; and a window of the waveform, in turns with the same window without one:
  *
- *     npm run bench -- adapters [--precision int8] [--rows 8] [--rank 8] [--counts 0,1,2,8] [--waveform v2] [--only waveform]
+ *     npm run bench -- adapters [--precision int8|int8-onnxruntime|…] [--rows 8] [--rank 8] [--counts 0,1,2,8] [--waveform v2] [--only waveform]
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { openRuntime } from '../src/engine/onnxruntime.js';
-import type { Precision } from '../src/engine/quality-report.js';
 import { WaveformDecoder, type WaveformSessions } from '../src/engine/waveform-decoder.js';
 import { WaveformStream } from '../src/engine/waveform-stream.js';
 import { type ModelSpec, readModelSpec } from '../src/models/model-spec.js';
@@ -26,7 +25,7 @@ import { writeWeightsFile } from '../src/onnx/weights-file.js';
 import { environment, median, quantile, residentBytes, round } from './figures.js';
 import type { FullSizeVersion } from './full-size-models.js';
 import { randomSovits, randomText2Semantic } from './random-checkpoint.js';
-import { benchRequest, buildDecoder } from './text2semantic-decoder.js';
+import { benchRequest, buildDecoder, type FORMS } from './text2semantic-decoder.js';
 
 const { values: flags } = parseArgs({
   options: {
@@ -58,7 +57,7 @@ function measureSteps(figures: Record<string, string>): void {
   const settings = readText2SemanticSettings(checkpoint);
   const rows = Number(flags.rows);
   const { decoder } = buildDecoder(checkpoint, settings, {
-    precision: flags.precision as Precision,
+    precision: flags.precision as (typeof FORMS)[number],
     runtime,
     folder,
     rows,

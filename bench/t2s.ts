@@ -1,7 +1,7 @@
 /**
  * Measures text-to-semantic decoding at full size, with random weights or a checkpoint of one's own:
  *
- *     npm run bench -- t2s [CHECKPOINT] [--threads N] [--rows 1,2,4,8] [--precisions fp32,int8,int4] [--json]
+ *     npm run bench -- t2s [CHECKPOINT] [--threads N] [--rows 1,2,4,8] [--precisions fp32,int8,int8-onnxruntime,int4] [--json]
  *     npm run bench -- t2s --invariance 1000 [--precisions int8]   the same request alone and among 7 strangers
  *
  * Prints prefill and tokens a second by precision and rows, each the median of steps that take turns with those of the
@@ -14,19 +14,18 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { openCheckpoint } from '../src/checkpoint/open-checkpoint.js';
 import { openRuntime } from '../src/engine/onnxruntime.js';
-import { PRECISIONS } from '../src/engine/quality-report.js';
 import type { RowRequest, SemanticDecoder } from '../src/engine/semantic-decoder.js';
 import { readText2SemanticSettings } from '../src/models/text2semantic.js';
 import { environment, median, quantile, residentBytes, round } from './figures.js';
 import { randomText2Semantic } from './random-checkpoint.js';
-import { benchRequest, buildDecoder } from './text2semantic-decoder.js';
+import { benchRequest, buildDecoder, FORMS } from './text2semantic-decoder.js';
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     threads: { type: 'string', default: '2' },
     rows: { type: 'string', default: '1,2,4,8' },
-    precisions: { type: 'string', default: 'fp32,int8,int4' },
+    precisions: { type: 'string', default: 'fp32,int8,int8-onnxruntime,int4' },
     steps: { type: 'string', default: '10' },
     rounds: { type: 'string', default: '3' },
     invariance: { type: 'string', default: '0' },
@@ -49,7 +48,7 @@ function measure(folder: string): Record<string, number | string> {
   const runtime = openRuntime({ threads: Number(flags.threads) });
   const rowCounts = flags.rows.split(',').map(Number);
   const figures: Record<string, number | string> = {};
-  const decoders = PRECISIONS.filter((known) => flags.precisions.split(',').includes(known)).map((precision) => {
+  const decoders = FORMS.filter((known) => flags.precisions.split(',').includes(known)).map((precision) => {
     const before = residentBytes();
     const start = performance.now();
     const rows = Math.max(8, ...rowCounts);

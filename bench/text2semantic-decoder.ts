@@ -1,9 +1,10 @@
 import { join } from 'node:path';
 import type { Checkpoint } from '../src/checkpoint/checkpoint.js';
+import { columnWeightsFor } from '../src/engine/column-weights.js';
 import { packStepImage } from '../src/engine/kernels/step-image.js';
 import type { Runtime } from '../src/engine/onnxruntime.js';
 import { stepKernelOf } from '../src/engine/open-text2semantic.js';
-import type { Precision } from '../src/engine/quality-report.js';
+import { PRECISIONS } from '../src/engine/quality-report.js';
 import { type RowRequest, SemanticDecoder, type Text2SemanticSessions } from '../src/engine/semantic-decoder.js';
 import type { SessionOptions } from '../src/engine/session.js';
 import {
@@ -15,6 +16,9 @@ import {
 import { writeModelFile } from '../src/onnx/model-file.js';
 import { writeWeightsFile } from '../src/onnx/weights-file.js';
 
+/** What a decoder is built in; `int8-onnxruntime`: steps of 8 bits by ONNX Runtime, as an import chooses where that is faster. */
+export const FORMS = [...PRECISIONS, 'int8-onnxruntime'] as const;
+
 /**
  * A decoder over graphs written into `folder`, as an import would write them but without calibration: the cache's steps are
  * the same everywhere, which changes results and no time.
@@ -23,7 +27,7 @@ export function buildDecoder(
   checkpoint: Checkpoint,
   settings: Text2SemanticSettings,
   options: {
-    readonly precision: Precision;
+    readonly precision: (typeof FORMS)[number];
     readonly runtime: Runtime;
     readonly folder: string;
     readonly rows: number;
@@ -34,9 +38,9 @@ export function buildDecoder(
   const flat = new Float32Array(settings.heads * settings.headWidth).fill(0.04);
   const steps = { keys: flat, values: flat };
   const formats = {
-    prefill: { format: () => 'column8', cacheSteps: null },
+    prefill: { format: () => `column-${columnWeightsFor(runtime)}` as const, cacheSteps: null },
     step: {
-      format: (layer: number) => (layer === settings.layers ? 'int8' : (precision as 'int8' | 'int4')),
+      format: (layer: number) => (layer !== settings.layers && precision === 'int4' ? 'int4' : 'int8'),
       cacheSteps: () => steps,
     },
   } satisfies Record<string, Text2SemanticPrecision>;

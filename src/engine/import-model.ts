@@ -13,6 +13,7 @@ import { ADAPTER_GRAPHS, buildSovits, buildSovitsAdapters } from '../models/sovi
 import { buildSpeakerEncoder, readSpeakerEncoderSpec, type SpeakerEncoderSpec } from '../models/speaker-encoder.js';
 import { buildText2Semantic, readText2SemanticSettings, type Text2SemanticSettings } from '../models/text2semantic.js';
 import type { EncoderPrecision } from '../models/transformer-layers.js';
+import type { ColumnWeights } from '../onnx/quantize-columns.js';
 import {
   type CompiledNetwork,
   type ComponentKind,
@@ -208,7 +209,8 @@ function describeNetwork(
     case 'hubert': {
       const settings = readHubertSpec(checkpoint, configBeside(checkpoint));
       const wanted = precision ?? (parametersOf(checkpoint) < SMALL_NETWORK ? 'fp32' : 'int8');
-      const build = (form: EncoderPrecision) => buildHubert(checkpoint, settings, { precision: form });
+      const build = (form: EncoderPrecision, columnWeights: ColumnWeights) =>
+        buildHubert(checkpoint, settings, { precision: form, columnWeights });
       return {
         settings,
         precision: wanted,
@@ -220,7 +222,8 @@ function describeNetwork(
     case 'bert': {
       const settings = readBertSpec(checkpoint, configBeside(checkpoint));
       const wanted = precision ?? (parametersOf(checkpoint) < SMALL_NETWORK ? 'fp32' : 'int8');
-      const build = (form: EncoderPrecision) => buildBert(checkpoint, settings, { precision: form });
+      const build = (form: EncoderPrecision, columnWeights: ColumnWeights) =>
+        buildBert(checkpoint, settings, { precision: form, columnWeights });
       const inputs = () => bertCalibration(dirname(checkpoint.path), settings);
       return {
         settings,

@@ -5,7 +5,9 @@ import { createBertTokenizer } from '../models/bert-tokenizer.js';
 import type { EncoderPrecision } from '../models/transformer-layers.js';
 import type { GraphModel } from '../onnx/graph.js';
 import { writeModelFile } from '../onnx/model-file.js';
+import type { ColumnWeights } from '../onnx/quantize-columns.js';
 import { writeWeightsFile } from '../onnx/weights-file.js';
+import { columnWeightsFor } from './column-weights.js';
 import { type CompiledNetwork, MAPPED_WEIGHTS } from './component-store.js';
 import { cosine } from './cosine.js';
 import { output, type Runtime, type Tensors, tensor } from './onnxruntime.js';
@@ -16,6 +18,9 @@ export const LEAST_COSINE = 0.99;
 
 /** What was tried, in the order of its speed. */
 const CANDIDATES = ['int8', 'mixed'] as const satisfies readonly EncoderPrecision[];
+
+/** Makes the graph of an encoder, its weights of 8 bits kept as this processor computes them right. */
+export type BuildEncoder = (precision: EncoderPrecision, columnWeights: ColumnWeights) => GraphModel;
 
 export interface EncoderChoice {
   readonly precision: EncoderPrecision;
@@ -34,12 +39,14 @@ export interface EncoderChoice {
  * float32. Compares whole networks, in files below `folder` that are gone afterwards.
  */
 export function chooseEncoder(
-  build: (precision: EncoderPrecision) => GraphModel,
+  buildAs: BuildEncoder,
   inputs: readonly Tensors[],
   runtime: Runtime,
   folder: string,
 ): EncoderChoice {
   const scratch = mkdtempSync(join(folder, 'partial-encoder-'));
+  const columnWeights = columnWeightsFor(runtime);
+  const build = (precision: EncoderPrecision) => buildAs(precision, columnWeights);
   const run = (precision: EncoderPrecision): Float32Array[] => {
     const graph = build(precision);
     const path = join(scratch, `${precision}.onnx`);
@@ -71,7 +78,7 @@ export function chooseEncoder(
 }
 
 export interface EncoderCompilation {
-  readonly build: (precision: EncoderPrecision) => GraphModel;
+  readonly build: BuildEncoder;
   /** What the forms are compared on. */
   readonly inputs: () => readonly Tensors[];
   readonly precision: Precision;
@@ -84,7 +91,7 @@ export function compileEncoder(
   kind: 'bert' | 'hubert',
   { build, inputs, precision, runtime, folder }: EncoderCompilation,
 ): CompiledNetwork {
-  if (precision === 'fp32') return { graphs: { [kind]: build('fp32') } };
+  if (precision === 'fp32') return { graphs: { [kind]: build('fp32', 'uint8') } };
   const choice = chooseEncoder(build, inputs(), runtime, folder);
   const measures = choice.compared.flatMap(({ precision: form, leastCosine, meanCosine, positions }) => {
     const decides = form === choice.precision;

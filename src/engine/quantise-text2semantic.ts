@@ -11,14 +11,17 @@ import {
 } from '../models/text2semantic.js';
 import type { GraphModel } from '../onnx/graph.js';
 import { writeModelFile } from '../onnx/model-file.js';
+import type { ColumnWeights } from '../onnx/quantize-columns.js';
 import { writeWeightsFile } from '../onnx/weights-file.js';
 import { phonemeIds } from '../text/symbols.js';
+import { columnWeightsFor } from './column-weights.js';
 import { fitsStepKernel, packStepImage } from './kernels/step-image.js';
 import type { Runtime, Session } from './onnxruntime.js';
 import { STEP_IMAGE, stepKernelOf } from './open-text2semantic.js';
 import { MAX_LOSS, type Precision, type QualityMeasure, type QualityReport, worstLoss } from './quality-report.js';
 import { argMax, type SamplingParameters } from './sampler.js';
 import { type RowRequest, SemanticDecoder, type Text2SemanticSessions } from './semantic-decoder.js';
+import { sessionAgainstKernel } from './step-form.js';
 
 /** The graphs of a text-to-semantic network in a lower precision, and what that costs. */
 export interface QuantisedText2Semantic {
@@ -35,7 +38,12 @@ export interface QuantiseOptions {
   readonly folder: string;
   /** What it may lose; {@link MAX_LOSS} by default. */
   readonly maxLoss?: number;
+  /** How many times as fast ONNX Runtime's step must be to be taken instead of our own kernel's. */
+  readonly worthIt?: number;
 }
+
+/** Both forms lose as little; the kernel starts sooner and holds less, so that a little more speed is not worth the change. */
+const WORTH_IT = 1.15;
 
 const SAMPLING: SamplingParameters = { topK: 15, topP: 1, temperature: 1, repetitionPenalty: 1.35 };
 
@@ -48,7 +56,8 @@ const MARGIN = 1.15;
 /**
  * Quantises a text-to-semantic network and measures the loss. The fp32 network speaks the calibration sentences, each
  * with its predecessor as prompt, which gives the range of every channel of the cache and the logits of every step; the
- * quantised one is then led along the same tokens. While it loses more than {@link MAX_LOSS}, the layers that lose most by
+ * quantised one is then led along the same tokens. A step of 8 bits is computed by our own kernel, or by ONNX Runtime where
+ * that is faster on this processor. While the network loses more than {@link MAX_LOSS}, the layers that lose most by
  * themselves go back to the next higher precision, a quarter at a time.
  *
  * Null where even that does not help: the network is better left in fp32.
@@ -68,50 +77,91 @@ export function quantiseText2Semantic(
     const reference = speakInFp32(
       new SemanticDecoder(sessionOf(buildText2Semantic(checkpoint, settings), 'fp32'), settings),
     );
-    const formats = new Formats(settings, options.precision);
-    if (options.precision === 'int8' && fitsStepKernel(settings)) {
-      const byKernel = quantiseForKernel(checkpoint, settings, options, reference, sessionOf);
-      if (byKernel) return byKernel;
-    }
-    let sensitivity: readonly number[] | null = null;
-    for (let round = 0; round < 6; round++) {
-      const graphs = buildParts(checkpoint, settings, formats, reference.cacheSteps);
-      const name = `round${round}`;
-      const measures = compare(reference, settings, {
-        prefill: sessionOf(graphs.prefill, `${name}-prefill`),
-        step: sessionOf(graphs.step, `${name}-step`),
-        cacheSteps: reference.cacheSteps,
-      });
-      if (worstLoss(measures) <= (options.maxLoss ?? MAX_LOSS)) {
-        const report: QualityReport = {
-          network: 'text2semantic',
-          precision: options.precision,
-          measures,
-          kept: formats.kept(),
-        };
-        return { graphs, files: {}, report };
-      }
-      if (formats.raisePrefill()) continue;
-      sensitivity ??= layerLosses(checkpoint, settings, options.precision, reference, sessionOf);
-      if (!formats.raiseLayers(sensitivity)) return null;
-    }
-    return null;
+    const columns = columnWeightsFor(options.runtime);
+    const work: Work = { checkpoint, settings, options, reference, columns, sessionOf };
+    const byKernel = options.precision === 'int8' && fitsStepKernel(settings) ? quantiseForKernel(work) : null;
+    if (byKernel === null) return quantiseForSessions(work, true);
+    const speed = timeForms(work, byKernel);
+    const bySessions = speed > (options.worthIt ?? WORTH_IT) ? quantiseForSessions(work, false) : null;
+    const taken = bySessions ?? byKernel;
+    const timed: QualityMeasure = {
+      name: `speed of a step by ONNX Runtime against our kernel (taken: ${bySessions ? 'ONNX Runtime' : 'our kernel'})`,
+      value: speed,
+      loss: null,
+      over: '1 and 8 rows',
+    };
+    return { ...taken, report: { ...taken.report, measures: [...taken.report.measures, timed] } };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-type SessionOf = (graph: GraphModel, name: string) => Session;
+interface Work {
+  readonly checkpoint: Checkpoint;
+  readonly settings: Text2SemanticSettings;
+  readonly options: QuantiseOptions;
+  readonly reference: Reference;
+  readonly columns: ColumnWeights;
+  readonly sessionOf: (graph: GraphModel, name: string) => Session;
+}
+
+/** How many times as fast as our kernel ONNX Runtime computes a step whose layers all have 8 bits. */
+function timeForms(
+  { checkpoint, settings, options, reference, columns, sessionOf }: Work,
+  byKernel: QuantisedText2Semantic,
+): number {
+  const { cacheSteps } = reference;
+  const graphs = buildParts(checkpoint, settings, new Formats(settings, 'int8', columns), cacheSteps);
+  const decoderOf = (step: Text2SemanticSessions['step'], name: string) =>
+    new SemanticDecoder({ prefill: sessionOf(graphs.prefill, `${name}-prefill`), step, cacheSteps }, settings);
+  const session = decoderOf(sessionOf(graphs.step, 'timed-step'), 'timed-session');
+  const image = byKernel.files[STEP_IMAGE]!; // what makes it one by kernel
+  const kernel = decoderOf(stepKernelOf(image, settings, options.runtime), 'timed-kernel');
+  try {
+    return sessionAgainstKernel(session, kernel, reference.rows);
+  } finally {
+    session.close();
+    kernel.close();
+  }
+}
+
+/**
+ * The network with its step in a graph for ONNX Runtime. Where that loses too much, layers go back to a higher precision;
+ * `mayRaise` false: rather none at all. Null where nothing helps.
+ */
+function quantiseForSessions(work: Work, mayRaise: boolean): QuantisedText2Semantic | null {
+  const { checkpoint, settings, options, reference, sessionOf } = work;
+  const formats = new Formats(settings, options.precision, work.columns);
+  let sensitivity: readonly number[] | null = null;
+  for (let round = 0; round < 6; round++) {
+    const graphs = buildParts(checkpoint, settings, formats, reference.cacheSteps);
+    const name = `round${round}`;
+    const measures = compare(reference, settings, {
+      prefill: sessionOf(graphs.prefill, `${name}-prefill`),
+      step: sessionOf(graphs.step, `${name}-step`),
+      cacheSteps: reference.cacheSteps,
+    });
+    if (worstLoss(measures) <= (options.maxLoss ?? MAX_LOSS)) {
+      const report: QualityReport = {
+        network: 'text2semantic',
+        precision: options.precision,
+        measures,
+        kept: formats.kept(),
+      };
+      return { graphs, files: {}, report };
+    }
+    if (formats.raisePrefill()) continue;
+    if (!mayRaise) return null;
+    sensitivity ??= layerLosses(work);
+    if (!formats.raiseLayers(sensitivity)) return null;
+  }
+  return null;
+}
 
 /** The network with its step in our own kernel; null where that loses too much, whatever format the prefill has. */
-function quantiseForKernel(
-  checkpoint: Checkpoint,
-  settings: Text2SemanticSettings,
-  options: QuantiseOptions,
-  reference: Reference,
-  sessionOf: SessionOf,
-): QuantisedText2Semantic | null {
-  const formats = new Formats(settings, options.precision);
+function quantiseForKernel(work: Work): QuantisedText2Semantic | null {
+  const { checkpoint, settings, options, reference, sessionOf } = work;
+  const formats = new Formats(settings, options.precision, work.columns);
   const image = packStepImage(checkpoint, settings, reference.cacheSteps);
   const step = stepKernelOf(image, settings, options.runtime);
   do {
@@ -129,10 +179,12 @@ function quantiseForKernel(
 class Formats {
   readonly #wanted: WeightFormat;
   readonly #layers: WeightFormat[];
-  #prefill: WeightFormat = 'column8';
+  readonly #columns: ColumnWeights;
+  #prefillByColumn = true;
 
-  constructor(settings: Text2SemanticSettings, precision: 'int8' | 'int4') {
+  constructor(settings: Text2SemanticSettings, precision: 'int8' | 'int4', columns: ColumnWeights) {
     this.#wanted = precision;
+    this.#columns = columns;
     // The head counts as a layer of its own. It decides between tokens, so it never gets fewer than 8 bits.
     this.#layers = Array.from({ length: settings.layers + 1 }, (_, layer) =>
       layer === settings.layers ? 'int8' : precision,
@@ -142,14 +194,14 @@ class Formats {
   of = (layer: number, _product?: Product): WeightFormat => this.#layers[layer] ?? 'fp32';
 
   ofPrefill = (layer: number): WeightFormat => {
-    if (this.#prefill !== 'column8') return this.of(layer);
-    return this.of(layer) === 'fp32' ? 'fp32' : 'column8';
+    const format = this.of(layer);
+    return this.#prefillByColumn && format !== 'fp32' ? `column-${this.#columns}` : format;
   };
 
   /** Gives the prefill the finer steps that the layers have; false when it has them already. */
   raisePrefill(): boolean {
-    if (this.#prefill !== 'column8') return false;
-    this.#prefill = 'int8';
+    if (!this.#prefillByColumn) return false;
+    this.#prefillByColumn = false;
     return true;
   }
 
@@ -169,7 +221,7 @@ class Formats {
     const higher = this.#layers.flatMap((format, layer) =>
       format === this.#wanted || (layer === last && format === 'int8') ? [] : [`${name(layer)}: ${format}`],
     );
-    return this.#prefill === 'column8' ? higher : ['prefill: scales by block instead of by column', ...higher];
+    return this.#prefillByColumn ? higher : ['prefill: scales by block instead of by column', ...higher];
   }
 }
 
@@ -324,15 +376,9 @@ function compare(
 }
 
 /** The divergence that each layer causes when it alone has the wanted precision. */
-function layerLosses(
-  checkpoint: Checkpoint,
-  settings: Text2SemanticSettings,
-  wanted: WeightFormat,
-  reference: Reference,
-  sessionOf: SessionOf,
-): number[] {
+function layerLosses({ checkpoint, settings, options, reference, sessionOf }: Work): number[] {
   return Array.from({ length: settings.layers + 1 }, (_, layer) => {
-    const format = (other: number): WeightFormat => (other === layer ? wanted : 'fp32');
+    const format = (other: number): WeightFormat => (other === layer ? options.precision : 'fp32');
     const graph = buildText2Semantic(checkpoint, settings, { precision: { format, cacheSteps: null } });
     const session = sessionOf(graph, 'layer');
     const few = { ...reference, rows: reference.rows.slice(0, 2), logits: reference.logits.slice(0, 2) };

@@ -18,6 +18,7 @@ import {
 import { buildSovits } from '../models/sovits/sovits.js';
 import type { GraphModel } from '../onnx/graph.js';
 import { encodeModel } from '../onnx/model-file.js';
+import { addsSignedProducts } from './column-weights.js';
 import { cosine } from './cosine.js';
 import { demoVoiceFolder } from './demo-voice.js';
 import { output, type Runtime, type Session, tensor } from './onnxruntime.js';
@@ -81,9 +82,10 @@ export function quantiseWaveform(
     const tests = utterances.slice(CALIBRATION_SENTENCES);
     const originals = lab.speak(null, tests);
     const all = spec.generator.upsamples.map((_, stage) => stage);
+    const weightBits = addsSignedProducts(runtime) ? 8 : 7;
     const candidate = (stages: readonly number[]): Candidate => ({
       stages,
-      quantization: { ranges: rangesOf(ranges, spec, stages), weightBits: 7 },
+      quantization: { ranges: rangesOf(ranges, spec, stages), weightBits },
     });
     const compare = (stages: readonly number[]): QualityMeasure[] =>
       lab.compare(originals, lab.speak(candidate(stages).quantization, tests), tests);

@@ -40,7 +40,7 @@ function buildQuantised(format: 'int8' | 'int4'): SemanticDecoder {
     const precision =
       part === 'step'
         ? { format: () => format, cacheSteps: () => cacheSteps[0]! }
-        : { format: () => 'column8' as const, cacheSteps: null };
+        : { format: () => 'column-uint8' as const, cacheSteps: null };
     return openRuntime().createSession(
       encodeModel(buildText2Semantic(checkpoint, settings, { part, precision }), null),
     );

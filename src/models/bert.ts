@@ -5,7 +5,7 @@ import {
   countLayers,
   EncoderConfig,
   type EncoderContext,
-  type EncoderPrecision,
+  type EncoderOptions,
   exposed,
   findPrefix,
   layerNorm,
@@ -73,11 +73,7 @@ export function readBertSpec(checkpoint: Checkpoint, config: unknown): BertSpec 
  *
  * @throws AppError `CHECKPOINT_UNSUPPORTED` where a tensor is missing.
  */
-export function buildBert(
-  checkpoint: Checkpoint,
-  spec: BertSpec,
-  options: { readonly expose?: readonly string[]; readonly precision?: EncoderPrecision } = {},
-): GraphModel {
+export function buildBert(checkpoint: Checkpoint, spec: BertSpec, options: EncoderOptions = {}): GraphModel {
   const graph = new GraphBuilder('bert');
   const context: EncoderContext = {
     graph,
@@ -85,6 +81,7 @@ export function buildBert(
     prefix: findPrefix(checkpoint, 'embeddings.word_embeddings.weight'),
     layerNormEpsilon: spec.layerNormEpsilon,
     precision: options.precision ?? 'fp32',
+    columnWeights: options.columnWeights ?? 'uint8',
     expose: new Set(options.expose),
   };
   const ids = graph.input('input_ids', 'int64', ['tokens']);

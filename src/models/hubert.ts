@@ -5,7 +5,7 @@ import {
   countLayers,
   EncoderConfig,
   type EncoderContext,
-  type EncoderPrecision,
+  type EncoderOptions,
   exposed,
   findPrefix,
   layerNorm,
@@ -100,11 +100,7 @@ export function readHubertSpec(checkpoint: Checkpoint, config: unknown): HubertS
  *
  * @throws AppError `CHECKPOINT_UNSUPPORTED` where a tensor is missing.
  */
-export function buildHubert(
-  checkpoint: Checkpoint,
-  spec: HubertSpec,
-  options: { readonly expose?: readonly string[]; readonly precision?: EncoderPrecision } = {},
-): GraphModel {
+export function buildHubert(checkpoint: Checkpoint, spec: HubertSpec, options: EncoderOptions = {}): GraphModel {
   const graph = new GraphBuilder('hubert');
   const context: EncoderContext = {
     graph,
@@ -112,6 +108,7 @@ export function buildHubert(
     prefix: findPrefix(checkpoint, 'feature_extractor.conv_layers.0.conv.weight'),
     layerNormEpsilon: spec.layerNormEpsilon,
     precision: options.precision ?? 'fp32',
+    columnWeights: options.columnWeights ?? 'uint8',
     expose: new Set(options.expose),
   };
   const wave = graph.input('wave16k', 'float32', [1, 'samples']);

@@ -2,7 +2,9 @@ import type { Checkpoint, CheckpointTensor, PlainValue } from '../checkpoint/che
 import { AppError } from '../errors.js';
 import { float, GraphBuilder, type GraphModel, type Value } from '../onnx/graph.js';
 import { quantizeBlocks } from '../onnx/quantize.js';
-import { quantizeColumns } from '../onnx/quantize-columns.js';
+import type { ColumnWeights } from '../onnx/quantize-columns.js';
+import { columnProduct } from './column-product.js';
+import { once } from './once.js';
 
 /** The sizes of a text-to-semantic network, and the limits its compiled form has. */
 export interface Text2SemanticSettings {
@@ -33,10 +35,10 @@ export type Product = 'qkv' | 'out' | 'inner' | 'outer' | 'head';
 export const ADAPTED_PRODUCTS = ['qkv', 'out', 'inner', 'outer'] as const satisfies readonly Product[];
 
 /**
- * How a product's weights are kept: fp32; 8 or 4 bits in blocks with a scale each; or 8 bits with a scale a column for the
- * prefill, which is one row of many positions (see `docs/adr/0007-quantised-text-to-semantic.md`).
+ * How a product's weights are kept: fp32; 8 or 4 bits in blocks with a scale each; or 8 bits, signed or not, with a scale a column for
+ * the prefill, which is one row of many positions (see `docs/adr/0007-quantised-text-to-semantic.md`).
  */
-export type WeightFormat = 'fp32' | 'int8' | 'int4' | 'column8';
+export type WeightFormat = 'fp32' | 'int8' | 'int4' | `column-${ColumnWeights}`;
 
 export interface Text2SemanticPrecision {
   /** `head` is asked for with layer = the number of layers. */
@@ -394,12 +396,9 @@ export class CheckpointWeights {
       const weight = g.weight(matrix.name, [inputs, outputs], () => transpose(load(), outputs, inputs));
       return g.linear(x, weight, bias);
     }
-    if (format === 'column8') {
-      const quantize = once(() => quantizeColumns(load(), outputs, inputs));
-      const data = g.weight(`${matrix.name}.c8`, [inputs, outputs], () => quantize.first().data, 'uint8');
-      const scales = g.weight(`${matrix.name}.c8_scales`, [outputs], () => quantize.last().scales);
-      const zeros = g.constant(new Uint8Array(outputs).fill(128), 'uint8');
-      return g.op('DynamicQuantizeMatMul', [x, data, scales, zeros, bias], {}, 'com.microsoft');
+    if (format === 'column-uint8' || format === 'column-int8') {
+      const type = format === 'column-uint8' ? 'uint8' : 'int8';
+      return columnProduct(g, x, { name: matrix.name, outputs, inputs, load }, bias, type);
     }
     const bits = format === 'int8' ? 8 : 4;
     const blockSize = BLOCK_SIZES[format];
@@ -458,19 +457,6 @@ export interface Matrix {
   readonly stored: readonly [number, number];
   readonly outputs?: { readonly own: number; readonly wanted: number };
   readonly inputs?: { readonly own: number; readonly wanted: number };
-}
-
-/** Computes for the first reader and keeps the result until the last one has it: a matrix is quantised once, and let go. */
-function once<T>(compute: () => T): { first(): T; last(): T } {
-  let kept: T | null = null;
-  return {
-    first: () => (kept ??= compute()),
-    last: () => {
-      const result = kept ?? compute();
-      kept = null;
-      return result;
-    },
-  };
 }
 
 function scaled(size: number, by: { readonly own: number; readonly wanted: number } | undefined): number {

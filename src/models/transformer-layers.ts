@@ -1,7 +1,8 @@
 import type { Checkpoint, CheckpointTensor } from '../checkpoint/checkpoint.js';
 import { AppError } from '../errors.js';
 import type { GraphBuilder, Value } from '../onnx/graph.js';
-import { quantizeColumns } from '../onnx/quantize-columns.js';
+import type { ColumnWeights } from '../onnx/quantize-columns.js';
+import { columnProduct } from './column-product.js';
 
 /**
  * What the encoders in transformers' layout (CN-HuBERT, RoBERTa) share: weights by name under a prefix, linear layers
@@ -13,6 +14,16 @@ import { quantizeColumns } from '../onnx/quantize-columns.js';
  */
 export type EncoderPrecision = 'fp32' | 'mixed' | 'int8';
 
+/** How an encoder's graph is built. */
+export interface EncoderOptions {
+  /** fp32 by default. */
+  readonly precision?: EncoderPrecision;
+  /** How weights of 8 bits are kept; unsigned by default, which every processor computes right. */
+  readonly columnWeights?: ColumnWeights;
+  /** Names of inner tensors to declare as further outputs (for comparison with the reference). */
+  readonly expose?: readonly string[];
+}
+
 export interface EncoderContext {
   readonly graph: GraphBuilder;
   readonly checkpoint: Checkpoint;
@@ -20,6 +31,8 @@ export interface EncoderContext {
   readonly prefix: string;
   readonly layerNormEpsilon: number;
   readonly precision: EncoderPrecision;
+  /** How weights of 8 bits are kept. */
+  readonly columnWeights: ColumnWeights;
   /** Names of inner tensors to declare as further outputs (for comparison with the reference). */
   readonly expose: ReadonlySet<string>;
 }
@@ -73,12 +86,9 @@ interface Matrix {
 }
 
 /**
- * x (T, columns) · matrixᵀ + bias → (T, rows), in the precision of the encoder.
- *
- * int8: weights in steps of their own for each output, activations for the whole of x, which is one sentence or one
- * recording: nothing of one request enters another's. Weights are unsigned with 128 as their zero: with signed ones the
- * kernels of processors without VNNI add pairs of products in 16 bits, which overflow (relative error of a product of
- * 1,024 with random values 0.033 instead of 0.009). Blocks of `MatMulNBits` measured no faster than float32 there.
+ * x (T, columns) · matrixᵀ + bias → (T, rows), in the precision of the encoder. In int8, activations have one step for the
+ * whole of x, which is one sentence or one recording: nothing of one request enters another's. Blocks of `MatMulNBits`
+ * measured no faster than float32 there.
  */
 function product(context: EncoderContext, x: Value, name: string, { rows, columns, weight, bias }: Matrix): Value {
   const { graph } = context;
@@ -86,20 +96,8 @@ function product(context: EncoderContext, x: Value, name: string, { rows, column
   if (context.precision === 'fp32' || (context.precision === 'mixed' && rows < columns)) {
     return graph.op('Gemm', [x, graph.weight(`${name}.weight`, [rows, columns], weight), b], { transB: 1 });
   }
-  // Weights are loaded one after the other, so that of a matrix both parts come from one quantisation.
-  let quantized: ReturnType<typeof quantizeColumns> | null = null;
-  const once = () => {
-    quantized ??= quantizeColumns(weight(), rows, columns);
-    return quantized;
-  };
-  const levels = graph.weight(`${name}.weight.uint8`, [columns, rows], () => once().data, 'uint8');
-  const scales = graph.weight(`${name}.weight.scales`, [rows], () => {
-    const result = once().scales;
-    quantized = null;
-    return result;
-  });
-  const zeros = graph.constant(new Uint8Array(rows).fill(128), 'uint8');
-  return graph.op('DynamicQuantizeMatMul', [x, levels, scales, zeros, b], {}, 'com.microsoft');
+  const matrix = { name, outputs: rows, inputs: columns, load: weight };
+  return columnProduct(graph, x, matrix, b, context.columnWeights);
 }
 
 /** Normalises the last axis; also knows the older names of scale and bias (`gamma`, `beta`). */
