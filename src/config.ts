@@ -173,6 +173,12 @@ export const SETTINGS = {
     '67108864',
     'Phonemes and BERT features of sentences said before (4 KB a character of Chinese); 0: none.',
   ),
+  adapterCacheBytes: setting(
+    'TIMBRE_ADAPTER_CACHE_BYTES',
+    cacheBytes,
+    '268435456',
+    "Files of tenants' adapters kept in memory (3 to 25 MB each); the others are read when they speak.",
+  ),
   utteranceCacheBytes: setting(
     'TIMBRE_UTTERANCE_CACHE_BYTES',
     cacheBytes,

@@ -23,6 +23,8 @@ export const ERROR_CODES = {
   // Voices and recordings
   VOICE_NOT_FOUND: { status: 404, retryable: false },
   ADAPTER_NOT_FOUND: { status: 404, retryable: false },
+  ADAPTER_INVALID: { status: 400, retryable: false },
+  ADAPTER_NOT_LOADED: { status: 503, retryable: true },
   VOICE_EXISTS: { status: 409, retryable: false },
   VOICE_INVALID: { status: 400, retryable: false },
   VOICE_DISABLED: { status: 403, retryable: false },

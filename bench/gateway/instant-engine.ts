@@ -47,6 +47,7 @@ export const createEngine: CreateEngine = async () => ({
     checks: [],
   }),
   compareSpeakers: async () => null,
+  checkAdapter: async () => ({ model: MODEL.name, text2semanticRank: 1, sovitsRank: 0, parameterCount: 0 }),
   listVoices: async () => [VOICE],
   removeVoice: async () => {},
   listModels: async () => [MODEL],

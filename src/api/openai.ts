@@ -30,6 +30,9 @@ export const OpenAiSpeechFields = Type.Object(
     // What other servers of this API take, and their clients send.
     stream: Type.Optional(Type.Boolean({ description: 'Taken and without effect: audio always comes as it is made.' })),
     language: Type.Optional(Type.Enum([...SPEECH_LANGUAGES], { description: 'Of the input; ours.' })),
+    adapter: Type.Optional(
+      Type.String({ maxLength: 110, description: 'An adapter by name, or name@version; empty: none; ours.' }),
+    ),
     lang_code: Type.Optional(Type.String({ maxLength: 16, description: 'Taken and without effect.' })),
     seed: Type.Optional(Type.Integer({ minimum: 0, maximum: 4_294_967_295, description: 'Ours.' })),
   },

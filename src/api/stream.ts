@@ -21,6 +21,7 @@ export const StreamMessage = Type.Union([
         }),
       ),
       lexicons: Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 80 }), { maxItems: 16 })),
+      adapter: Type.Optional(Type.String({ maxLength: 110, description: 'As in /synthesize.' })),
       format: Type.Optional(Type.Enum([...AUDIO_FORMATS], { description: 'pcm by default.' })),
       sample_rate: Type.Optional(Type.Integer({ minimum: 8000, maximum: 48_000 })),
       bitrate_kbps: Type.Optional(Type.Integer({ minimum: 8, maximum: 320 })),

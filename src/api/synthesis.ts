@@ -80,6 +80,13 @@ export const SynthesizeFields = Type.Object(
           "with the voice's name.",
       }),
     ),
+    adapter: Type.Optional(
+      Type.String({
+        maxLength: 110,
+        description:
+          'An adapter (LoRA) by name, or name@version; empty: none. By default each voice speaks with the one that has its name.',
+      }),
+    ),
     top_k: Type.Optional(Type.Integer({ minimum: 1, maximum: 1025 })),
     top_p: Type.Optional(Type.Number({ minimum: 0.01, maximum: 1 })),
     temperature: Type.Optional(Type.Number({ minimum: 0.01, maximum: 2 })),

@@ -4,6 +4,7 @@ import { type Database, type Sql, sqlState, UNIQUE_VIOLATION } from '../store/da
 import type { CallLedger } from '../tenancy/call-ledger.js';
 import { type Caller, principalName } from '../tenancy/caller.js';
 import type { Vault } from '../vault/vault.js';
+import { NewestOfTenants } from './newest-of-tenants.js';
 
 /** A version of a tenant's lexicon, without its text. */
 export interface LexiconRecord {
@@ -39,9 +40,6 @@ export const MAX_LEXICON_BYTES = 4 * 1024 * 1024;
 const MAX_LEXICONS = 1000;
 /** Of one lexicon; older ones go when new ones come. */
 const MAX_VERSIONS = 100;
-/** A change on another server is seen after so long; on this one at once. */
-const TTL_MS = 500;
-const MAX_REMEMBERED = 10_000;
 const COLUMNS = 'name, version, entries, digest, created_at, created_by';
 
 /** The lexicons of tenants: versions in the database, the newest of each name in use from the next request on. */
@@ -49,16 +47,16 @@ export class LexiconCatalog {
   readonly #database: Database;
   readonly #calls: CallLedger;
   readonly #vault: LexiconCatalogOptions['vault'];
-  /** The newest versions of a tenant's lexicons, by tenant. */
-  readonly #newest = new Map<
-    string,
-    { readonly untilMs: number; readonly uses: Promise<ReadonlyMap<string, LexiconUse>> }
-  >();
+  readonly #newest: NewestOfTenants<LexiconUse>;
 
   constructor({ database, calls, vault }: LexiconCatalogOptions) {
     this.#database = database;
     this.#calls = calls;
     this.#vault = vault;
+    this.#newest = new NewestOfTenants(async (tenant) => {
+      const records = await this.list(tenant);
+      return new Map(records.map(({ name, version, digest }) => [name, { tenant, lexicon: name, version, digest }]));
+    });
   }
 
   /** Encrypts the texts that an earlier release kept as they were. @returns how many there were. */
@@ -178,7 +176,7 @@ export class LexiconCatalog {
           entries,
           by: principalName(caller.principal),
         });
-        this.#newest.delete(tenantId);
+        this.#newest.forget(tenantId);
         return record;
       },
       ({ version }) => ({ version }),
@@ -190,14 +188,14 @@ export class LexiconCatalog {
     const { tenantId } = caller;
     await this.#calls.act(caller, 'lexicon.removed', { lexicon: name }, async () => {
       const count = await this.#database.asTenant(tenantId, (sql) => removeVersions(sql, 'name = $1', [name]));
-      this.#newest.delete(tenantId);
+      this.#newest.forget(tenantId);
       if (count === 0) throw notFound();
     });
   }
 
   /** The lexicons of a request that names none: the tenant's, and those of the voice and of its style. */
   async usualFor(tenantId: string, voice: string): Promise<LexiconUse[]> {
-    const newest = await this.#newestOf(tenantId);
+    const newest = await this.#newest.of(tenantId);
     const dot = voice.lastIndexOf('.');
     const names = [DEFAULT_LEXICON, ...(dot > 0 ? [voice.slice(0, dot)] : []), voice];
     return [...new Set(names)].flatMap((name) => newest.get(name) ?? []);
@@ -205,7 +203,7 @@ export class LexiconCatalog {
 
   /** The lexicons that a request names, `medical` or `medical@3`. Throws `LEXICON_NOT_FOUND`, `REQUEST_INVALID`. */
   async named(tenantId: string, names: readonly string[]): Promise<LexiconUse[]> {
-    const newest = await this.#newestOf(tenantId);
+    const newest = await this.#newest.of(tenantId);
     return Promise.all(
       names.map(async (written) => {
         const [, name = '', version] = /^([^@]*)(?:@(\d{1,9}))?$/.exec(written) ?? [];
@@ -216,26 +214,6 @@ export class LexiconCatalog {
         return { tenant: tenantId, lexicon: name, version: Number(version), digest };
       }),
     );
-  }
-
-  #newestOf(tenantId: string): Promise<ReadonlyMap<string, LexiconUse>> {
-    const nowMs = Date.now();
-    const known = this.#newest.get(tenantId);
-    if (known !== undefined && known.untilMs > nowMs) return known.uses;
-    const uses = this.list(tenantId).then(
-      (records) =>
-        new Map(
-          records.map(({ name, version, digest }) => [name, { tenant: tenantId, lexicon: name, version, digest }]),
-        ),
-    );
-    this.#newest.delete(tenantId);
-    const oldest = this.#newest.keys().next();
-    if (this.#newest.size >= MAX_REMEMBERED && !oldest.done) this.#newest.delete(oldest.value);
-    this.#newest.set(tenantId, { untilMs: nowMs + TTL_MS, uses });
-    uses.catch(() => {
-      if (this.#newest.get(tenantId)?.uses === uses) this.#newest.delete(tenantId);
-    });
-    return uses;
   }
 
   async #insert(

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { AuditLog } from '../audit/audit-log.js';
+import { AdapterCatalog } from '../catalog/adapters.js';
 import { LexiconCatalog } from '../catalog/lexicons.js';
 import { VoiceCatalog } from '../catalog/voice-catalog.js';
 import type { Config } from '../config.js';
@@ -28,6 +29,7 @@ export interface Platform {
   readonly audit: AuditLog;
   readonly quotas: Quotas;
   readonly calls: CallLedger;
+  readonly adapters: AdapterCatalog;
   readonly lexicons: LexiconCatalog;
   readonly voices: VoiceCatalog;
   readonly authenticator: Authenticator;
@@ -75,6 +77,7 @@ export async function openPlatform({ config, log, signal }: PlatformOptions): Pr
     const calls = createCallLedger({ quotas, audit, digestKey: (tenantId) => vault.digestKey(tenantId), log });
     const { speakerThreshold } = config;
     const voices = new VoiceCatalog({ database, vault, quotas, calls, speakerThreshold, log });
+    const adapters = new AdapterCatalog({ database, calls, quotas, vault });
     const lexicons = new LexiconCatalog({ database, calls, vault });
     const sealed = await lexicons.sealPlain();
     if (sealed > 0)
@@ -94,6 +97,7 @@ export async function openPlatform({ config, log, signal }: PlatformOptions): Pr
       audit,
       quotas,
       calls,
+      adapters,
       lexicons,
       voices,
       authenticator,

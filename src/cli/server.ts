@@ -103,6 +103,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       source: queue,
       engine: pool,
       loadLexicon: (lexicon) => platform.lexicons.load(lexicon),
+      loadAdapter: (adapter) => platform.adapters.load(adapter),
       loadProfile: (profile) => platform.voices.loadProfile(profile),
       concurrency: config.maxRunning,
       log,
@@ -143,6 +144,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       speechCache,
       authenticator: platform.authenticator,
       calls: platform.calls,
+      adapters: platform.adapters,
       lexicons: platform.lexicons,
       voices: platform.voices,
       database: platform.database,
@@ -186,6 +188,7 @@ async function startEngine(
           voices: config.voiceCacheBytes,
           texts: config.textCacheBytes,
           utterances: config.utteranceCacheBytes,
+          adapters: config.adapterCacheBytes,
         },
         ...(config.threads === null ? {} : { threads: config.threads }),
         ...(config.g2pwFolder === null ? {} : { g2pwFolder: config.g2pwFolder }),
@@ -215,6 +218,7 @@ function catalogOf(pool: EnginePool): EngineCatalog {
     checkRecordings: (request, options) => pool.checkRecordings(request, options),
     prepareVoice: (request, options) => pool.prepareVoice(request, options),
     compareSpeakers: (request, options) => pool.compareSpeakers(request, options),
+    checkAdapter: (request, options) => pool.checkAdapter(request, options),
     status() {
       const { state, lastFailure, engineRssBytes } = pool.status;
       return { state, reason: lastFailure, rssBytes: engineRssBytes };

@@ -1,6 +1,7 @@
 import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { openCheckpoint } from '../checkpoint/open-checkpoint.js';
+import type { Checkpoint } from '../checkpoint/checkpoint.js';
+import { openCheckpoint, openCheckpointBytes } from '../checkpoint/open-checkpoint.js';
 import { AppError } from '../errors.js';
 import { type AdapterFile, readAdapterFile } from '../models/adapter-file.js';
 import type { ModelSpec } from '../models/model-spec.js';
@@ -26,7 +27,30 @@ export interface Adapter {
   readonly sovits: SovitsAdapter | null;
 }
 
-/** Adapters of a data folder: `adapters/<name>.safetensors`, read when a sentence first asks for one. */
+/** An adapter that the engine does not keep: a safetensors file in memory that threads share. */
+export interface AdapterBytes {
+  /** What messages call it. */
+  readonly name: string;
+  /** SHA-256 of the bytes, lower-case hex. */
+  readonly digest: string;
+  readonly bytes: Uint8Array;
+}
+
+/** An adapter by its name in the data folder, or as it came with a request. */
+export type AdapterSource = string | AdapterBytes;
+
+/** What an adapter changes of both networks. Throws `CHECKPOINT_*` where it does not fit them. */
+export function readAdapter(source: { readonly path: string } | AdapterBytes, networks: AdaptableNetworks): Adapter {
+  return read(source, (file) => ({
+    text2semantic: readText2SemanticAdapter(file, networks.text2semantic),
+    sovits: readSovitsAdapter(file, networks.sovits),
+  }));
+}
+
+/**
+ * Adapters of a data folder, `adapters/<name>.safetensors`, read when a sentence first asks for one, and those that come
+ * with requests.
+ */
 export class AdapterStore {
   readonly #folder: string;
   /** In order of use, by name, version of the file, and the network's sizes. */
@@ -46,12 +70,9 @@ export class AdapterStore {
   }
 
   /** Keeps a copy of an adapter file under a name; `CHECKPOINT_*` where it does not fit networks of these sizes. */
-  add(name: string, path: string, { text2semantic, sovits }: AdaptableNetworks): Adapter {
+  add(name: string, path: string, networks: AdaptableNetworks): Adapter {
     checkName('adapter', name);
-    const adapter = read(path, (file) => ({
-      text2semantic: readText2SemanticAdapter(file, text2semantic),
-      sovits: readSovitsAdapter(file, sovits),
-    }));
+    const adapter = readAdapter({ path }, networks);
     mkdirSync(this.#folder, { recursive: true });
     copyFileSync(path, `${this.#path(name)}.partial`);
     renameSync(`${this.#path(name)}.partial`, this.#path(name));
@@ -63,15 +84,15 @@ export class AdapterStore {
   }
 
   /** What an adapter changes of text-to-semantic. Throws `ADAPTER_NOT_FOUND`, `CHECKPOINT_*` where it does not fit. */
-  loadText2Semantic(name: string, settings: Text2SemanticSettings): Text2SemanticAdapter | null {
+  loadText2Semantic(source: AdapterSource, settings: Text2SemanticSettings): Text2SemanticAdapter | null {
     const { layers, heads, width, feedForwardWidth } = settings;
     const sizes = [layers, heads, width, feedForwardWidth].join();
-    return this.#load(this.#text2semantic, name, sizes, (file) => readText2SemanticAdapter(file, settings));
+    return this.#load(this.#text2semantic, source, sizes, (file) => readText2SemanticAdapter(file, settings));
   }
 
   /** What an adapter changes of SoVITS. Throws `ADAPTER_NOT_FOUND`, `CHECKPOINT_*` where it does not fit. */
-  loadSovits(name: string, spec: ModelSpec): SovitsAdapter | null {
-    return this.#load(this.#sovits, name, JSON.stringify(spec), (file) => readSovitsAdapter(file, spec));
+  loadSovits(source: AdapterSource, spec: ModelSpec): SovitsAdapter | null {
+    return this.#load(this.#sovits, source, JSON.stringify(spec), (file) => readSovitsAdapter(file, spec));
   }
 
   /** Tells one file under a name from another that took its place. Throws `ADAPTER_NOT_FOUND`. */
@@ -80,10 +101,13 @@ export class AdapterStore {
     return `${ino} ${size} ${mtimeMs}`;
   }
 
-  #load<T>(resident: Map<string, T>, name: string, sizes: string, part: (file: AdapterFile) => T): T {
-    const key = [name, this.version(name), sizes].join('\0');
+  #load<T>(resident: Map<string, T>, source: AdapterSource, sizes: string, part: (file: AdapterFile) => T): T {
+    // Equal digests are equal bytes, whatever they are called.
+    const file = typeof source === 'string' ? `${source} ${this.version(source)}` : source.digest;
+    const key = [typeof source, file, sizes].join('\0');
     const known = resident.get(key);
-    const adapter = known === undefined ? read(this.#path(name), part) : known; // null: known to change nothing
+    const from = typeof source === 'string' ? { path: this.#path(source) } : source;
+    const adapter = known === undefined ? read(from, part) : known; // null: known to change nothing
     resident.delete(key);
     resident.set(key, adapter); // the last one used comes last
     for (const oldest of resident.keys()) {
@@ -109,8 +133,9 @@ export class AdapterStore {
   }
 }
 
-function read<T>(path: string, part: (file: AdapterFile) => T): T {
-  const checkpoint = openCheckpoint(path);
+function read<T>(source: { readonly path: string } | AdapterBytes, part: (file: AdapterFile) => T): T {
+  const checkpoint: Checkpoint =
+    'path' in source ? openCheckpoint(source.path) : openCheckpointBytes(source.bytes, source.name);
   try {
     return part(readAdapterFile(checkpoint));
   } finally {

@@ -1,5 +1,5 @@
 import type { Text2SemanticSettings } from '../models/text2semantic.js';
-import type { AdapterStore } from './adapter-store.js';
+import type { AdapterSource, AdapterStore } from './adapter-store.js';
 import type { ComponentStore } from './component-store.js';
 import { DEFAULT_LIMITS, DecodeScheduler, type RowUrgency, type WaitingSentence } from './decode-scheduler.js';
 import { LoadedCache } from './loaded-cache.js';
@@ -21,8 +21,8 @@ export interface DecodeCall extends RowRequest, WaitingSentence {
   readonly component: string;
   /** Tokens that the first sound takes. */
   readonly firstWindowTokens: number;
-  /** Name of an adapter of the store; null: the model as it is. */
-  readonly adapter: string | null;
+  /** Null: the model as it is. */
+  readonly adapter: AdapterSource | null;
 }
 
 /** Tokens as they were decoded. The last piece, and only it, says why the sentence is over; it may hold no tokens. */

@@ -151,6 +151,8 @@ function callEngine(
       return engine.prepareVoice(call.request, { signal });
     case 'compareSpeakers':
       return engine.compareSpeakers(call.request, { signal });
+    case 'checkAdapter':
+      return engine.checkAdapter(call.request);
     case 'listVoices':
       return engine.listVoices();
     case 'removeVoice':

@@ -61,6 +61,18 @@ export interface SynthesisRequest {
   readonly profiles?: Readonly<Record<string, SuppliedProfile>>;
   /** Beside `profiles`: voices of the data folder that are used as well. */
   readonly poolVoices?: readonly string[];
+  /** Adapters that the engine does not keep, by the voice of the request that speaks with them; before `adapter`. */
+  readonly suppliedAdapters?: Readonly<Record<string, SuppliedAdapter>>;
+}
+
+/** An adapter by its digest, with its bytes where the engine may not have seen them yet. */
+export interface SuppliedAdapter {
+  /** As messages call it: `calm@3`. */
+  readonly name: string;
+  /** SHA-256 of the bytes, lower-case hex. */
+  readonly digest: string;
+  /** Safetensors. Absent: `ADAPTER_NOT_LOADED` is thrown where the engine remembers none of this digest. */
+  readonly bytes?: Uint8Array;
 }
 
 /** A voice's profile by its digest, with its bytes where the engine may not have seen them yet. */
@@ -72,7 +84,10 @@ export interface SuppliedProfile {
 }
 
 /** The fields of a request that name something kept, which may be replaced under its name. */
-export type SpeechNames = Pick<SynthesisRequest, 'voice' | 'profiles' | 'poolVoices' | 'adapter' | 'lexicons'>;
+export type SpeechNames = Pick<
+  SynthesisRequest,
+  'voice' | 'profiles' | 'poolVoices' | 'adapter' | 'suppliedAdapters' | 'lexicons'
+>;
 
 /** A lexicon of the data folder; without a version the newest one when the request begins. */
 export interface LexiconReference {
@@ -282,6 +297,8 @@ export interface CacheSizes {
   readonly voices: number;
   readonly texts: number;
   readonly utterances: number;
+  /** Files of adapters that came with requests. */
+  readonly adapters: number;
 }
 
 /** What an engine counts about itself; read with every ping. */
@@ -318,7 +335,12 @@ export interface EngineOptions {
   readonly onProgress?: (progress: ImportProgress) => void;
 }
 
-export const DEFAULT_CACHE_BYTES: CacheSizes = { voices: 64 << 20, texts: 64 << 20, utterances: 64 << 20 };
+export const DEFAULT_CACHE_BYTES: CacheSizes = {
+  voices: 64 << 20,
+  texts: 64 << 20,
+  utterances: 64 << 20,
+  adapters: 256 << 20,
+};
 
 export interface Cancellable {
   /** Aborting makes the call throw `signal.reason` soon (at most one network run later) and frees what it held. */
@@ -328,6 +350,22 @@ export interface Cancellable {
 export interface SynthesisOptions extends Cancellable {
   /** Changes the pace while the synthesis runs; absent: it stays that of the request. */
   readonly pace?: PaceControl;
+}
+
+export interface CheckAdapterRequest {
+  readonly name: string;
+  /** Safetensors in PEFT's layout. */
+  readonly bytes: Uint8Array;
+  readonly model?: string;
+}
+
+/** What an adapter changes; rank 0: nothing of that network. */
+export interface AdapterFacts {
+  /** The model that it was held against. */
+  readonly model: string;
+  readonly text2semanticRank: number;
+  readonly sovitsRank: number;
+  readonly parameterCount: number;
 }
 
 /** Text in, audio out. Several calls may run at once. */
@@ -349,6 +387,8 @@ export interface Engine {
    * where no imported model has a speaker encoder. Throws `AUDIO_*` for a statement that is none.
    */
   compareSpeakers(request: CompareSpeakersRequest, options?: Cancellable): Promise<number | null>;
+  /** What an adapter file changes of a model, the default one where none is named. Throws `CHECKPOINT_*`, `MODEL_NOT_FOUND`. */
+  checkAdapter(request: CheckAdapterRequest): Promise<AdapterFacts>;
   listVoices(): Promise<readonly VoiceSummary[]>;
   /** Throws `VOICE_NOT_FOUND`. */
   removeVoice(name: string): Promise<void>;
@@ -363,7 +403,7 @@ export interface Engine {
   /**
    * A digest of what a request's names stand for now: voice, model, adapter, lexicons. With the request's own fields it
    * decides every sample, markup aside. Throws `VOICE_NOT_FOUND`, `VOICE_NOT_LOADED`,
-   * `ADAPTER_NOT_FOUND`, `LEXICON_NOT_FOUND`.
+   * `ADAPTER_NOT_FOUND`, `ADAPTER_NOT_LOADED`, `LEXICON_NOT_FOUND`.
    */
   sourcesDigest(request: SpeechNames): Promise<string>;
   /** Checks the runtime and what the store holds against its digests. */

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -80,6 +81,41 @@ describe('the engine on the demo model', () => {
     }
     expect(sameSamples(low, high)).toBe(false);
     await expect(speak({ adapter: 'nobody' })).rejects.toMatchObject({ code: 'ADAPTER_NOT_FOUND' });
+
+    // The same files as they come with requests: asked for by digest, sent where they are not known, each for its voice.
+    const fileOf = (name: string) => {
+      const bytes = readFileSync(join(dataDir, `adapters/${name}.safetensors`));
+      return { name: `${name}@1`, digest: createHash('sha256').update(bytes).digest('hex'), bytes };
+    };
+    const [lowFile, highFile] = [fileOf('low'), fileOf('high')];
+    const byDigest = { name: lowFile.name, digest: lowFile.digest };
+    await expect(speak({ suppliedAdapters: { demo: byDigest } })).rejects.toMatchObject({ code: 'ADAPTER_NOT_LOADED' });
+    const wrong = { ...byDigest, bytes: highFile.bytes };
+    await expect(speak({ suppliedAdapters: { demo: wrong } })).rejects.toMatchObject({ code: 'ADAPTER_INVALID' });
+    expect(sameSamples(await speak({ suppliedAdapters: { demo: lowFile } }), low)).toBe(true);
+    expect(sameSamples(await speak({ suppliedAdapters: { demo: byDigest } }), low)).toBe(true);
+    expect(sameSamples(await speak({ suppliedAdapters: { 'demo-en': lowFile } }), alone)).toBe(true);
+    expect(sameSamples(await speak({ adapter: 'low', suppliedAdapters: { demo: highFile } }), high)).toBe(true);
+    const facts = await engine.checkAdapter({ name: 'low', bytes: lowFile.bytes });
+    expect(facts).toMatchObject({ model: 'demo', text2semanticRank: 0, sovitsRank: 4 });
+    const bytes = lowFile.bytes.subarray(0, 100);
+    await expect(engine.checkAdapter({ name: 'low', bytes })).rejects.toMatchObject({ code: 'CHECKPOINT_CORRUPT' });
+    await expect(engine.checkAdapter({ name: 'x', bytes, model: 'none' })).rejects.toMatchObject({
+      code: 'MODEL_NOT_FOUND',
+    });
+  });
+
+  it('gives each voice of a document its own adapter', async () => {
+    const bytes = readFileSync(join(dataDir, 'adapters/low.safetensors'));
+    const low = { name: 'low@1', digest: createHash('sha256').update(bytes).digest('hex'), bytes };
+    const text = '<speak>您好。<voice name="other">再见。</voice></speak>';
+    const both = { text, inputType: 'ssml', voices: { other: 'demo-en' } } as const;
+    const [plain, changed] = [await speak(both), await speak({ ...both, suppliedAdapters: { 'demo-en': low } })];
+    expect(changed.length).toBe(plain.length);
+    const first = plain.findIndex((sample, at) => sample !== changed[at]);
+    // What the first voice says is as it was, the pause behind it too.
+    expect(first).toBeGreaterThan(0.3 * 16_000);
+    expect(sameSamples(await speak({ ...both, suppliedAdapters: { other: low } }), plain)).toBe(true);
   });
 
   it('speaks faster and slower as asked', async () => {

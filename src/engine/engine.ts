@@ -7,16 +7,18 @@ import { AppError } from '../errors.js';
 import type { SpeakerEncoderSpec } from '../models/speaker-encoder.js';
 import type { PolyphonePredictor } from '../text/polyphones.js';
 import { type Delivery, readSsml } from '../text/ssml.js';
-import { AdapterStore } from './adapter-store.js';
+import { type AdaptableNetworks, type AdapterSource, AdapterStore, readAdapter } from './adapter-store.js';
 import type { SpeakerEmbeddingCall } from './analysis-tasks.js';
 import type { CacheStatistics } from './bounded-cache.js';
 import { COMPILER_VERSION } from './component-store.js';
 import type { DecodeStatistics } from './decode-tasks.js';
 import { DEMO_MODEL, DEMO_VOICE, demoVoiceFolder, ensureDemoVoice } from './demo-voice.js';
 import {
+  type AdapterFacts,
   type AudioChunk,
   type CacheSizes,
   type Cancellable,
+  type CheckAdapterRequest,
   type CompareSpeakersRequest,
   DEFAULT_CACHE_BYTES,
   type Engine,
@@ -47,8 +49,9 @@ import { SealedFiles } from './sealed-files.js';
 import type { FaultOutcome, SpeechFault } from './self-check.js';
 import { compareSpeakers, readStatement, type SpeakerEmbedding } from './speaker-comparison.js';
 import { openSpeechModel, type SpeechModel } from './speech-model.js';
+import { SuppliedAdapters } from './supplied-adapters.js';
 import { digestOf, SuppliedProfiles } from './supplied-profiles.js';
-import { type SynthesisControl, synthesize } from './synthesize.js';
+import { type CastVoice, type SynthesisControl, synthesize } from './synthesize.js';
 import { TextCache } from './text-cache.js';
 import { sourcesDigest, UtteranceCache, type UtteranceSources, utteranceKey } from './utterance-cache.js';
 import { encodeVoiceProfile, type VoiceProfile } from './voice-profile.js';
@@ -112,6 +115,7 @@ class LocalEngine implements Engine {
   readonly #supplied: SuppliedProfiles;
   readonly #lexicons: LexiconStore;
   readonly #adapters: AdapterStore;
+  readonly #suppliedAdapters: SuppliedAdapters;
   readonly #computeThreads: number;
   readonly #threads: InferenceThreads;
   readonly #texts: TextCache;
@@ -137,6 +141,7 @@ class LocalEngine implements Engine {
     this.#supplied = new SuppliedProfiles(cacheBytes.voices / 2);
     this.#lexicons = new LexiconStore(dataDir, files);
     this.#adapters = new AdapterStore(dataDir);
+    this.#suppliedAdapters = new SuppliedAdapters(cacheBytes.adapters);
     this.#texts = new TextCache(cacheBytes.texts);
     this.#utterances = new UtteranceCache(cacheBytes.utterances);
     this.#computeThreads = computeThreads;
@@ -181,14 +186,15 @@ class LocalEngine implements Engine {
     const model = this.#modelOf(voice);
     const { lexicon, facts } = await this.#sources(request, voice, model);
     const cast = request.inputType === 'ssml' ? await this.#cast(request, voice) : null;
-    const key = utteranceKey(request, { ...facts, cast: cast?.voices ?? [] });
+    const key = utteranceKey(request, { ...facts, cast: cast?.voices.map(({ profile }) => profile) ?? [] });
     let samePace = true;
     const unsubscribe = options.pace?.subscribe(() => {
       samePace = false;
     });
     try {
       const voiceFor = cast?.voiceFor;
-      const make = () => this.#speak(request, voice, model, { ...options, lexicon, voiceFor });
+      const own = { profile: voice, adapter: this.#adapterFor(request, request.voice) };
+      const make = () => this.#speak(request, own, model, { ...options, lexicon, voiceFor });
       yield* this.#utterances.replayOr(key, make, () => samePace);
     } finally {
       unsubscribe?.();
@@ -201,12 +207,17 @@ class LocalEngine implements Engine {
     // A lexicon with a voice's name is for the voice of the data folder.
     const usual = this.#lexicons.usualFor(profiles === undefined ? name : null);
     const lexicon = await this.#lexicons.load(lexicons ?? usual, suppliedLexicons);
-    const adapterVersion = adapter === undefined ? '' : this.#adapters.version(adapter);
+    const supplied = Object.entries(request.suppliedAdapters ?? {}).map(
+      ([speaker, given]) => [speaker, this.#suppliedAdapters.take(given).digest] as const,
+    );
     const facts: UtteranceSources = {
       voice,
       model: model.digest,
       lexicon: lexicon?.digest ?? '',
-      adapterVersion,
+      adapters: {
+        ...(adapter === undefined ? {} : { '': this.#adapters.version(adapter) }),
+        ...Object.fromEntries(supplied),
+      },
       cast: [],
     };
     return { lexicon, facts };
@@ -215,7 +226,7 @@ class LocalEngine implements Engine {
   /** Synthesises, and says with the audio how often the self-check had to act. */
   async *#speak(
     request: SynthesisRequest,
-    voice: VoiceProfile,
+    voice: CastVoice,
     model: SpeechModel,
     options: SynthesisControl,
   ): AsyncGenerator<AudioChunk, void, undefined> {
@@ -243,7 +254,7 @@ class LocalEngine implements Engine {
    */
   async #cast(request: SynthesisRequest, voice: VoiceProfile) {
     const casting = this.#casting(request, voice);
-    const cast = new Map<string, VoiceProfile>();
+    const cast = new Map<string, CastVoice>();
     const roleOf = (delivery: Delivery): string => JSON.stringify([delivery.voice, delivery.style]);
     // What is wrong with an empty document is said where it is read.
     const parts = request.text.trim() === '' ? [] : await readSsml(request.text, request.language);
@@ -251,16 +262,19 @@ class LocalEngine implements Engine {
       if (part.type !== 'text' || cast.has(roleOf(part.delivery))) continue;
       cast.set(roleOf(part.delivery), await casting(part.delivery));
     }
-    const voiceFor = async (delivery: Delivery) => cast.get(roleOf(delivery)) ?? voice;
+    const own = { profile: voice, adapter: this.#adapterFor(request, request.voice) };
+    const voiceFor = async (delivery: Delivery) => cast.get(roleOf(delivery)) ?? own;
     return { voices: [...cast.values()], voiceFor };
   }
 
   /** The voices that markup asks for: names by what the request allows, styles by the voices called voice.style. */
-  #casting(request: SynthesisRequest, voice: VoiceProfile): (delivery: Delivery) => Promise<VoiceProfile> {
+  #casting(request: SynthesisRequest, voice: VoiceProfile): (delivery: Delivery) => Promise<CastVoice> {
     const { voices = {}, profiles, poolVoices = [] } = request;
-    const load = async (name: string): Promise<VoiceProfile> => {
-      const other = await this.#voiceOf(request, name);
-      if (other.modelDigest === voice.modelDigest) return other;
+    const load = async (name: string): Promise<CastVoice> => {
+      const other = name === request.voice ? voice : await this.#voiceOf(request, name);
+      if (other.modelDigest === voice.modelDigest) {
+        return { profile: other, adapter: this.#adapterFor(request, name) };
+      }
       const advice = 'enrol it with that model, or send its part as a request of its own';
       throw new AppError('VOICE_INVALID', `voice "${name}" speaks with another model than "${voice.name}"; ${advice}`);
     };
@@ -275,7 +289,29 @@ class LocalEngine implements Engine {
       const inFolder = profiles === undefined || poolVoices.includes(name);
       const has = inFolder ? this.#voices.names().includes(styled) : Object.hasOwn(profiles, styled);
       if (style !== null && has) return load(styled);
-      return name === request.voice ? voice : load(name);
+      return load(name);
+    };
+  }
+
+  /** What a voice of the request speaks with: an adapter of its own, or that of the whole request. */
+  #adapterFor({ adapter, suppliedAdapters = {} }: SpeechNames, voice: string): AdapterSource | null {
+    const own = Object.hasOwn(suppliedAdapters, voice) ? suppliedAdapters[voice] : undefined;
+    return own === undefined ? (adapter ?? null) : this.#suppliedAdapters.take(own);
+  }
+
+  async checkAdapter({ name, bytes, model: wanted }: CheckAdapterRequest): Promise<AdapterFacts> {
+    const model = wanted ?? this.info.defaultModel;
+    if (!model)
+      throw new AppError('MODEL_NOT_FOUND', 'there is no model that the adapter could change; import one first');
+    const { manifests } = this.#models.load(model);
+    const networks = { text2semantic: manifests.text2semantic?.settings, sovits: manifests.sovits?.settings };
+    const { text2semantic, sovits } = readAdapter({ name, bytes, digest: '' }, networks as AdaptableNetworks);
+    const parts = [text2semantic, sovits].flatMap((part) => part ?? []);
+    return {
+      model,
+      text2semanticRank: text2semantic?.rank ?? 0,
+      sovitsRank: sovits?.rank ?? 0,
+      parameterCount: parts.reduce((sum, { sizeBytes }) => sum + sizeBytes / 4, 0),
     };
   }
 
@@ -430,6 +466,7 @@ class LocalEngine implements Engine {
         voices: addStatistics(this.#voices.statistics, this.#supplied.statistics),
         texts: this.#texts.statistics,
         utterances: this.#utterances.statistics,
+        adapters: this.#suppliedAdapters.statistics,
       },
       faults: this.#faults,
     };

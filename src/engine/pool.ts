@@ -3,8 +3,10 @@ import type { Logger } from '../log.js';
 import type { TimbreMetrics } from '../metrics.js';
 import { type ChildExit, EngineChild, type EngineChildOptions, EngineLostError } from './engine-child.js';
 import type {
+  AdapterFacts,
   AudioChunk,
   Cancellable,
+  CheckAdapterRequest,
   CompareSpeakersRequest,
   Engine,
   EngineInfo,
@@ -193,6 +195,10 @@ export class EnginePool implements Engine {
 
   compareSpeakers(request: CompareSpeakersRequest, options: Cancellable = {}): Promise<number | null> {
     return this.#callAgain({ method: 'compareSpeakers', request }, options);
+  }
+
+  checkAdapter(request: CheckAdapterRequest, options: Cancellable = {}): Promise<AdapterFacts> {
+    return this.#callAgain({ method: 'checkAdapter', request }, options);
   }
 
   listVoices(options: Cancellable = {}): Promise<readonly VoiceSummary[]> {

@@ -5,6 +5,7 @@
 import { AppError, ERROR_CODES, type ErrorPayload } from '../errors.js';
 import type {
   AudioChunk,
+  CheckAdapterRequest,
   CompareSpeakersRequest,
   EngineInfo,
   EngineOptions,
@@ -25,6 +26,7 @@ export type EngineCall =
   | { readonly method: 'checkRecordings'; readonly request: PrepareVoiceRequest }
   | { readonly method: 'prepareVoice'; readonly request: PrepareVoiceRequest }
   | { readonly method: 'compareSpeakers'; readonly request: CompareSpeakersRequest }
+  | { readonly method: 'checkAdapter'; readonly request: CheckAdapterRequest }
   | { readonly method: 'listVoices' }
   | { readonly method: 'removeVoice'; readonly name: string }
   | { readonly method: 'listModels' }

@@ -1,6 +1,6 @@
 import type { ModelSpec } from '../models/model-spec.js';
 import { ADAPTER_GRAPHS, SPEAKING_GRAPHS } from '../models/sovits/sovits.js';
-import type { AdapterStore } from './adapter-store.js';
+import type { AdapterSource, AdapterStore } from './adapter-store.js';
 import type { ComponentStore } from './component-store.js';
 import type { SemanticPiece } from './decode-tasks.js';
 import { LoadedCache } from './loaded-cache.js';
@@ -26,8 +26,8 @@ export interface RenderCall {
   readonly key: RandomKey;
   /** When the listener has heard everything that came before (Unix time); null when nothing has come yet. */
   readonly playedOutMs: number | null;
-  /** Name of an adapter of the store; null: the model as it is. */
-  readonly adapter: string | null;
+  /** Null: the model as it is. */
+  readonly adapter: AdapterSource | null;
 }
 
 /** How busy the rendering thread is. */

@@ -9,6 +9,7 @@ import type { Text2SemanticSettings } from '../models/text2semantic.js';
 import { textToPhonemes } from '../text/frontend.js';
 import type { FixedReading, LanguageMode, PhonemeSentence, SymbolVersion } from '../text/language.js';
 import type { PolyphonePredictor } from '../text/polyphones.js';
+import type { AdapterSource } from './adapter-store.js';
 import type {
   BertCall,
   EnrolmentComponents,
@@ -57,8 +58,8 @@ export interface SemanticInput {
   readonly tenant?: string;
   /** When the listener has heard everything that came before (Unix time); absent: nothing has come yet. */
   readonly playedOutMs?: number | null;
-  /** Name of an adapter; absent or null: the model as it is. */
-  readonly adapter?: string | null;
+  /** Absent or null: the model as it is. */
+  readonly adapter?: AdapterSource | null;
   /** The draw to begin with; above 0 where earlier ones were found wanting. Absent: 0. */
   readonly firstDraw?: number;
   /** Hears what the self-check found wrong with the sentence, and what was done about it. */
@@ -76,8 +77,8 @@ export interface WaveformInput {
   readonly sentenceIndex: number;
   /** When the listener has heard everything that came before (Unix time); null when nothing has come yet. */
   readonly playedOutMs: number | null;
-  /** Name of an adapter; absent or null: the model as it is. */
-  readonly adapter?: string | null;
+  /** Absent or null: the model as it is. */
+  readonly adapter?: AdapterSource | null;
   /** Hears the sample at which each phoneme begins, and at last how many samples there are, before the last samples come. */
   readonly onPhonemes?: (starts: Float64Array) => void;
 }

@@ -35,7 +35,7 @@ async function speak(heard: readonly boolean[]): Promise<{ peak: number; lengthS
   const control = { onFault: (fault: string, outcome: string) => void faults.push(`${fault} ${outcome}`) };
   let peak = 0;
   let lengthSamples = 0;
-  for await (const { samples } of synthesize(request, voice, modelThatIs(heard), control)) {
+  for await (const { samples } of synthesize(request, { profile: voice, adapter: null }, modelThatIs(heard), control)) {
     lengthSamples += samples.length;
     for (const sample of samples) peak = Math.max(peak, sample);
   }

@@ -3,6 +3,7 @@ import { readText, type SpokenText } from '../text/frontend.js';
 import type { PhonemeSentence } from '../text/language.js';
 import type { CompiledLexicon } from '../text/lexicon.js';
 import type { Delivery } from '../text/ssml.js';
+import type { AdapterSource } from './adapter-store.js';
 import type { SemanticPiece } from './decode-tasks.js';
 import { deliveryEffects } from './delivery-effects.js';
 import type { AudioChunk, AudioMark, SpokenSpan, SynthesisRequest } from './engine-types.js';
@@ -27,9 +28,15 @@ export interface SynthesisControl {
   readonly pace?: PaceControl | undefined;
   readonly lexicon?: CompiledLexicon | null | undefined;
   /** The voice that markup asks for, of the same model; absent: markup cannot change the voice. */
-  readonly voiceFor?: ((delivery: Delivery) => Promise<VoiceProfile>) | undefined;
+  readonly voiceFor?: ((delivery: Delivery) => Promise<CastVoice>) | undefined;
   /** Hears what the self-check found wrong with a sentence, and what was done about it. */
   readonly onFault?: ((fault: SpeechFault, outcome: FaultOutcome) => void) | undefined;
+}
+
+/** A voice, with the adapter that it speaks with; null: as its model is. */
+export interface CastVoice {
+  readonly profile: VoiceProfile;
+  readonly adapter: AdapterSource | null;
 }
 
 /**
@@ -41,14 +48,14 @@ export interface SynthesisControl {
  */
 export async function* synthesize(
   request: SynthesisRequest,
-  voice: VoiceProfile,
+  voice: CastVoice,
   model: SpeechModel,
   control: SynthesisControl = {},
 ): AsyncGenerator<AudioChunk, void, undefined> {
   const left = new AbortController();
   const signal = control.signal ? AbortSignal.any([control.signal, left.signal]) : left.signal;
   const pace = control.pace ?? new PaceControl(request.speed);
-  const { sampling, seed, tenant = '', urgency = 'stream', adapter = null } = request;
+  const { sampling, seed, tenant = '', urgency = 'stream' } = request;
   const { onFault = () => {} } = control;
   const { sampleRateHz } = model;
   const script = new Script(
@@ -85,8 +92,8 @@ export async function* synthesize(
     const spokenBy = (await control.voiceFor?.(text.delivery)) ?? voice;
     const bertFeatures = await model.bertFeatures(phonemes, signal, tenant);
     const { playedOutMs } = heard;
-    const place = { seed, sentenceIndex, tenant, urgency, adapter, playedOutMs };
-    const input = { voice: spokenBy, phonemes, bertFeatures, sampling, onFault, ...place };
+    const place = { seed, sentenceIndex, tenant, urgency, adapter: spokenBy.adapter, playedOutMs };
+    const input = { voice: spokenBy.profile, phonemes, bertFeatures, sampling, onFault, ...place };
     const draw = (firstDraw: number) => startReading(model.semanticTokens({ ...input, firstDraw }, signal));
     return { voice: spokenBy, phonemes, semanticTokens: draw(0), drawAgain: draw };
   };
@@ -118,7 +125,8 @@ export async function* synthesize(
         const heardAt = starts.map((start) => startSample + effects.lengthOf(start));
         spans.splice(0, spans.length, ...spokenSpans(phonemes, text, heardAt));
       };
-      const sentence = { voice: spokenBy, phonemes, pace: ownPace, seed, sentenceIndex, adapter, onPhonemes };
+      const { profile, adapter } = spokenBy;
+      const sentence = { voice: profile, phonemes, pace: ownPace, seed, sentenceIndex, adapter, onPhonemes };
       const waveform = (semanticTokens: AsyncIterable<SemanticPiece>) =>
         model.waveform({ ...sentence, semanticTokens, playedOutMs: heard.playedOutMs }, signal);
       for await (const samples of audible(utterance, waveform, sampleRateHz, onFault)) {
@@ -146,7 +154,7 @@ export async function* synthesize(
 }
 
 interface Utterance {
-  readonly voice: VoiceProfile;
+  readonly voice: CastVoice;
   readonly phonemes: PhonemeSentence;
   readonly semanticTokens: AsyncIterable<SemanticPiece>;
   /** Other tokens of the same sentence, from the n-th draw on. */

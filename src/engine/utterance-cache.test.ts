@@ -29,7 +29,7 @@ function speech(count = 3): AudioChunk[] {
 }
 
 function keyOf(asked: SynthesisRequest, from: VoiceProfile, model: string): string {
-  return utteranceKey(asked, { voice: from, model, lexicon: '', adapterVersion: '', cast: [] });
+  return utteranceKey(asked, { voice: from, model, lexicon: '', adapters: {}, cast: [] });
 }
 
 async function* from(chunks: readonly AudioChunk[]): AsyncGenerator<AudioChunk, void, undefined> {
@@ -105,10 +105,9 @@ describe('the key of an utterance', () => {
 
   it('changes with what a name stands for: the lexicon, the file of the adapter', () => {
     const asked = { ...request, adapter: 'sad' };
-    const sources = { voice, model: 'model', lexicon: '', adapterVersion: '1', cast: [] };
-    const keys = [sources, { ...sources, adapterVersion: '2' }, { ...sources, lexicon: 'digest' }].map((now) =>
-      utteranceKey(asked, now),
-    );
+    const sources = { voice, model: 'model', lexicon: '', adapters: { '': '1' }, cast: [] };
+    const others = [{ '': '2' }, { anna: '1' }].map((adapters) => ({ ...sources, adapters }));
+    const keys = [sources, ...others, { ...sources, lexicon: 'digest' }].map((now) => utteranceKey(asked, now));
     expect(new Set(keys).size).toBe(keys.length);
   });
 });

@@ -63,8 +63,8 @@ export interface UtteranceSources {
   readonly model: string;
   /** Digest of what the lexicons say. */
   readonly lexicon: string;
-  /** Which file the adapter's name means; empty: no adapter. */
-  readonly adapterVersion: string;
+  /** Which files the adapters are, by the voice that speaks with them; empty: none. */
+  readonly adapters: Readonly<Record<string, string>>;
   /** Voices that markup changes to, in the order they speak. */
   readonly cast: readonly VoiceProfile[];
 }
@@ -74,7 +74,14 @@ export interface UtteranceSources {
  * among them, so that a field added later is part of it too.
  */
 export function utteranceKey(request: SynthesisRequest, sources: UtteranceSources): string {
-  const { voice: _, lexicons: __, profiles: ___, suppliedLexicons: ____, ...parameters } = request;
+  const {
+    voice: _,
+    lexicons: __,
+    profiles: ___,
+    suppliedLexicons: ____,
+    suppliedAdapters: _____,
+    ...parameters
+  } = request;
   return createHash('sha256')
     .update(`${sourcesDigest(sources)}\0${canonical(parameters)}`)
     .digest('hex');

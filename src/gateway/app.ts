@@ -8,6 +8,7 @@ import fastify, {
   type FastifyRequest,
   LogController,
 } from 'fastify';
+import type { AdapterCatalog } from '../catalog/adapters.js';
 import type { LexiconCatalog } from '../catalog/lexicons.js';
 import type { VoiceCatalog } from '../catalog/voice-catalog.js';
 import type { Config } from '../config.js';
@@ -26,6 +27,7 @@ import { registerCors } from './cors.js';
 import { answerClientError, answerNotFound, handleError } from './error-answers.js';
 import { acceptForms } from './forms.js';
 import { registerOpenApi } from './openapi.js';
+import { registerAdapterRoutes } from './routes/adapters.js';
 import { registerAdminAccessRoutes } from './routes/admin-access.js';
 import { registerAdminRecordRoutes } from './routes/admin-records.js';
 import { registerAdminTenantRoutes } from './routes/admin-tenants.js';
@@ -72,6 +74,7 @@ export interface GatewayOptions {
   readonly speechCache: SpeechCache;
   readonly authenticator: Authenticator;
   readonly calls: CallLedger;
+  readonly adapters: AdapterCatalog;
   readonly lexicons: LexiconCatalog;
   readonly voices: VoiceCatalog;
   /** For what the operator does over HTTP. */
@@ -200,6 +203,7 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
   registerElevenLabsRoutes(app, options);
   registerReferenceRoutes(app, options);
   // Scopes of their own: only here a body may be CSV or XML, or audio.
+  app.register(async (scope) => registerAdapterRoutes(scope, options));
   app.register(async (scope) => registerLexiconRoutes(scope, options));
   app.register(async (scope) => registerVerifyRoute(scope, options));
   app.register(websocket, WEBSOCKET_OPTIONS);

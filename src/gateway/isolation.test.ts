@@ -16,6 +16,7 @@ interface Belongings {
   readonly voice: string;
   readonly consent: string;
   readonly lexicon: string;
+  readonly adapter: string;
 }
 
 interface Attempt {
@@ -78,6 +79,11 @@ const ROUTES: Readonly<Record<string, Row>> = {
   'GET /v1/audio/voice_consents/{consent}': consent('/v1/audio/voice_consents'),
   'POST /v1/audio/voice_consents/{consent}': consent('/v1/audio/voice_consents', '', { name: 'mine now' }),
   'DELETE /v1/audio/voice_consents/{consent}': consent('/v1/audio/voice_consents'),
+  'GET /v1/adapters': 'no ids',
+  'GET /v1/adapters/{name}/versions': ({ adapter }) => ({ url: `/v1/adapters/${adapter}/versions` }),
+  // A name is a tenant's own: this makes one of that name here.
+  'PUT /v1/adapters/{name}': 'no ids',
+  'DELETE /v1/adapters/{name}': ({ adapter }) => ({ url: `/v1/adapters/${adapter}` }),
   'GET /v1/lexicons': 'no ids',
   'POST /v1/lexicons/preview': 'no ids',
   'GET /v1/lexicons/{name}': ({ lexicon }) => ({ url: `/v1/lexicons/${lexicon}` }),
@@ -199,7 +205,15 @@ async function newTenant() {
     headers: { authorization: `Bearer ${secret}` },
   });
   expect([stored.statusCode, stored.body]).toEqual([expect.toBeOneOf([200, 201]), stored.body]);
-  return { tenant, keyId: key.id, issuer, subject, voice, consent, lexicon, secret };
+  const adapter = `adapter-of-${tenant}`;
+  const kept = await gateway.app.inject({
+    method: 'PUT',
+    url: `/v1/adapters/${adapter}`,
+    payload: Buffer.from(`an adapter of ${tenant}`),
+    headers: { authorization: `Bearer ${secret}`, 'content-type': 'application/octet-stream' },
+  });
+  expect([kept.statusCode, kept.body]).toEqual([201, kept.body]);
+  return { tenant, keyId: key.id, issuer, subject, voice, consent, lexicon, adapter, secret };
 }
 
 beforeAll(async () => {

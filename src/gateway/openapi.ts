@@ -1,5 +1,6 @@
 import type { FastifyInstance, RouteOptions } from 'fastify';
 import type { TSchema } from 'typebox';
+import { AdaptersAnswer, AdapterVersionsAnswer, StoreAdapterAnswer, StoreAdapterQuery } from '../api/adapters.js';
 import {
   ElevenLabsNewVoiceFields,
   ElevenLabsQuery,
@@ -58,7 +59,7 @@ import { ADMIN_DESCRIPTIONS } from './openapi-admin.js';
 interface RouteDescription {
   readonly summary: string;
   readonly tag: string;
-  readonly body?: TSchema | 'audio';
+  readonly body?: TSchema | 'audio' | 'file';
   /** Media types of files that the body may be instead. */
   readonly fileTypes?: readonly string[];
   /** Files of a form, or of the JSON body in base64: their fields, and whether there may be several. */
@@ -93,6 +94,20 @@ const DESCRIPTIONS: Readonly<Record<string, RouteDescription>> = {
     answer: VerifyAnswer,
   },
   'GET /v1/voices': { summary: 'Voices', tag: 'Timbre', answer: VoicesAnswer },
+  'GET /v1/adapters': { summary: 'Adapters (LoRA)', tag: 'Adapters', answer: AdaptersAnswer },
+  'PUT /v1/adapters/:name': {
+    summary: 'Store the next version of an adapter, used from the next request on',
+    tag: 'Adapters',
+    query: StoreAdapterQuery,
+    body: 'file',
+    answer: StoreAdapterAnswer,
+  },
+  'GET /v1/adapters/:name/versions': {
+    summary: 'The versions of an adapter',
+    tag: 'Adapters',
+    answer: AdapterVersionsAnswer,
+  },
+  'DELETE /v1/adapters/:name': { summary: 'Remove an adapter with its versions', tag: 'Adapters' },
   'GET /v1/lexicons': { summary: 'Pronunciation lexicons', tag: 'Lexicons', answer: LexiconsAnswer },
   'PUT /v1/lexicons/:name': {
     summary: 'Store the next version of a lexicon, used from the next request on',
@@ -329,6 +344,7 @@ function operationOf(method: string, route: RouteOptions): object {
 }
 
 function bodyContent({ body, files, fileTypes = [] }: RouteDescription): object {
+  if (body === 'file') return { 'application/octet-stream': BINARY };
   if (body === 'audio') return Object.fromEntries(AUDIO_TYPES.map((type) => [type, BINARY]));
   if (files === undefined) {
     const otherTypes = fileTypes.map((type) => [type, { schema: { type: 'string' } }]);

@@ -69,6 +69,8 @@ export interface SpeechContextOptions {
   readonly speech: Omit<SpeechRequest, 'text'>;
   readonly output: SpeechOutput;
   readonly segmenter: TextSegmenter;
+  /** As in {@link SpeechCall}. */
+  readonly adapter?: string | undefined;
   /** Resolves when there is room for more: what holds it back holds back the engine. */
   readonly emit: (event: ContextEvent) => Promise<void>;
   /** The context ended by an error; not called for a cancelled one. */
@@ -245,12 +247,13 @@ export class SpeechContext {
   }
 
   #start(chunk: TextChunk): Promise<StartedSpeech> {
-    const { gateway, request, id, speech } = this.#options;
+    const { gateway, request, id, speech, adapter } = this.#options;
     return startSpeech(gateway, {
       request,
       id: `${id}.${++this.#chunkCount}`,
       speech: { ...speech, text: chunk.text },
       textCharacters: [...chunk.text].length,
+      adapter,
       signal: this.#signal,
     });
   }

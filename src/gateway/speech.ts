@@ -5,7 +5,7 @@ import { createAigcLabel } from '../audio/label.js';
 import { createLabelledEncoder, type LabelledEncoder } from '../audio/labelled-encoder.js';
 import type { AllowedVoice } from '../catalog/voice-access.js';
 import { AppError } from '../errors.js';
-import type { AudioEvent, SpeechEvent, SpeechRequest, SpokenSpan } from '../jobs/speech-queue.js';
+import type { AdapterReference, AudioEvent, SpeechEvent, SpeechRequest, SpokenSpan } from '../jobs/speech-queue.js';
 import type { TimbreMetrics } from '../metrics.js';
 import type { SpeechOutcome } from '../tenancy/call-ledger.js';
 import type { GatewayOptions } from './app.js';
@@ -39,6 +39,8 @@ export interface SpeechCall {
   readonly signal: AbortSignal;
   /** The voice was made for this very request, of a recording that the tenant may use. */
   readonly madeOfRecording?: boolean;
+  /** The adapter of all its voices, `calm` or `calm@3`; empty: none. Absent: each voice has its own, where there is one. */
+  readonly adapter?: string | undefined;
 }
 
 export interface SpeechPiece {
@@ -114,11 +116,15 @@ function priorityOf({ headers }: FastifyRequest): SpeechPriority {
   );
 }
 
-/** The one place where a voice is let speak, with the tenant's lexicons as they are now. Throws `VOICE_NOT_FOUND`, `VOICE_DISABLED`, `CONSENT_…`. */
+/**
+ * The one place where a voice is let speak, with the tenant's lexicons and adapters as they are now. Throws `VOICE_NOT_FOUND`,
+ * `VOICE_DISABLED`, `CONSENT_…`, `ADAPTER_NOT_FOUND`.
+ */
 export async function allowSpeech(
-  { voices, lexicons }: Pick<GatewayOptions, 'voices' | 'lexicons'>,
-  { request, speech, madeOfRecording = false }: Pick<SpeechCall, 'request' | 'speech' | 'madeOfRecording'>,
+  { voices, lexicons, adapters }: Pick<GatewayOptions, 'voices' | 'lexicons' | 'adapters'>,
+  call: Pick<SpeechCall, 'request' | 'speech' | 'madeOfRecording' | 'adapter'>,
 ): Promise<AllowedSpeech> {
+  const { request, speech, madeOfRecording = false } = call;
   const { tenantId } = callerOf(request);
   const voice = await voices.access.use(tenantId, speech.voice, { madeOfRecording });
   const { name, profiles } = voice;
@@ -127,14 +133,45 @@ export async function allowSpeech(
   const suppliedLexicons = speech.suppliedLexicons ?? (await lexicons.usualFor(tenantId, base));
   const asked = speech.inputType === 'ssml' ? voicesIn(speech.text) : [];
   const cast = await Promise.all(asked.map((each) => voices.access.use(tenantId, each)));
-  const named = { ...speech, tenant: tenantId, voice: name, suppliedLexicons };
   const everybody = [voice, ...cast];
+  const suppliedAdapters = await adaptersOf(adapters, tenantId, everybody, call.adapter);
+  const named = {
+    ...speech,
+    tenant: tenantId,
+    voice: name,
+    suppliedLexicons,
+    ...(suppliedAdapters === null ? {} : { suppliedAdapters }),
+  };
   if (everybody.every((each) => each.profiles === null)) {
     return { voice, cast, speech: cast.length === 0 ? named : { ...named, voices: rolesOf(asked, cast) } };
   }
   const supplied = Object.assign({}, ...everybody.map((each) => each.profiles ?? {})) as NonNullable<typeof profiles>;
   const poolVoices = everybody.flatMap((each) => (each.profiles === null ? [each.name] : []));
   return { voice, cast, speech: { ...named, voices: rolesOf(asked, cast), profiles: supplied, poolVoices } };
+}
+
+/**
+ * What voices speak with, by the engine's names of them and their styles; null: nothing. A voice that was shared brings its
+ * owner's adapter along.
+ */
+async function adaptersOf(
+  adapters: GatewayOptions['adapters'],
+  tenantId: string,
+  voices: readonly AllowedVoice[],
+  wanted: string | undefined,
+): Promise<Readonly<Record<string, AdapterReference>> | null> {
+  if (wanted === '') return null;
+  const named = wanted === undefined ? null : await adapters.named(tenantId, wanted);
+  const speakers = voices.flatMap(({ name, profiles }) =>
+    profiles === null
+      ? [{ name, tenant: tenantId }]
+      : Object.entries(profiles).map(([each, { tenant }]) => ({ name: each, tenant })),
+  );
+  const found = await Promise.all(
+    speakers.map(async ({ name, tenant }) => [name, named ?? (await adapters.usualFor(tenant, name))] as const),
+  );
+  const used = found.flatMap(([name, adapter]) => (adapter === null ? [] : [[name, adapter] as const]));
+  return used.length === 0 ? null : Object.fromEntries(used);
 }
 
 /** The engine's names of voices by those that the markup calls them by. */
@@ -163,7 +200,7 @@ export async function startSpeech(
   const priority = call.priority ?? priorityOf(request);
   const { voice, cast, speech } = allowed ?? (await allowSpeech(gateway, call));
   const caller = callerOf(request);
-  const opened = await calls.begin(caller, callFacts(call, voice, cast));
+  const opened = await calls.begin(caller, callFacts({ ...call, speech }, voice, cast));
   request.rateHeaders = opened.headers;
   metrics.characters.inc({}, textCharacters);
   const { tenantId } = caller;
@@ -197,9 +234,16 @@ export function callFacts(
     voice: voice.name,
     voiceVersion: voice.version,
     model: voice.model,
+    adapter: adapterNames(speech, [voice, ...cast]),
     text: speech.text,
     characters: textCharacters,
   };
+}
+
+/** The adapters of the voices that a call may use, for its record. */
+function adapterNames({ suppliedAdapters = {} }: SpeechRequest, voices: readonly AllowedVoice[]): string | null {
+  const names = new Set(voices.flatMap(({ name }) => suppliedAdapters[name]?.name ?? []));
+  return names.size === 0 ? null : [...names].join(', ');
 }
 
 /**
@@ -216,7 +260,7 @@ export async function openSpeech(gateway: GatewayOptions, asked: SpeechCall): Pr
   const allowed = await allowSpeech(gateway, call);
   const key = call.repeatable ? await speechCache.keyOf(tenantId, allowed.speech, call.output) : null;
   const kept = key === null ? null : speechCache.find(key);
-  if (kept !== null) return replaySpeech(gateway, call, allowed.voice, kept);
+  if (kept !== null) return replaySpeech(gateway, { ...call, speech: allowed.speech }, allowed.voice, kept);
   const encoding: { encoder?: LabelledEncoder; firstBytes?: Uint8Array } = {};
   const encodeFirst = async ({ samples, sampleRateHz: inputHz }: AudioEvent) => {
     encoding.encoder = await createSpeechEncoder(gateway, { id: call.id, inputHz, output: call.output });

@@ -15,6 +15,8 @@ export interface SynthesisInput {
   readonly priority: SynthesizeFields['priority'];
   /** Lexicons by name; undefined: the usual ones. */
   readonly lexicons?: readonly string[];
+  /** Empty: none; absent: that of the voice. */
+  readonly adapter?: string;
 }
 
 export interface SynthesisInputOptions {
@@ -73,6 +75,7 @@ export function parseSynthesisInput(options: SynthesisInputOptions): SynthesisIn
     repeatable: isRepeatable(values.seed, options),
     priority: values.priority,
     ...(values.lexicons === undefined ? {} : { lexicons: values.lexicons }),
+    ...(values.adapter === undefined ? {} : { adapter: values.adapter }),
   };
 }
 

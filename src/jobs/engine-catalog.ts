@@ -86,6 +86,15 @@ export interface SpeechNames {
   readonly profiles?: Readonly<Record<string, { readonly digest: string }>>;
 }
 
+/** What an adapter changes; rank 0: nothing of that network. */
+export interface AdapterFacts {
+  /** The model that it was held against. */
+  readonly model: string;
+  readonly text2semanticRank: number;
+  readonly sovitsRank: number;
+  readonly parameterCount: number;
+}
+
 export interface EngineStatus {
   readonly state: 'starting' | 'ready' | 'restarting' | 'draining' | 'closed';
   /** Why the engine is not ready, for operators. */
@@ -129,5 +138,10 @@ export interface EngineCatalog {
     request: { readonly statement: Uint8Array; readonly recordings: readonly Uint8Array[] },
     options?: { readonly signal?: AbortSignal },
   ): Promise<number | null>;
+  /** What an adapter file changes of a model, the default one where none is named. Throws `CHECKPOINT_*`, `MODEL_NOT_FOUND`. */
+  checkAdapter(
+    request: { readonly name: string; readonly bytes: Uint8Array; readonly model?: string },
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<AdapterFacts>;
   status(): EngineStatus;
 }

@@ -22,6 +22,16 @@ export interface ProfileReference {
   readonly digest: string;
 }
 
+/** Where a tenant's adapter lies; whoever gives it to the engine reads it there. */
+export interface AdapterReference {
+  readonly tenant: string;
+  readonly object: string;
+  /** As people call it: `calm@3`. */
+  readonly name: string;
+  /** SHA-256, lower-case hex. */
+  readonly digest: string;
+}
+
 export interface SpeechRequest {
   readonly text: string;
   /** Absent: plain text. */
@@ -65,6 +75,8 @@ export interface SpeechRequest {
   readonly profiles?: Readonly<Record<string, ProfileReference>>;
   /** Beside `profiles`: voices of the engine's own that the request may use as well. */
   readonly poolVoices?: readonly string[];
+  /** Adapters by the engine's name of the voice that speaks with them; voices without one speak as their model is. */
+  readonly suppliedAdapters?: Readonly<Record<string, AdapterReference>>;
   readonly splitMethod?: 'sentence' | 'chunk30' | 'cut0' | 'cut1' | 'cut2' | 'cut3' | 'cut4' | 'cut5';
   readonly sentencePauseMs?: number;
 }

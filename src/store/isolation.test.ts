@@ -13,6 +13,8 @@ const ROWS: Readonly<Record<string, string>> = {
     VALUES ('$T', 1, gen_random_uuid(), now(), 't', '{}', decode(repeat('00', 32), 'hex'))`,
   audit_anchors: `(tenant_id, day, seq, hash, signature) VALUES ('$T', now(), 1, '', '')`,
   tenant_keys: `(tenant_id, version, master_key, wrapped) VALUES ('$T', 1, 'm', '')`,
+  adapter_versions: `(tenant_id, name, version, object_id, size_bytes, digest, model, text2semantic_rank, sovits_rank,
+    parameter_count, created_by) VALUES ('$T', 'calm', 1, 'o', 1, 'd', 'm', 4, 0, 1, 't')`,
   lexicon_versions: `(tenant_id, name, version, body, digest, entries, created_by)
     VALUES ('$T', 'default', 1, 'AI,,,A I', 'd', 1, 't')`,
   vault_objects: `(tenant_id, id, kind, size_bytes, key_version, wrapped_key)

@@ -8,6 +8,7 @@ import { catalog } from './migrations/0004-catalog.js';
 import { lexicons } from './migrations/0005-lexicons.js';
 import { sealedLexicons } from './migrations/0006-sealed-lexicons.js';
 import { ownStops } from './migrations/0007-own-stops.js';
+import { adapters } from './migrations/0008-adapters.js';
 
 export interface Migration {
   readonly name: string;
@@ -15,7 +16,16 @@ export interface Migration {
 }
 
 /** Forward only: a released one is never changed, the next one is added. */
-export const MIGRATIONS: readonly Migration[] = [tenancy, audit, vault, catalog, lexicons, sealedLexicons, ownStops];
+export const MIGRATIONS: readonly Migration[] = [
+  tenancy,
+  audit,
+  vault,
+  catalog,
+  lexicons,
+  sealedLexicons,
+  ownStops,
+  adapters,
+];
 
 /** Any number; it only has to be the same in every release. */
 const LOCK = 7_214_650_331;

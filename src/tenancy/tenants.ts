@@ -121,6 +121,7 @@ export async function setPoolVoices(database: Database, id: string, which: Tenan
 
 /** Tables of a tenant's rows that go with it; usage and audit records stay, which is what they are for. */
 const DELETED_TABLES = [
+  'adapter_versions',
   'lexicon_versions',
   'voice_shares',
   'voices',

@@ -1,6 +1,7 @@
-import type { AudioChunk, Engine, SuppliedLexicon, SuppliedProfile, SynthesisRequest } from '../engine/engine-types.js';
+import type { AudioChunk, Engine, SuppliedAdapter, SuppliedLexicon, SynthesisRequest } from '../engine/engine-types.js';
 import { AppError } from '../errors.js';
 import type {
+  AdapterReference,
   ClaimedSpeechJob,
   ProfileReference,
   SpeechJobSource,
@@ -16,6 +17,8 @@ export interface SpeechWorkerOptions {
   readonly loadLexicon: (lexicon: SuppliedLexiconReference) => Promise<string>;
   /** The bytes of a voice's profile, when the engine has not seen it yet. */
   readonly loadProfile: (profile: ProfileReference) => Promise<Uint8Array>;
+  /** The bytes of a tenant's adapter, when the engine has not seen it yet. */
+  readonly loadAdapter: (adapter: AdapterReference) => Promise<Uint8Array>;
   /** Jobs in hand at once: the engine's places. */
   readonly concurrency: number;
   readonly log: Logger;
@@ -62,17 +65,18 @@ async function runJob(claimed: ClaimedSpeechJob, options: SpeechWorkerOptions): 
 }
 
 /**
- * Asks the engine by the digests of voices and lexicons that it does not keep, which is enough once it has seen them; with
+ * Asks the engine by the digests of voices, adapters and lexicons that it does not keep, which is enough once it has seen them; with
  * what it then says that it lacks, which it does before any audio.
  */
 async function* synthesize(
-  { profiles, suppliedLexicons, ...request }: SpeechRequest,
-  { engine, loadProfile, loadLexicon }: SpeechWorkerOptions,
+  { profiles, suppliedAdapters, suppliedLexicons, ...request }: SpeechRequest,
+  { engine, loadProfile, loadAdapter, loadLexicon }: SpeechWorkerOptions,
   signal: AbortSignal,
 ): AsyncGenerator<AudioChunk, void, undefined> {
   let asked: SynthesisRequest = {
     ...request,
     ...(profiles && { profiles: mapValues(profiles, ({ digest }) => ({ digest })) }),
+    ...(suppliedAdapters && { suppliedAdapters: mapValues(suppliedAdapters, nameAdapter) }),
     ...(suppliedLexicons && { suppliedLexicons: suppliedLexicons.map(nameLexicon) }),
   };
   const sent = new Set<string>();
@@ -84,7 +88,17 @@ async function* synthesize(
       if (sent.has(lacking)) throw error;
       sent.add(lacking);
       if (lacking === 'VOICE_NOT_LOADED' && profiles) {
-        asked = { ...asked, profiles: await loadProfiles(profiles, loadProfile) };
+        const load = async (profile: ProfileReference) => ({
+          digest: profile.digest,
+          bytes: await loadProfile(profile),
+        });
+        asked = { ...asked, profiles: await loadEach(profiles, load) };
+      } else if (lacking === 'ADAPTER_NOT_LOADED' && suppliedAdapters) {
+        const load = async (adapter: AdapterReference) => ({
+          ...nameAdapter(adapter),
+          bytes: await loadAdapter(adapter),
+        });
+        asked = { ...asked, suppliedAdapters: await loadEach(suppliedAdapters, load) };
       } else if (lacking === 'LEXICON_NOT_LOADED' && suppliedLexicons) {
         asked = { ...asked, suppliedLexicons: await loadLexicons(suppliedLexicons, loadLexicon) };
       } else throw error;
@@ -105,13 +119,15 @@ function loadLexicons(
   );
 }
 
-async function loadProfiles(
-  profiles: Readonly<Record<string, ProfileReference>>,
-  load: SpeechWorkerOptions['loadProfile'],
-): Promise<Record<string, SuppliedProfile>> {
-  const entries = Object.entries(profiles).map(
-    async ([name, profile]) => [name, { digest: profile.digest, bytes: await load(profile) }] as const,
-  );
+function nameAdapter({ name, digest }: AdapterReference): SuppliedAdapter {
+  return { name, digest };
+}
+
+async function loadEach<V, W>(
+  record: Readonly<Record<string, V>>,
+  load: (value: V) => Promise<W>,
+): Promise<Record<string, W>> {
+  const entries = Object.entries(record).map(async ([name, value]) => [name, await load(value)] as const);
   return Object.fromEntries(await Promise.all(entries));
 }
 

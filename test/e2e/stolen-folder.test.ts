@@ -5,7 +5,11 @@ import { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openCheckpoint } from '../../src/checkpoint/open-checkpoint.js';
+import { writeSafetensors } from '../../src/checkpoint/safetensors-writer.js';
 import { runCli } from '../../src/cli/program.js';
+import { readModelSpec } from '../../src/models/model-spec.js';
+import { sovitsAdapterFile } from '../fixtures/sovits-adapter.js';
 import { type ServerProcess, startServerProcess } from './server-process.js';
 
 /**
@@ -15,8 +19,8 @@ import { type ServerProcess, startServerProcess } from './server-process.js';
 
 const RECORDING = fileURLToPath(new URL('../../demo-voice/ref_en.wav', import.meta.url));
 const TRANSCRIPT = 'Their forces were already moving into the north country.';
-/** Each in one place: a pool voice's transcript, a pool lexicon, a tenant's lexicon, a tenant's voice, a text that is spoken. */
-const SECRETS = ['were already moving', 'Quibbleworth', 'Zanzibarovna', 'Mellifluously', 'Fotheringay'];
+/** Each in one place: a pool voice's transcript, a pool lexicon, a tenant's lexicon, voice and adapter, a text that is spoken. */
+const SECRETS = ['were already moving', 'Quibbleworth', 'Zanzibarovna', 'Mellifluously', 'Pemberley', 'Fotheringay'];
 
 let folder: string;
 let dataDir: string;
@@ -69,7 +73,27 @@ function found(root: string): string[] {
   );
 }
 
-async function put(path: string, body: string | FormData, headers: Record<string, string> = {}): Promise<void> {
+/** An adapter of the demo model, with a name in it that nobody else has. */
+async function adapterFile(): Promise<Uint8Array> {
+  const checkpoint = openCheckpoint(fileURLToPath(new URL('../../demo-voice/s2.pth', import.meta.url)));
+  const { tensors } = sovitsAdapterFile(readModelSpec(checkpoint), { seed: 1, rank: 2, only: /enc_p.proj|flow/ });
+  checkpoint.close();
+  const path = join(folder, 'adapter.safetensors');
+  const entries = [...tensors.values()].map(({ name, shape, readFloat32 }) => ({
+    name: name.replace('base_model', 'Pemberley'),
+    dtype: 'F32' as const,
+    shape,
+    load: readFloat32,
+  }));
+  await writeSafetensors(path, entries);
+  return readFileSync(path);
+}
+
+async function put(
+  path: string,
+  body: string | FormData | Uint8Array<ArrayBuffer>,
+  headers: Record<string, string> = {},
+): Promise<void> {
   const answer = await fetch(`${server?.url}${path}`, {
     method: path.endsWith('voices') ? 'POST' : 'PUT',
     body,
@@ -99,6 +123,21 @@ describe('a stolen data folder', () => {
     form.set('language', 'en');
     form.set('recordings', new Blob([Uint8Array.from(readFileSync(RECORDING))]), 'ben.wav');
     await put('/v1/voices', form);
+    const speak = async (): Promise<Buffer> => {
+      const asked = { text: 'Good morning.', speaker_id: 'ben', language: 'en', seed: 1, stream: true, format: 'pcm' };
+      const answer = await fetch(`${server?.url}/synthesize`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(asked),
+      });
+      expect(answer.status).toBe(200);
+      return Buffer.from(await answer.arrayBuffer());
+    };
+    const plain = await speak();
+    await put('/v1/adapters/ben', Uint8Array.from(await adapterFile()), { 'content-type': 'application/octet-stream' });
+    const adapted = await speak();
+    expect(adapted.equals(plain)).toBe(false);
+    expect((await speak()).equals(adapted)).toBe(true);
     const spoken = await fetch(`${server.url}/synthesize`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },

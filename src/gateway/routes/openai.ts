@@ -71,6 +71,7 @@ async function speak(gateway: GatewayOptions, request: FastifyRequest, reply: Fa
     output: { ...output, layout: 'stream' },
     repeatable: isRepeatable(given.seed, config),
     signal: cancel.signal,
+    adapter: given.adapter,
   });
   return wantsEvents ? sendEvents(reply, open, cancel, textCharacters) : sendSpeech(reply, open, cancel);
 }

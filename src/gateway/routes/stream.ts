@@ -157,6 +157,7 @@ class StreamConnection {
         ...(start.sample_rate === undefined ? {} : { outputHz: start.sample_rate }),
         ...(start.bitrate_kbps === undefined ? {} : { bitrateKbps: start.bitrate_kbps }),
       },
+      adapter: start.adapter,
       segmenter: start.input_type === 'ssml' ? new WholeText() : createSegmenter(),
       emit: (event) => this.#emit(id, context, { voice, seed }, event),
       fail: (error) => {

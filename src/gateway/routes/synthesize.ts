@@ -34,7 +34,7 @@ async function synthesize(options: GatewayOptions, request: FastifyRequest, repl
   reply.header('x-timbre-seed', String(input.speech.seed)).header('cache-control', 'no-store');
 
   const cancel = cancelWhenGone(reply, config);
-  const { textCharacters, repeatable, priority, answer } = input;
+  const { textCharacters, repeatable, priority, answer, adapter } = input;
   // Whoever wants the whole audio waits for its end in any case.
   const speech = {
     ...input.speech,
@@ -43,7 +43,7 @@ async function synthesize(options: GatewayOptions, request: FastifyRequest, repl
   };
   const output = { ...input.output, layout: answer === 'stream' ? ('stream' as const) : ('file' as const) };
   const { signal } = cancel;
-  const call = { request, id: request.id, speech, textCharacters, output, repeatable, priority, signal };
+  const call = { request, id: request.id, speech, textCharacters, output, repeatable, priority, signal, adapter };
   const open = await openSpeech(options, call);
   if (answer === 'stream') return sendSpeech(reply, open, cancel);
 
