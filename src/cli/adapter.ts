@@ -7,13 +7,18 @@ import { AppError } from '../errors.js';
 import type { ModelSpec } from '../models/model-spec.js';
 import type { Text2SemanticSettings } from '../models/text2semantic.js';
 import type { CliContext } from './context.js';
+import { addTenantAdapter, listTenantAdapters, removeTenantAdapter } from './tenant-adapter.js';
 import { addEngineFlags, configFromFlags, type EngineFlags } from './with-engine.js';
 
-interface AddFlags extends EngineFlags {
-  readonly model: string;
+interface AdapterFlags extends EngineFlags {
+  readonly tenant?: string;
 }
 
-/** `timbre adapter add|list|remove`. */
+interface AddFlags extends AdapterFlags {
+  readonly model?: string;
+}
+
+/** `timbre adapter add|list|remove`: files of the data folder, or, with `--tenant`, adapters of a tenant. */
 export function addAdapterCommands(program: Command, context: CliContext): void {
   const adapter = program
     .command('adapter')
@@ -29,29 +34,44 @@ export function addAdapterCommands(program: Command, context: CliContext): void 
         '<file>',
         'safetensors in the layout of PEFT: …h.layers.N.MODULE.lora_A.weight, …enc_p.MODULE.…, …flow.flows.N.MODULE.…, and lora_B',
       )
-      .option('-m, --model <name>', 'model that it must fit', DEMO_MODEL),
-  ).action((name: string, file: string, flags: AddFlags) => {
-    const { manifests } = new ModelStore(configFromFlags(context, flags).dataDir).load(flags.model);
+      .option('-m, --model <name>', 'model that it must fit; by default the default one')
+      .option('--tenant <id>', 'an adapter of this tenant, rather than of the data folder'),
+  ).action(async (name: string, file: string, flags: AddFlags) => {
+    if (flags.tenant !== undefined) return addTenantAdapter(context, name, file, { ...flags, tenant: flags.tenant });
+    const model = flags.model ?? DEMO_MODEL;
+    const { manifests } = new ModelStore(configFromFlags(context, flags).dataDir).load(model);
     const text2semantic = manifests.text2semantic?.settings as Text2SemanticSettings | undefined;
     const sovits = manifests.sovits?.settings as ModelSpec | undefined;
     if (!text2semantic || !sovits) {
-      throw new AppError('MODEL_INVALID', `model "${flags.model}" lacks a network; import it again`);
+      throw new AppError('MODEL_INVALID', `model "${model}" lacks a network; import it again`);
     }
     const added = storeOf(flags).add(name, resolve(file), { text2semantic, sovits });
     const parts = [...partOf('text-to-semantic', added.text2semantic), ...partOf('waveform', added.sovits)];
     context.stdout.write(`added ${name}: ${parts.join('; ')}\n`);
   });
 
-  addEngineFlags(adapter.command('list').description('list the adapters there are')).action((flags: EngineFlags) => {
+  addEngineFlags(
+    adapter
+      .command('list')
+      .description('list the adapters there are')
+      .option('--tenant <id>', 'of this tenant')
+      .option('--json', 'print those of a tenant as JSON'),
+  ).action(async (flags: AdapterFlags & { readonly json?: boolean }) => {
+    if (flags.tenant !== undefined) return listTenantAdapters(context, { ...flags, tenant: flags.tenant });
     for (const name of storeOf(flags).names()) context.stdout.write(`${name}\n`);
   });
 
-  addEngineFlags(adapter.command('remove').description('forget an adapter').argument('<name>', 'its name')).action(
-    (name: string, flags: EngineFlags) => {
-      storeOf(flags).remove(name);
-      context.stdout.write(`removed ${name}\n`);
-    },
-  );
+  addEngineFlags(
+    adapter
+      .command('remove')
+      .description('forget an adapter')
+      .argument('<name>', 'its name')
+      .option('--tenant <id>', 'of this tenant, with all its versions'),
+  ).action(async (name: string, flags: AdapterFlags) => {
+    if (flags.tenant !== undefined) return removeTenantAdapter(context, name, { ...flags, tenant: flags.tenant });
+    storeOf(flags).remove(name);
+    context.stdout.write(`removed ${name}\n`);
+  });
 }
 
 /** What an adapter changes of a network, if anything. */

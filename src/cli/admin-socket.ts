@@ -11,7 +11,15 @@ import type { Platform } from './platform.js';
 export type RunCommand = (argv: readonly string[], context: CliContext) => Promise<number>;
 
 /** Commands that a running server carries out, because the embedded database is its alone. */
-const REMOTE_COMMANDS: ReadonlySet<string> = new Set(['admin', 'keys', 'audit', 'voice', 'consent']);
+const REMOTE_COMMANDS: ReadonlySet<string> = new Set([
+  'admin',
+  'keys',
+  'audit',
+  'voice',
+  'consent',
+  'adapter',
+  'lexicon',
+]);
 const MAX_REQUEST_BYTES = 64 * 1024;
 
 /** Where the server of a data folder listens for commands: only this user reaches it. */

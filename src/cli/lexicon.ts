@@ -6,18 +6,20 @@ import { differencesOf, explainWith, readLexicon } from '../engine/lexicon-work.
 import { AppError } from '../errors.js';
 import { type CompiledLexicon, compileLexicon } from '../text/lexicon.js';
 import { readLexiconFile, writeCsv, writePls } from '../text/lexicon-files.js';
-import { type CliContext, printJson, readWords, renderTable } from './context.js';
+import { type CliContext, pathOf, printJson, readWords, renderTable } from './context.js';
 import { languageFlag } from './language-flag.js';
 import { saveSpeech } from './say.js';
+import { exportTenantLexicon, importTenantLexicon, listTenantLexicons, removeTenantLexicon } from './tenant-lexicon.js';
 import { hasColours, painter, polyphonesOf } from './text.js';
 import { addEngineFlags, configFromFlags, type EngineFlags, sealedFilesOf } from './with-engine.js';
 
 interface JsonFlags {
   readonly data?: string;
+  readonly tenant?: string;
   readonly json?: boolean;
 }
 
-/** `timbre lexicon import|list|show|export|check|preview|remove`. */
+/** `timbre lexicon import|list|export|check|preview|remove`: of the data folder, or, with `--tenant`, of a tenant. */
 export function addLexiconCommands(program: Command, context: CliContext): void {
   const lexicon = program.command('lexicon').description('pronunciation lexicons: how words of your own are read');
   const data = (command: Command): Command => command.option('--data <folder>', 'folder of lexicons (TIMBRE_DATA)');
@@ -33,10 +35,14 @@ export function addLexiconCommands(program: Command, context: CliContext): void 
       .argument('<name>', 'name: "default" applies always, a voice\'s name to that voice')
       .argument('<file>', 'CSV (word,language,alphabet,reading) or W3C PLS')
       .option('--skip-invalid', 'leave out entries that cannot be read instead of failing')
+      .option('--tenant <id>', 'a lexicon of this tenant, rather than of the data folder')
       .option('--json', 'print the outcome as JSON'),
   ).action(async (name: string, file: string, flags: JsonFlags & { readonly skipInvalid?: boolean }) => {
+    const { tenant } = flags;
+    const text = await readText(pathOf(context, file));
+    if (tenant !== undefined) return importTenantLexicon(context, name, text, { ...flags, tenant });
     const store = await storeOf(flags);
-    const outcome = await store.import(name, await readText(file), {
+    const outcome = await store.import(name, text, {
       skipInvalid: flags.skipInvalid ?? false,
     });
     if (flags.json) return printJson(context, outcome);
@@ -60,8 +66,14 @@ export function addLexiconCommands(program: Command, context: CliContext): void 
   });
 
   data(
-    lexicon.command('list').description('list the lexicons there are').option('--json', 'print them as JSON'),
+    lexicon
+      .command('list')
+      .description('list the lexicons there are')
+      .option('--tenant <id>', 'of this tenant')
+      .option('--json', 'print them as JSON'),
   ).action(async (flags: JsonFlags) => {
+    const { tenant } = flags;
+    if (tenant !== undefined) return listTenantLexicons(context, { ...flags, tenant });
     const lexicons = (await storeOf(flags)).list();
     if (flags.json) return printJson(context, lexicons);
     const rows = lexicons.map(({ name, version, entries }) => [name, String(version), String(entries)]);
@@ -79,24 +91,33 @@ export function addLexiconCommands(program: Command, context: CliContext): void 
         'language of the entries in a PLS file: zh, yue, en, ja, ko; by default those of any',
       )
       .option('--version-number <n>', 'an earlier version')
+      .option('--tenant <id>', 'of this tenant')
       .option('-o, --output <file>', 'file to write; by default standard output'),
   ).action(async (name: string, flags: JsonFlags & ExportFlags) => {
+    const { format, tenant } = flags;
+    if (format !== 'csv' && format !== 'pls') {
+      throw new AppError('REQUEST_INVALID', `--format is ${JSON.stringify(format)}; expected csv or pls`);
+    }
+    if (tenant !== undefined) return exportTenantLexicon(context, name, { ...flags, format, tenant });
     const version = flags.versionNumber === undefined ? {} : { version: Number(flags.versionNumber) };
     const { entries } = (await storeOf(flags)).read({ name, ...version });
-    if (flags.format !== 'csv' && flags.format !== 'pls') {
-      throw new AppError('REQUEST_INVALID', `--format is ${JSON.stringify(flags.format)}; expected csv or pls`);
-    }
-    const text = flags.format === 'csv' ? writeCsv(entries) : writePls(entries, flags.lang ?? null);
+    const text = format === 'csv' ? writeCsv(entries) : writePls(entries, flags.lang ?? null);
     if (flags.output === undefined) context.stdout.write(text);
     else await writeFile(flags.output, text);
   });
 
-  data(lexicon.command('remove').description('remove a lexicon').argument('<name>', 'name of the lexicon')).action(
-    async (name: string, flags: JsonFlags) => {
-      (await storeOf(flags)).remove(name);
-      context.stdout.write(`removed ${name}\n`);
-    },
-  );
+  data(
+    lexicon
+      .command('remove')
+      .description('remove a lexicon')
+      .argument('<name>', 'name of the lexicon')
+      .option('--tenant <id>', 'of this tenant'),
+  ).action(async (name: string, flags: JsonFlags) => {
+    const { tenant } = flags;
+    if (tenant !== undefined) return removeTenantLexicon(context, name, { ...flags, tenant });
+    (await storeOf(flags)).remove(name);
+    context.stdout.write(`removed ${name}\n`);
+  });
 
   addEngineFlags(
     lexicon
