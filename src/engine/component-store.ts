@@ -153,7 +153,7 @@ export class ComponentStore {
       const compiled = source.compile(runtime, this.#folder);
       const named = Object.entries(compiled.graphs);
       const graphs = named.map(([, graph]) => graph);
-      const weights = writeWeightsFile(join(folder, 'weights.safetensors'), graphs, { digest });
+      const weights = writeWeightsFile(join(folder, 'weights.safetensors'), graphs, { metadata: { digest } });
       for (const [name, graph] of named) writeModelFile(join(folder, `${name}.onnx`), graph, weights);
       const files = { ...source.attachments, ...compiled.files };
       for (const [name, bytes] of Object.entries(files)) writeFileSync(join(folder, name), bytes);

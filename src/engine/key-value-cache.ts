@@ -91,14 +91,15 @@ export class KeyValueCache {
   }
 
   /** (positions, width) of a slot, in the cache's own units. */
-  read(name: string, slot: number, length: number): Float32Array {
+  read(name: string, slot: number, from: number, to: number): Float32Array {
     const [heads, maxLength, width] = this.#dims;
     const values = this.#arrays.get(name)!; // callers name a layer of the model
-    const result = new Float32Array(length * heads * width);
+    const result = new Float32Array((to - from) * heads * width);
     for (let head = 0; head < heads; head++) {
-      for (let position = 0; position < length; position++) {
+      for (let position = from; position < to; position++) {
         const source = ((slot * heads + head) * maxLength + position) * width;
-        result.set(values.subarray(source, source + width), (position * heads + head) * width);
+        const target = ((position - from) * heads + head) * width;
+        for (let at = 0; at < width; at++) result[target + at] = values[source + at]!;
       }
     }
     return result;

@@ -50,7 +50,11 @@ export function chooseEncoder(
   const run = (precision: EncoderPrecision): Float32Array[] => {
     const graph = build(precision);
     const path = join(scratch, `${precision}.onnx`);
-    writeModelFile(path, graph, writeWeightsFile(join(scratch, `${precision}.safetensors`), [graph]));
+    writeModelFile(
+      path,
+      graph,
+      writeWeightsFile(join(scratch, `${precision}.safetensors`), [graph], { scratch: true }),
+    );
     const session = runtime.createSession(path, MAPPED_WEIGHTS);
     try {
       const name = session.outputs[0]?.name ?? '';

@@ -283,14 +283,14 @@ export class SemanticDecoder {
     this.#rows[slot] = last;
   }
 
-  /** A layer's cached keys and values of a row, (positions, width) each; for tests and calibration. */
-  readCache(id: number, layer: number): { keys: Float32Array; values: Float32Array } {
+  /** A layer's cached keys and values of a row from a position on, (positions, width) each; for tests and calibration. */
+  readCache(id: number, layer: number, from = 0): { keys: Float32Array; values: Float32Array } {
     const slot = this.#rows.findIndex((row) => row.id === id);
     const row = this.#rows[slot];
     if (row === undefined) throw new AppError('INTERNAL', `the decoder has no row ${id}`);
     return {
-      keys: this.#cache.read(`k.${layer}`, slot, row.length),
-      values: this.#cache.read(`v.${layer}`, slot, row.length),
+      keys: this.#cache.read(`k.${layer}`, slot, from, row.length),
+      values: this.#cache.read(`v.${layer}`, slot, from, row.length),
     };
   }
 

@@ -153,7 +153,7 @@ describe('the weights file', () => {
   it('holds each weight once, aligned, as safetensors that two graphs read', () => {
     const graphs = [graph('double', 2), graph('triple', 3)];
     const path = join(folder, 'weights.safetensors');
-    const weights = writeWeightsFile(path, graphs, { note: 'x' });
+    const weights = writeWeightsFile(path, graphs, { metadata: { note: 'x' } });
     expect([...weights.places.keys()].sort()).toEqual(['double.own', 'shared', 'triple.own']);
     for (const { offsetBytes } of weights.places.values()) expect(offsetBytes % 64).toBe(0);
     for (const model of graphs) writeModelFile(join(folder, `${model.name}.onnx`), model, weights);

@@ -21,18 +21,39 @@ export function quantizeColumns(
   inputs: number,
   type: ColumnWeights,
 ): QuantizedColumns {
-  const data = type === 'uint8' ? new Uint8Array(matrix.length) : new Int8Array(matrix.length);
+  const levels = new Uint8Array(matrix.length);
   const zero = type === 'uint8' ? 128 : 0;
   const scales = new Float32Array(outputs);
   for (let output = 0; output < outputs; output++) {
-    const row = matrix.subarray(output * inputs, (output + 1) * inputs);
-    let largest = 0;
-    for (const value of row) largest = Math.max(largest, Math.abs(value));
+    const peak = largestOf(matrix, output * inputs, (output + 1) * inputs);
     // An output of zeros has no step; any does.
-    const scale = Math.fround(largest / 127) || 1;
-    scales[output] = scale;
-    for (let input = 0; input < inputs; input++)
-      data[input * outputs + output] = Math.round(row[input]! / scale) + zero;
+    scales[output] = Math.fround(peak / 127) || 1;
   }
-  return { data, scales };
+  // In squares, so that what is read and what is written stay in the cache.
+  for (let firstOutput = 0; firstOutput < outputs; firstOutput += SQUARE) {
+    const lastOutput = Math.min(outputs, firstOutput + SQUARE);
+    for (let firstInput = 0; firstInput < inputs; firstInput += SQUARE) {
+      const lastInput = Math.min(inputs, firstInput + SQUARE);
+      for (let output = firstOutput; output < lastOutput; output++) {
+        const scale = scales[output]!;
+        const row = output * inputs;
+        for (let input = firstInput; input < lastInput; input++) {
+          // Cut off instead of rounded: made positive by 256 first, which a byte does not see.
+          levels[input * outputs + output] = (matrix[row + input]! / scale + (256.5 + zero)) | 0;
+        }
+      }
+    }
+  }
+  return { data: type === 'uint8' ? levels : new Int8Array(levels.buffer), scales };
+}
+
+const SQUARE = 64;
+
+function largestOf(values: Float32Array, start: number, end: number): number {
+  let largest = 0;
+  for (let index = start; index < end; index++) {
+    const size = Math.abs(values[index]!);
+    if (size > largest) largest = size;
+  }
+  return largest;
 }

@@ -13,6 +13,12 @@ export interface WeightsFile {
 /** Weights start at multiples of this, so that the runtime can use them where they are mapped (a cache line, SIMD). */
 const ALIGNMENT_BYTES = 64;
 
+export interface WeightsFileOptions {
+  readonly metadata?: Readonly<Record<string, string>>;
+  /** True: it need not survive the machine, which saves the wait for the disk. */
+  readonly scratch?: boolean;
+}
+
 /**
  * Writes the weights of some graphs, each once, into one safetensors file that the graphs then share as external data:
  * two graphs over the same weights map the same pages. Weights are loaded one at a time.
@@ -24,7 +30,7 @@ const ALIGNMENT_BYTES = 64;
 export function writeWeightsFile(
   path: string,
   graphs: readonly GraphModel[],
-  metadata: Readonly<Record<string, string>> = {},
+  { metadata = {}, scratch = false }: WeightsFileOptions = {},
 ): WeightsFile {
   const weights = uniqueWeights(graphs);
   const places = new Map<string, { offsetBytes: number; sizeBytes: number }>();
@@ -69,7 +75,7 @@ export function writeWeightsFile(
       }
       writeAll(file, bytes, place.offsetBytes);
     }
-    fsyncSync(file);
+    if (!scratch) fsyncSync(file);
   } finally {
     closeSync(file);
   }

@@ -184,17 +184,18 @@ export function multiply(a: Matrix, b: Matrix): Matrix {
       `layers do not fit: a width of ${b.rows} meets one of ${a.columns}; the checkpoint mixes sizes`,
     );
   }
-  const data = new Float64Array(a.rows * b.columns);
+  const { columns, data: other } = b;
+  const data = new Float64Array(a.rows * columns);
   for (let row = 0; row < a.rows; row++) {
     for (let inner = 0; inner < a.columns; inner++) {
       const factor = a.data[row * a.columns + inner]!;
       if (factor === 0) continue;
-      const from = inner * b.columns;
-      const to = row * b.columns;
-      for (let column = 0; column < b.columns; column++) data[to + column]! += factor * b.data[from + column]!;
+      const from = inner * columns;
+      const to = row * columns;
+      for (let column = 0; column < columns; column++) data[to + column]! += factor * other[from + column]!;
     }
   }
-  return { rows: a.rows, columns: b.columns, data };
+  return { rows: a.rows, columns, data };
 }
 
 export function sum(...matrices: readonly Matrix[]): Matrix {
