@@ -216,6 +216,11 @@ export class AdapterCatalog {
   }
 }
 
+/** Removes the rows of the adapters that are of a voice or one of its styles. @returns the objects that are nobody's then. */
+export function removeAdaptersOf(sql: Sql, voiceId: string): Promise<string[]> {
+  return removeVersions(sql, "name = $1 OR starts_with(name, $1 || '.')", [voiceId]);
+}
+
 /** @returns the objects of the versions that are gone. */
 async function removeVersions(sql: Sql, condition: string, values: readonly unknown[]): Promise<string[]> {
   const { rows } = await sql.query<{ object_id: string }>(

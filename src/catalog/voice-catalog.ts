@@ -7,6 +7,7 @@ import type { CallLedger } from '../tenancy/call-ledger.js';
 import { type Caller, principalName } from '../tenancy/caller.js';
 import type { Quotas } from '../tenancy/quotas.js';
 import type { Vault } from '../vault/vault.js';
+import { removeAdaptersOf } from './adapters.js';
 import { cleanText } from './clean-text.js';
 import { audioType, Consents, digestOfRequest, keyReused } from './consents.js';
 import { readAll, readSealed, type Seal, sealing } from './sealed-objects.js';
@@ -328,7 +329,10 @@ export class VoiceCatalog {
     });
   }
 
-  /** Destroys a voice with all its versions: the keys of its recordings and profiles with the rows, then their bytes. */
+  /**
+   * Destroys a voice with all its versions and its adapters: the keys of its recordings, profiles and adapters with the rows,
+   * then their bytes.
+   */
   async remove(caller: Caller, id: string): Promise<void> {
     const { database, vault } = this.#options;
     const { tenantId } = caller;
@@ -353,7 +357,7 @@ export class VoiceCatalog {
            UNION SELECT object_id FROM voice_recordings WHERE tenant_id = $1 AND voice_id = $2`,
           [tenantId, id],
         );
-        const ids = rows.map((row) => row.id);
+        const ids = [...rows.map((row) => row.id), ...(await removeAdaptersOf(sql, id))];
         await sql.query('DELETE FROM voices WHERE tenant_id = $1 AND id = $2', [tenantId, id]);
         await sql.query('DELETE FROM vault_objects WHERE tenant_id = $1 AND id = ANY($2::text[])', [tenantId, ids]);
         await this.stops.announce(sql, stop);

@@ -20,7 +20,11 @@ type Answer = Awaited<ReturnType<TestGateway['app']['inject']>>;
 interface Client {
   readonly tenant: string;
   readonly secret: string;
-  readonly call: (method: 'GET' | 'PUT' | 'POST' | 'DELETE', url: string, body?: Buffer | object) => Promise<Answer>;
+  readonly call: (
+    method: 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE',
+    url: string,
+    body?: Buffer | object,
+  ) => Promise<Answer>;
   readonly put: (name: string, content: string, query?: string) => Promise<Answer>;
   /** The audio of one seed, which the scripted engine pitches by the adapter. */
   readonly sound: (fields?: object) => Promise<string>;
@@ -172,6 +176,31 @@ describe('/v1/adapters', () => {
     expect(adapted).not.toBe(plain);
     expect(await user.sound(anna)).toBe(adapted);
     expect(await user.sound({ ...anna, adapter: 'anna' })).not.toBe(adapted);
+  });
+
+  it('is of the voice that has its name: it ends and goes with that, whoever speaks with it', async () => {
+    const { call, put, sound, tenant } = await newClient(SCOPES);
+    await setOwnRecordingsAllowed(gateway.platform.database, tenant, true);
+    const recordings = [Buffer.from(encodeWav(new Float32Array(64_000).fill(0.1), 16_000)).toString('base64')];
+    await call('POST', '/v1/voices', { id: 'bea', name: 'Bea', language: 'en', recordings });
+    for (const name of ['bea', 'bea.sad', 'beatrice']) await put(name, name);
+    const plain = await sound();
+    expect(await sound({ adapter: 'bea' })).not.toBe(plain);
+    const long = { text: 'sentences=200 ms=100 every=20', speaker_id: 'demo', adapter: 'bea', stream: true };
+    const stopped = call('POST', '/synthesize', long).then(
+      ({ rawPayload }) => rawPayload.length,
+      () => 0,
+    );
+    await expect.poll(async () => (await recorded(tenant, 'speech.started')).length).toBe(3);
+    expect((await call('PATCH', '/v1/voices/bea', { disabled: true })).statusCode).toBe(200);
+    expect(await stopped).toBeLessThan(200 * 1600 * 2);
+    for (const adapter of ['bea', 'bea@1', 'bea.sad']) {
+      const refused = await call('POST', '/synthesize', { text: 'x', speaker_id: 'demo', adapter });
+      expect(refused.json().error.code).toBe('VOICE_DISABLED');
+    }
+    expect((await call('DELETE', '/v1/voices/bea')).statusCode).toBe(200);
+    const left = (await call('GET', '/v1/adapters')).json().adapters.map(({ name }: { name: string }) => name);
+    expect(left).toEqual(['beatrice']);
   });
 
   it('is for a tenant’s own requests, and for keys that may read and write voices', async () => {

@@ -101,6 +101,8 @@ export interface AllowedSpeech {
   readonly voice: AllowedVoice;
   /** The other voices that its markup asks for. */
   readonly cast: readonly AllowedVoice[];
+  /** All with whose end the call ends: besides those, the voice that its adapter is of. */
+  readonly watched: readonly AllowedVoice[];
   /** As the engine is asked for it. */
   readonly speech: SpeechRequest;
 }
@@ -135,6 +137,7 @@ export async function allowSpeech(
   const cast = await Promise.all(asked.map((each) => voices.access.use(tenantId, each)));
   const everybody = [voice, ...cast];
   const suppliedAdapters = await adaptersOf(adapters, tenantId, everybody, call.adapter);
+  const watched = [...everybody, ...(await voiceOfAdapter(voices, tenantId, call.adapter))];
   const named = {
     ...speech,
     tenant: tenantId,
@@ -143,11 +146,12 @@ export async function allowSpeech(
     ...(suppliedAdapters === null ? {} : { suppliedAdapters }),
   };
   if (everybody.every((each) => each.profiles === null)) {
-    return { voice, cast, speech: cast.length === 0 ? named : { ...named, voices: rolesOf(asked, cast) } };
+    return { voice, cast, watched, speech: cast.length === 0 ? named : { ...named, voices: rolesOf(asked, cast) } };
   }
   const supplied = Object.assign({}, ...everybody.map((each) => each.profiles ?? {})) as NonNullable<typeof profiles>;
   const poolVoices = everybody.flatMap((each) => (each.profiles === null ? [each.name] : []));
-  return { voice, cast, speech: { ...named, voices: rolesOf(asked, cast), profiles: supplied, poolVoices } };
+  const speaking = { ...named, voices: rolesOf(asked, cast), profiles: supplied, poolVoices };
+  return { voice, cast, watched, speech: speaking };
 }
 
 /**
@@ -174,6 +178,19 @@ async function adaptersOf(
   return used.length === 0 ? null : Object.fromEntries(used);
 }
 
+/**
+ * The voice whose name a named adapter has: it is made of that speaker, so whoever else speaks with it does so under that
+ * speaker's consent. Throws as {@link allowSpeech}.
+ */
+async function voiceOfAdapter(
+  { access }: GatewayOptions['voices'],
+  tenantId: string,
+  wanted = '',
+): Promise<readonly AllowedVoice[]> {
+  const name = wanted.split(/[.@]/)[0] ?? '';
+  return name !== '' && (await access.has(tenantId, name)) ? [await access.use(tenantId, name)] : [];
+}
+
 /** The engine's names of voices by those that the markup calls them by. */
 function rolesOf(asked: readonly string[], cast: readonly AllowedVoice[]): Record<string, string> {
   return Object.fromEntries(cast.map(({ name }, i) => [asked[i] ?? name, name]));
@@ -198,7 +215,7 @@ export async function startSpeech(
   }
   const { request, id, textCharacters } = call;
   const priority = call.priority ?? priorityOf(request);
-  const { voice, cast, speech } = allowed ?? (await allowSpeech(gateway, call));
+  const { voice, cast, watched, speech } = allowed ?? (await allowSpeech(gateway, call));
   const caller = callerOf(request);
   const opened = await calls.begin(caller, callFacts({ ...call, speech }, voice, cast));
   request.rateHeaders = opened.headers;
@@ -206,7 +223,7 @@ export async function startSpeech(
   const { tenantId } = caller;
   const asked = priority === 'batch' ? { ...speech, urgency: 'batch' as const } : speech;
   const job = { id, request: asked, tenant: tenantId, weight: opened.weight, priority };
-  const uses = [voice, ...cast].flatMap((each) => each.watch() ?? []);
+  const uses = watched.flatMap((each) => each.watch() ?? []);
   const signal = AbortSignal.any([call.signal, ...uses.map((use) => use.signal)]);
   const events = measured(queue.submit(job, { signal }), metrics, signal);
   let outcome: SpeechOutcome | null = null;
