@@ -3,6 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import { AppError } from '../errors.js';
 import { AdtsDecoder, findAdts } from './aac/adts.js';
 import { concatenate } from './concatenate.js';
+import type { DecodedPiece } from './decoded-piece.js';
 import { type AudioClip, decodeWav, isWav } from './wav.js';
 
 export interface AudioLimits {
@@ -63,13 +64,6 @@ interface PieceDecoder {
   decode(piece: Uint8Array): DecodedPiece | Promise<DecodedPiece>;
   flush?(): Promise<DecodedPiece>;
   free(): void;
-}
-
-interface DecodedPiece {
-  readonly channelData: Float32Array[];
-  readonly samplesDecoded: number;
-  readonly sampleRate: number;
-  readonly errors: readonly unknown[];
 }
 
 /** Small, because a piece's whole output is held at once: 8 KiB of FLAC can be 36 M samples. */

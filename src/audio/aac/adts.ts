@@ -1,16 +1,9 @@
+import type { DecodedPiece } from '../decoded-piece.js';
 import { AacFault, BitReader } from './bit-reader.js';
 import { checkKind } from './config.js';
 import { FRAME } from './filterbank.js';
 import { FrameDecoder } from './frame.js';
 import { RATES_HZ } from './tables.js';
-
-/** What a decoder makes of a piece of a file. */
-export interface DecodedFrames {
-  readonly channelData: Float32Array[];
-  readonly samplesDecoded: number;
-  readonly sampleRate: number;
-  readonly errors: readonly unknown[];
-}
 
 interface AdtsHeader {
   readonly headerBytes: number;
@@ -69,17 +62,17 @@ export class AdtsDecoder {
   #inStep = false;
   #stream: { readonly header: AdtsHeader; readonly decoder: FrameDecoder } | null = null;
 
-  decode(piece: Uint8Array): DecodedFrames {
+  decode(piece: Uint8Array): DecodedPiece {
     return this.#decode(piece, false);
   }
 
-  async flush(): Promise<DecodedFrames> {
+  async flush(): Promise<DecodedPiece> {
     return this.#decode(new Uint8Array(), true);
   }
 
   free(): void {}
 
-  #decode(piece: Uint8Array, last: boolean): DecodedFrames {
+  #decode(piece: Uint8Array, last: boolean): DecodedPiece {
     const bytes = Buffer.concat([this.#left, piece]);
     const frames: Float32Array[][] = [];
     const errors: unknown[] = [];
@@ -137,7 +130,7 @@ export function joined(
   frames: readonly Float32Array[][],
   sampleRate: number,
   errors: readonly unknown[],
-): DecodedFrames {
+): DecodedPiece {
   const channelData = (frames[0] ?? []).map((_, channel) => {
     const samples = new Float32Array(FRAME * frames.length);
     for (const [i, frame] of frames.entries()) samples.set(frame[channel]!, FRAME * i);

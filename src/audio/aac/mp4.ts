@@ -1,5 +1,6 @@
 import { AppError } from '../../errors.js';
-import { type DecodedFrames, joined, MOST_FAULTS } from './adts.js';
+import type { DecodedPiece } from '../decoded-piece.js';
+import { joined, MOST_FAULTS } from './adts.js';
 import { AacFault, BitReader } from './bit-reader.js';
 import { type AacConfig, checkKind, readAudioConfig } from './config.js';
 import { FrameDecoder } from './frame.js';
@@ -17,7 +18,7 @@ const MOST_SKIPPED_SECONDS = 600;
  *
  * @throws AppError `AUDIO_UNREADABLE` where there is no such track.
  */
-export function* decodeMp4(bytes: Uint8Array): Generator<DecodedFrames> {
+export function* decodeMp4(bytes: Uint8Array): Generator<DecodedPiece> {
   const file = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const track = findTrack(file);
   const { rateIndex, rateHz } = track.config;
@@ -25,7 +26,7 @@ export function* decodeMp4(bytes: Uint8Array): Generator<DecodedFrames> {
   let skipped = Math.round(Math.min(track.startsAt / track.timescale, MOST_SKIPPED_SECONDS) * rateHz);
   let faults = 0;
   let piece = { frames: [] as Float32Array[][], errors: [] as unknown[] };
-  const take = (): DecodedFrames => {
+  const take = (): DecodedPiece => {
     const all = joined(piece.frames, rateHz, piece.errors);
     piece = { frames: [], errors: [] };
     const skip = Math.min(skipped, all.samplesDecoded);
