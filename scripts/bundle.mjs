@@ -10,6 +10,8 @@ const dist = resolve(process.argv[2] ?? 'dist');
 const bundle = join(dist, 'bundle');
 /** What is started, or imported by its path. */
 const ENTRIES = ['cli', 'engine/process', 'engine/engine', 'engine/inference-thread', 'store/embedded-thread'];
+/** Of these, what is imported for what it exports. */
+const IMPORTED = new Set(['engine/engine']);
 /** A package of hundreds of files; the others are loaded as they were installed. */
 const BUNDLED = /^typebox(\/|$)/;
 
@@ -50,6 +52,23 @@ await build({
 for (const entry of ENTRIES) {
   const file = join(dist, `${entry}.js`);
   const shebang = /^#!.*\n/.exec(readFileSync(file, 'utf8'))?.[0] ?? '';
-  const path = relative(dirname(file), join(bundle, `${nameOf(entry)}.js`));
-  writeFileSync(file, `${shebang}export * from '${path.startsWith('.') ? path : `./${path}`}';\n`);
+  const path = fromEntry(file, join(bundle, `${nameOf(entry)}.js`));
+  writeFileSync(file, shebang + (IMPORTED.has(entry) ? `export * from '${path}';\n` : loadCached(file, path)));
+}
+
+/**
+ * Loads a module with what V8 compiled of it kept beside the bundle, for the next start; Node 22 and later can. Not in a folder
+ * that others may write to: what lies there is run.
+ */
+function loadCached(file, path) {
+  return `import module from 'node:module';
+import { fileURLToPath } from 'node:url';
+module.enableCompileCache?.(fileURLToPath(new URL('${fromEntry(file, join(dist, 'compile-cache'))}', import.meta.url)));
+await import('${path}');
+`;
+}
+
+function fromEntry(file, target) {
+  const path = relative(dirname(file), target).replaceAll('\\', '/');
+  return path.startsWith('.') ? path : `./${path}`;
 }
