@@ -19,8 +19,8 @@ const ALLOWED: Record<string, readonly string[]> = {
   store: ['api', 'config', 'errors', 'log', 'thread-entry'],
   audit: ['store', 'api', 'config', 'errors', 'log', 'metrics'],
   vault: ['store', 'api', 'config', 'errors', 'log', 'metrics'],
-  tenancy: ['audit', 'store', 'api', 'config', 'errors', 'log', 'metrics'],
-  catalog: ['tenancy', 'audit', 'vault', 'store', 'api', 'config', 'errors', 'log', 'metrics'],
+  tenancy: ['audit', 'store', 'api', 'config', 'errors', 'log', 'metrics', 'recall'],
+  catalog: ['tenancy', 'audit', 'vault', 'store', 'api', 'config', 'errors', 'log', 'metrics', 'recall'],
   worker: ['engine', 'jobs', 'store', 'api', 'audio', 'config', 'errors', 'log', 'metrics', 'shutdown'],
   gateway: [
     'jobs',
@@ -35,6 +35,7 @@ const ALLOWED: Record<string, readonly string[]> = {
     'errors',
     'log',
     'metrics',
+    'recall',
     'shutdown',
   ],
   cli: [

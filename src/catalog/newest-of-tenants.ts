@@ -1,3 +1,5 @@
+import { Recall } from '../recall.js';
+
 /** A change on another server is seen after so long; on this one at once. */
 const TTL_MS = 500;
 const MAX_REMEMBERED = 10_000;
@@ -5,29 +7,18 @@ const MAX_REMEMBERED = 10_000;
 /** What requests use of a tenant's kept things, by name: the newest version of each, believed for half a second. */
 export class NewestOfTenants<T> {
   readonly #read: (tenantId: string) => Promise<ReadonlyMap<string, T>>;
-  readonly #known = new Map<string, { readonly untilMs: number; readonly newest: Promise<ReadonlyMap<string, T>> }>();
+  readonly #known = new Recall<ReadonlyMap<string, T>>({ ttlMs: TTL_MS, maxEntries: MAX_REMEMBERED });
 
   constructor(read: (tenantId: string) => Promise<ReadonlyMap<string, T>>) {
     this.#read = read;
   }
 
-  of(tenantId: string): Promise<ReadonlyMap<string, T>> {
-    const nowMs = Date.now();
-    const known = this.#known.get(tenantId);
-    if (known !== undefined && known.untilMs > nowMs) return known.newest;
-    const newest = this.#read(tenantId);
-    this.#known.delete(tenantId);
-    const oldest = this.#known.keys().next();
-    if (this.#known.size >= MAX_REMEMBERED && !oldest.done) this.#known.delete(oldest.value);
-    this.#known.set(tenantId, { untilMs: nowMs + TTL_MS, newest });
-    newest.catch(() => {
-      if (this.#known.get(tenantId)?.newest === newest) this.#known.delete(tenantId);
-    });
-    return newest;
+  of(tenantId: string): ReadonlyMap<string, T> | Promise<ReadonlyMap<string, T>> {
+    return this.#known.get(tenantId, () => this.#read(tenantId));
   }
 
   /** Something of the tenant's has changed here. */
   forget(tenantId: string): void {
-    this.#known.delete(tenantId);
+    this.#known.forget(tenantId);
   }
 }

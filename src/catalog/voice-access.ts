@@ -1,4 +1,5 @@
 import { AppError } from '../errors.js';
+import { Recall } from '../recall.js';
 import type { Database, Sql } from '../store/database.js';
 import type { VoiceStops, WatchedUse } from './voice-stops.js';
 
@@ -64,7 +65,7 @@ const VOICE_NAME = /^([A-Za-z0-9][A-Za-z0-9_-]{0,63})(?:\.([a-z0-9][a-z0-9_-]{0,
 export class VoiceAccess {
   readonly #database: Database;
   readonly #stops: VoiceStops;
-  readonly #remembered = new Map<string, { readonly untilMs: number; readonly looked: Promise<Looked> }>();
+  readonly #remembered = new Recall<Looked>({ ttlMs: TTL_MS, maxEntries: MAX_REMEMBERED });
 
   constructor(database: Database, stops: VoiceStops) {
     this.#database = database;
@@ -161,25 +162,11 @@ export class VoiceAccess {
 
   /** Something about a tenant's voices changed in this process. */
   forgetTenant(tenantId: string): void {
-    for (const key of this.#remembered.keys()) if (key.startsWith(`${tenantId}/`)) this.#remembered.delete(key);
+    this.#remembered.forgetWhere((key) => key.startsWith(`${tenantId}/`));
   }
 
-  #look(tenantId: string, id: string, name: string): Promise<Looked> {
-    const key = `${tenantId}/${name}`;
-    const nowMs = Date.now();
-    const known = this.#remembered.get(key);
-    if (known !== undefined && known.untilMs > nowMs) return known.looked;
-    const looked = this.#load(tenantId, id, name, nowMs);
-    this.#remembered.delete(key);
-    if (this.#remembered.size >= MAX_REMEMBERED) {
-      const oldest = this.#remembered.keys().next();
-      if (!oldest.done) this.#remembered.delete(oldest.value);
-    }
-    this.#remembered.set(key, { untilMs: nowMs + TTL_MS, looked });
-    looked.catch(() => {
-      if (this.#remembered.get(key)?.looked === looked) this.#remembered.delete(key);
-    });
-    return looked;
+  #look(tenantId: string, id: string, name: string): Looked | Promise<Looked> {
+    return this.#remembered.get(`${tenantId}/${name}`, () => this.#load(tenantId, id, name, Date.now()));
   }
 
   async #load(tenantId: string, id: string, name: string, checkedMs: number): Promise<Looked> {

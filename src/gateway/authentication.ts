@@ -1,6 +1,6 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { AppError } from '../errors.js';
-import type { Authenticator } from '../tenancy/authenticator.js';
+import type { Authenticator, Credentials } from '../tenancy/authenticator.js';
 import { type Caller, requireScope } from '../tenancy/caller.js';
 import type { Scope } from '../tenancy/scopes.js';
 
@@ -34,22 +34,37 @@ export function registerAuthentication(app: FastifyInstance, authenticator: Auth
       throw new Error(`the route ${String(route.method)} ${route.url} does not say who may call it (config.access)`);
     }
   });
-  app.addHook('onRequest', async (request) => {
+  app.addHook('onRequest', (request, _reply, done) => {
     // A path that is no route is answered as such, to anyone.
-    if (request.is404) return;
-    const access = request.routeOptions.config.access;
-    if (access === 'public' || access === 'late') return;
-    request.caller = await authenticator.authenticate({ secret: secretOf(request), local: isLocal(request) });
-    if (access !== undefined && access !== 'any') requireScope(request.caller, access);
+    if (request.is404) return done();
+    const { access } = request.routeOptions.config;
+    if (access === 'public' || access === 'late') return done();
+    const admit = (caller: Caller) => {
+      request.caller = caller;
+      if (access !== undefined && access !== 'any') requireScope(caller, access);
+    };
+    const found = authenticator.authenticate(credentialsOf(request));
+    // Who was recognised a moment ago need not wait.
+    if (!(found instanceof Promise)) {
+      admit(found);
+      return done();
+    }
+    found.then(admit).then(() => done(), done);
   });
 }
 
 /** Puts on every answer how much its tenant may still do. */
 export function registerRateHeaders(app: FastifyInstance): void {
-  app.addHook('onSend', (request, reply, _payload, done) => {
-    if (request.rateHeaders !== null) reply.headers(request.rateHeaders);
+  app.addHook('onSend', (_request, reply, _payload, done) => {
+    addRateHeaders(reply);
     done();
   });
+}
+
+/** For answers that are written past Fastify, which calls no `onSend` for them. */
+export function addRateHeaders(reply: FastifyReply): void {
+  const { rateHeaders } = reply.request;
+  if (rateHeaders !== null) reply.headers(rateHeaders);
 }
 
 /** One authenticator a server; routes need not pass it around. */
@@ -62,10 +77,14 @@ const authenticators = new WeakMap<object, Authenticator>();
 export async function signIn(request: FastifyRequest, scope: Scope, secret: string | null = null): Promise<Caller> {
   const authenticator = authenticators.get(request.server.server);
   if (authenticator === undefined) throw new Error('no authenticator was registered');
-  const caller = await authenticator.authenticate({ secret: secret ?? secretOf(request), local: isLocal(request) });
+  const caller = await authenticator.authenticate(credentialsOf(request, secret));
   requireScope(caller, scope);
   request.caller = caller;
   return caller;
+}
+
+function credentialsOf(request: FastifyRequest, secret: string | null = null): Credentials {
+  return { secret: secret ?? secretOf(request), local: isLocal(request) };
 }
 
 /** The caller of a route that needs one. */
@@ -89,9 +108,12 @@ export function secretOf(request: Pick<FastifyRequest, 'headers'>): string | nul
 /** From this very machine, to its own address, and not through a proxy that would make everybody look so. */
 function isLocal(request: FastifyRequest): boolean {
   const { remoteAddress } = request.socket;
-  const forwarded = ['x-forwarded-for', 'forwarded', 'x-real-ip', 'via'].some((name) => name in request.headers);
+  const { headers } = request;
+  const forwarded = FORWARDING.some((name) => name in headers);
   return !forwarded && isLoopback(remoteAddress) && isLoopbackHost(request.headers.host);
 }
+
+const FORWARDING = ['x-forwarded-for', 'forwarded', 'x-real-ip', 'via'];
 
 export function isLoopback(address: string | undefined): boolean {
   return address !== undefined && /^(127\.|::1$|::ffff:127\.)/.test(address);

@@ -12,9 +12,9 @@ const MAX_AGE_SECONDS = 600;
 export function registerCors(app: FastifyInstance, origins: string | null): void {
   const allowed = new Set(origins?.split(',') ?? []);
   const isAllowed = (origin: string) => allowed.has('*') || allowed.has(origin);
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', (request, reply, done) => {
     const { origin } = request.headers;
-    if (origin === undefined) return;
+    if (origin === undefined) return done();
     if (request.headers.upgrade !== undefined && !isAllowed(origin) && !isOwn(origin, request)) {
       // A refused upgrade has no server left that would close its socket.
       reply.raw.once('finish', () => request.raw.socket.destroySoon());
@@ -23,7 +23,7 @@ export function registerCors(app: FastifyInstance, origins: string | null): void
         'web pages of this origin may not connect; TIMBRE_CORS_ORIGINS lists those that may',
       );
     }
-    if (!isAllowed(origin)) return;
+    if (!isAllowed(origin)) return done();
     // Keys come in headers that a page must set itself, never in cookies: no credentials to guard.
     reply.header('access-control-allow-origin', allowed.has('*') ? '*' : origin).header('vary', 'origin');
     reply.header('access-control-expose-headers', EXPOSED);
@@ -31,9 +31,10 @@ export function registerCors(app: FastifyInstance, origins: string | null): void
       reply.header('access-control-allow-methods', 'GET, POST, PUT, PATCH, DELETE');
       reply.header('access-control-allow-headers', ALLOWED_HEADERS);
       reply.header('access-control-max-age', String(MAX_AGE_SECONDS));
-      return reply.code(204).send();
+      void reply.code(204).send();
+      return;
     }
-    return undefined;
+    done();
   });
 }
 

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { AppError } from '../errors.js';
+import { Recall } from '../recall.js';
 import type { Database } from '../store/database.js';
 import { findKeyHolder, hasApiKeys, type KeyHolder } from './api-keys.js';
 import { type Caller, LOCAL_CALLER } from './caller.js';
@@ -14,8 +15,11 @@ export interface Credentials {
 }
 
 export interface Authenticator {
-  /** Throws `UNAUTHENTICATED` with the way to a key; `STORE_UNAVAILABLE` when keys cannot be looked up. */
-  authenticate(credentials: Credentials): Promise<Caller>;
+  /**
+   * The caller, at once where it was recognised a moment ago. Throws, or rejects with, `UNAUTHENTICATED` with the way to a
+   * key, and `STORE_UNAVAILABLE` when keys cannot be looked up.
+   */
+  authenticate(credentials: Credentials): Caller | Promise<Caller>;
 }
 
 export interface AuthenticatorOptions {
@@ -37,9 +41,9 @@ const MAX_LOOKUPS = 64;
 
 /** Recognises callers by API key or by a person's token; remembers keys for a second, so that they cost nothing. */
 export function createAuthenticator({ database, mode, people, now = Date.now }: AuthenticatorOptions): Authenticator {
-  const remembered = new Map<string, { readonly untilMs: number; readonly caller: Promise<Caller | null> }>();
+  const remembered = new Recall<Caller | null>({ ttlMs: KEY_TTL_MS, maxEntries: MAX_REMEMBERED_KEYS, now });
+  const door = new Recall<boolean>({ ttlMs: KEY_TTL_MS, maxEntries: 1, now });
   let lookups = 0;
-  let door: { readonly untilMs: number; readonly open: Promise<boolean> } | null = null;
 
   const lookUp = async (secret: string): Promise<Caller | null> => {
     if (lookups >= MAX_LOOKUPS) {
@@ -54,44 +58,27 @@ export function createAuthenticator({ database, mode, people, now = Date.now }: 
     }
   };
 
-  const byKey = (secret: string): Promise<Caller | null> => {
+  const byKey = (secret: string): Caller | null | Promise<Caller | null> => {
     // Secrets themselves stay out of long-lived memory.
     const name = createHash('sha256').update(secret).digest('base64');
-    const known = remembered.get(name);
-    if (known !== undefined && known.untilMs > now()) return known.caller;
-    const caller = lookUp(secret);
-    remembered.delete(name);
-    if (remembered.size >= MAX_REMEMBERED_KEYS) {
-      const oldest = remembered.keys().next();
-      if (!oldest.done) remembered.delete(oldest.value);
-    }
-    remembered.set(name, { untilMs: now() + KEY_TTL_MS, caller });
-    caller.catch(() => remembered.delete(name));
-    return caller;
+    return remembered.get(name, () => lookUp(secret));
   };
 
-  const doorIsOpen = (): Promise<boolean> => {
-    if (door !== null && door.untilMs > now()) return door.open;
-    const open = hasApiKeys(database).then((any) => !any);
-    door = { untilMs: now() + KEY_TTL_MS, open };
-    open.catch(() => {
-      door = null;
-    });
-    return open;
+  const doorIsOpen = () => door.get('', () => hasApiKeys(database).then((any) => !any));
+
+  /** Whom nobody knows by a key. Client libraries insist on sending some; where none is needed, any will do. */
+  const withoutKey = async (local: boolean, given: boolean): Promise<Caller> => {
+    if (mode === 'open' || (mode === 'auto' && local && (await doorIsOpen()))) return LOCAL_CALLER;
+    throw unauthenticated(given);
   };
 
   return {
-    async authenticate({ secret, local }) {
-      if (secret !== null) {
-        if (people?.recognises(secret)) return people.verify(secret);
-        const caller = await byKey(secret);
-        if (caller !== null) return caller;
-        // Client libraries insist on some key; where none is needed, any will do.
-        if (mode !== 'open' && !(mode === 'auto' && local && (await doorIsOpen()))) throw unauthenticated(true);
-        return LOCAL_CALLER;
-      }
-      if (mode === 'open' || (mode === 'auto' && local && (await doorIsOpen()))) return LOCAL_CALLER;
-      throw unauthenticated(false);
+    authenticate({ secret, local }) {
+      if (secret === null) return withoutKey(local, false);
+      if (people?.recognises(secret)) return people.verify(secret);
+      const found = byKey(secret);
+      if (found instanceof Promise) return found.then((caller) => caller ?? withoutKey(local, true));
+      return found ?? withoutKey(local, true);
     },
   };
 }

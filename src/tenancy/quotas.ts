@@ -1,4 +1,5 @@
 import { AppError } from '../errors.js';
+import { Recall } from '../recall.js';
 import type { Database } from '../store/database.js';
 import { getTenant, type Tenant } from './tenants.js';
 import { charactersSince } from './usage.js';
@@ -24,7 +25,6 @@ interface TenantState {
   runningCharacters: number;
   /** Characters of calls that ended since the month's sum was last read. */
   endedCharacters: number;
-  facts: { readonly untilMs: number; readonly value: Promise<Facts> } | null;
 }
 
 interface Facts {
@@ -34,6 +34,7 @@ interface Facts {
 
 /** Changed limits, a suspension and the month's sum are seen after at most so long. */
 const FACTS_TTL_MS = 1000;
+const MAX_REMEMBERED_FACTS = 10_000;
 const MINUTE_MS = 60_000;
 
 /**
@@ -44,10 +45,12 @@ export class Quotas {
   readonly #database: Database;
   readonly #now: () => number;
   readonly #states = new Map<string, TenantState>();
+  readonly #facts: Recall<Facts>;
 
   constructor({ database, now = Date.now }: QuotaOptions) {
     this.#database = database;
     this.#now = now;
+    this.#facts = new Recall({ ttlMs: FACTS_TTL_MS, maxEntries: MAX_REMEMBERED_FACTS, now });
   }
 
   /**
@@ -56,7 +59,7 @@ export class Quotas {
    */
   async admit(tenantId: string, { characters }: { readonly characters: number }): Promise<Admission> {
     const state = this.#state(tenantId);
-    const { tenant, charactersThisMonth } = await this.#facts(tenantId, state);
+    const { tenant, charactersThisMonth } = await this.#factsOf(tenantId, state);
     if (tenant.state !== 'active') throw new AppError('UNAUTHENTICATED', 'this tenant is suspended or deleted');
     const { limits } = tenant;
     const nowMs = this.#now();
@@ -109,7 +112,7 @@ export class Quotas {
 
   /** Throws `QUOTA_EXCEEDED` when a tenant that stores `storedBytes` may not add so many. */
   async checkStorage(tenantId: string, storedBytes: number, addedBytes: number): Promise<void> {
-    const { tenant } = await this.#facts(tenantId, this.#state(tenantId));
+    const { tenant } = await this.#factsOf(tenantId, this.#state(tenantId));
     const limit = tenant.limits.storageBytes;
     if (limit === null || storedBytes + addedBytes <= limit) return;
     throw new AppError('QUOTA_EXCEEDED', `${storedBytes} of ${limit} bytes are stored, and this is ${addedBytes} more`);
@@ -124,30 +127,22 @@ export class Quotas {
         running: 0,
         runningCharacters: 0,
         endedCharacters: 0,
-        facts: null,
       };
       this.#states.set(tenantId, state);
     }
     return state;
   }
 
-  #facts(tenantId: string, state: TenantState): Promise<Facts> {
-    const nowMs = this.#now();
-    if (state.facts !== null && state.facts.untilMs > nowMs) return state.facts.value;
-    const endedBefore = state.endedCharacters;
-    const value = (async () => {
+  #factsOf(tenantId: string, state: TenantState): Facts | Promise<Facts> {
+    return this.#facts.get(tenantId, async () => {
+      const endedBefore = state.endedCharacters;
+      const monthMs = startOfMonth(this.#now());
       const tenant = await getTenant(this.#database, tenantId);
       const perMonth = tenant.limits.charactersPerMonth;
-      const charactersThisMonth =
-        perMonth === null ? 0 : await charactersSince(this.#database, tenantId, startOfMonth(nowMs));
+      const charactersThisMonth = perMonth === null ? 0 : await charactersSince(this.#database, tenantId, monthMs);
       state.endedCharacters -= endedBefore;
       return { tenant, charactersThisMonth };
-    })();
-    state.facts = { untilMs: nowMs + FACTS_TTL_MS, value };
-    value.catch(() => {
-      state.facts = null;
     });
-    return value;
   }
 }
 
