@@ -2,7 +2,7 @@ import { AppError } from '../errors.js';
 import type { Logger } from '../log.js';
 import { type Database, type Sql, sqlState, UNIQUE_VIOLATION } from '../store/database.js';
 import { type AuditEntry, appendToChain } from './chain.js';
-import { Spool, type SpooledEntry } from './spool.js';
+import { entryOf, Spool, type SpooledEntry } from './spool.js';
 
 export interface AuditLogOptions {
   readonly database: Database;
@@ -21,7 +21,8 @@ export interface AuditLogOptions {
 
 interface Pending {
   readonly entry: AuditEntry;
-  readonly settle: (error: unknown) => void;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
 }
 
 /** Entries that may wait in memory for a commit; more means that neither database nor disk keeps up. */
@@ -82,7 +83,7 @@ export class AuditLog {
       return Promise.reject(unavailable(new Error(this.#closed ? 'the log is closed' : 'too many entries wait')));
     }
     return new Promise((resolve, reject) => {
-      this.#pending.push({ entry, settle: (error) => (error === null ? resolve() : reject(error)) });
+      this.#pending.push({ entry, resolve, reject });
       this.#writing ??= this.#write();
     });
   }
@@ -126,11 +127,11 @@ export class AuditLog {
       const spooled = await this.#spool.append(rest.map(({ entry }) => entry));
       // Only now: what was handed over meanwhile is another list.
       this.#spooled.push(...spooled);
-      for (const { settle } of rest) settle(null);
+      for (const { resolve } of rest) resolve();
       this.#drainSoon();
     } catch (error) {
       this.#options.log.error({ err: error, entries: rest.length }, 'audit records could not be kept');
-      for (const { settle } of rest) settle(unavailable(error));
+      for (const { reject } of rest) reject(unavailable(error));
     }
   }
 
@@ -143,7 +144,7 @@ export class AuditLog {
           tenantId,
           ofTenant.map(({ entry }) => entry),
         );
-        for (const { settle } of ofTenant) settle(null);
+        for (const { resolve } of ofTenant) resolve();
       } catch (error) {
         this.#options.log.warn({ err: error, entries: ofTenant.length }, 'audit records go to the spool');
         failed.push(...ofTenant);
@@ -194,14 +195,11 @@ export class AuditLog {
 
   async #handOver(): Promise<void> {
     this.#progress = false;
-    for (const [tenantId, ofTenant] of groupBy(this.#spooled, ({ entry }) => entry.tenantId)) {
+    for (const [tenantId, ofTenant] of groupBy(this.#spooled, (spooled) => spooled.tenantId)) {
       for (let start = 0; start < ofTenant.length; start += MAX_BATCH) {
         const batch = ofTenant.slice(start, start + MAX_BATCH);
         try {
-          await this.#book(
-            tenantId,
-            batch.map(({ entry }) => entry),
-          );
+          await this.#book(tenantId, batch.map(entryOf));
         } catch (error) {
           this.#options.log.warn({ err: error, waiting: this.#spooled.length }, 'the database takes no audit records');
           if (error instanceof AppError && error.code === 'STORE_UNAVAILABLE') return;

@@ -87,25 +87,31 @@ export interface CallLedgerOptions {
 }
 
 export function createCallLedger({ quotas, audit, digestKey, log }: CallLedgerOptions): CallLedger {
-  const asked = async ({ tenantId }: Caller, call: SpeechCall): Promise<Details> => ({
-    request: call.requestId,
-    route: call.route,
-    voice: call.voice,
-    voice_version: call.voiceVersion ?? null,
-    ...(call.cast === undefined ? {} : { cast: call.cast }),
-    model: call.model,
-    adapter: call.adapter ?? null,
-    characters: call.characters,
-    text_digest: createHmac('sha256', await digestKey(tenantId))
-      .update(call.text, 'utf8')
-      .digest('hex'),
-  });
+  // In the order of a record's names, which it would be put into otherwise.
+  const asked = async ({ tenantId }: Caller, call: SpeechCall, outcome: SpeechOutcome | null): Promise<Details> => {
+    const key = await digestKey(tenantId);
+    const details: Record<string, AuditValue> = { adapter: call.adapter ?? null };
+    if (outcome !== null) {
+      details['audio_digest'] = outcome.audioDigest;
+      details['audio_ms'] = Math.round(outcome.audioMs);
+    }
+    if (call.cast !== undefined) details['cast'] = call.cast;
+    details['characters'] = call.characters;
+    details['model'] = call.model;
+    if (outcome !== null) details['outcome'] = outcome.outcome;
+    details['request'] = call.requestId;
+    details['route'] = call.route;
+    details['text_digest'] = createHmac('sha256', key).update(call.text, 'utf8').digest('hex');
+    details['voice'] = call.voice;
+    details['voice_version'] = call.voiceVersion ?? null;
+    return details;
+  };
   return {
     async begin(caller, call) {
       const admission = await quotas.admit(caller.tenantId, { characters: call.characters });
       let started: AuditEntry;
       try {
-        started = entryOf(caller, 'speech.started', await asked(caller, call));
+        started = entryOf(caller, 'speech.started', await asked(caller, call, null));
       } catch (error) {
         admission.release();
         throw error;
@@ -121,7 +127,12 @@ export function createCallLedger({ quotas, audit, digestKey, log }: CallLedgerOp
         end(outcome) {
           if (ended) return;
           ended = true;
-          const entry = entryOf(caller, 'speech.ended', { call: started.id, ...made(outcome) });
+          const entry = entryOf(caller, 'speech.ended', {
+            audio_digest: outcome.audioDigest,
+            audio_ms: Math.round(outcome.audioMs),
+            call: started.id,
+            outcome: outcome.outcome,
+          });
           const append = () =>
             audit
               .append({ ...entry, usage: usageOf(caller, call, outcome) })
@@ -136,7 +147,7 @@ export function createCallLedger({ quotas, audit, digestKey, log }: CallLedgerOp
     async serve(caller, call, outcome) {
       const admission = await quotas.admit(caller.tenantId, { characters: call.characters });
       try {
-        const served = entryOf(caller, 'speech.served', { ...(await asked(caller, call)), ...made(outcome) });
+        const served = entryOf(caller, 'speech.served', await asked(caller, call, outcome));
         await audit.append({ ...served, usage: usageOf(caller, call, outcome) });
         return { headers: admission.headers };
       } finally {
@@ -159,11 +170,6 @@ export function createCallLedger({ quotas, audit, digestKey, log }: CallLedgerOp
       }
     },
   };
-}
-
-/** What a record says of the audio. */
-function made({ outcome, audioMs, audioDigest }: SpeechOutcome): Details {
-  return { outcome, audio_ms: Math.round(audioMs), audio_digest: audioDigest };
 }
 
 function usageOf(
