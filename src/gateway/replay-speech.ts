@@ -44,7 +44,7 @@ export async function replaySpeech(
     faults,
     marks: [],
     fileHeader: () => null,
-    whole: Buffer.concat([head, stream.subarray(kept.label.headBytes)]),
+    whole: [head, stream.subarray(kept.label.headBytes)],
     pieces: replayPieces(pieces, head, kept.label.headBytes),
   };
 }

@@ -2,6 +2,7 @@ import { findStreamLabel, type RelabelledStream } from '../audio/relabel.js';
 import type { EngineCatalog, SpeechNames } from '../jobs/engine-catalog.js';
 import type { SpeechRequest } from '../jobs/speech-queue.js';
 import type { TimbreMetrics } from '../metrics.js';
+import { Recall } from '../recall.js';
 import type { SpeechOutcome } from '../tenancy/call-ledger.js';
 import type { SpeechOutput, SpeechPiece } from './speech.js';
 import { withinTime } from './voice-directory.js';
@@ -65,12 +66,13 @@ export class SpeechCache {
   readonly #now: () => number;
   /** By tenant; each in the order of last use. */
   readonly #tenants = new Map<string, { readonly entries: Map<string, Entry>; sizeBytes: number }>();
-  readonly #sources = new Map<string, { readonly untilMs: number; readonly digest: Promise<string> }>();
+  readonly #sources: Recall<string>;
   #sizeBytes = 0;
 
   constructor(options: SpeechCacheOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
+    this.#sources = new Recall({ ttlMs: SOURCES_TTL_MS, maxEntries: MAX_REMEMBERED_SOURCES, now: this.#now });
   }
 
   get sizeBytes(): number {
@@ -80,12 +82,18 @@ export class SpeechCache {
   /** The key of a request, or null for one that is never kept: files, markup (which may name other voices), no cache. */
   async keyOf(tenantId: string, speech: SpeechRequest, output: SpeechOutput): Promise<SpeechKey | null> {
     if (this.#options.maxBytes === 0 || output.layout === 'file' || speech.inputType === 'ssml') return null;
-    const sources = await this.#sourcesOf(namesOf(speech)).catch(() => null);
-    // What cannot be named cannot be spoken either, which the engine says better.
-    if (sources === null) return null;
-    // Whoever waits for it, the audio is the same.
-    const { urgency: _, tenant: __, ...parameters } = speech;
-    return { tenantId, sources, wish: JSON.stringify([sources, sorted(parameters), sorted(output)]) };
+    let sources: string;
+    try {
+      sources = await this.#sourcesOf(namesOf(speech));
+    } catch {
+      // What cannot be named cannot be spoken either, which the engine says better.
+      return null;
+    }
+    return {
+      tenantId,
+      sources,
+      wish: JSON.stringify([sources, valuesOf(speech, OF_SPEECH), valuesOf(output, OF_OUTPUT)]),
+    };
   }
 
   find({ tenantId, wish }: SpeechKey): KeptSpeech | null {
@@ -139,18 +147,12 @@ export class SpeechCache {
     for (const [tenantId, { entries }] of [...this.#tenants]) {
       for (const [wish, { untilMs }] of [...entries]) if (untilMs <= now) this.#remove(tenantId, wish);
     }
-    for (const [key, { untilMs }] of [...this.#sources]) if (untilMs <= now) this.#sources.delete(key);
   }
 
-  #sourcesOf(names: SpeechNames): Promise<string> {
-    const key = JSON.stringify(names);
-    const known = this.#sources.get(key);
-    if (known !== undefined && known.untilMs > this.#now()) return known.digest;
-    const digest = withinTime((signal) => this.#options.catalog.sourcesDigest(names, { signal }));
-    if (this.#sources.size >= MAX_REMEMBERED_SOURCES) this.#sources.clear();
-    this.#sources.set(key, { untilMs: this.#now() + SOURCES_TTL_MS, digest });
-    digest.catch(() => this.#sources.delete(key));
-    return digest;
+  #sourcesOf(names: SpeechNames): string | Promise<string> {
+    return this.#sources.get(JSON.stringify(names), () =>
+      withinTime((signal) => this.#options.catalog.sourcesDigest(names, { signal })),
+    );
   }
 
   #insert({ tenantId, wish }: SpeechKey, speech: KeptSpeech, sizeBytes: number): void {
@@ -197,10 +199,31 @@ function namesOf({ voice, profiles }: SpeechRequest): SpeechNames {
   return { voice, profiles: Object.fromEntries(digests) };
 }
 
-/** Names and values, whatever order a route made the object in. */
-function sorted(fields: object): unknown[] {
-  const values = fields as Readonly<Record<string, unknown>>;
-  return Object.keys(values)
-    .sort()
-    .flatMap((name) => [name, values[name]]);
+/** What decides the bytes. Whoever asks, and however long he waits: the audio is the same. */
+const OF_SPEECH = namesIn<Omit<SpeechRequest, 'tenant' | 'urgency'>>({
+  text: true,
+  inputType: true,
+  voice: true,
+  language: true,
+  speed: true,
+  seed: true,
+  sampling: true,
+  suppliedLexicons: true,
+  suppliedAdapters: true,
+  voices: true,
+  profiles: true,
+  poolVoices: true,
+  splitMethod: true,
+  sentencePauseMs: true,
+});
+const OF_OUTPUT = namesIn<SpeechOutput>({ encoding: true, outputHz: true, bitrateKbps: true, layout: true });
+
+/** All names that objects of a type may have: one that is left out does not compile. */
+function namesIn<T>(names: Readonly<Record<keyof T, true>>): readonly (keyof T)[] {
+  return Object.keys(names) as (keyof T)[];
+}
+
+/** In the order of the names, whatever order a route made the object in. */
+function valuesOf<T>(fields: T, names: readonly (keyof T)[]): unknown[] {
+  return names.map((name) => fields[name]);
 }

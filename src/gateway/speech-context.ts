@@ -254,7 +254,7 @@ export class SpeechContext {
       speech: { ...speech, text: chunk.text },
       textCharacters: [...chunk.text].length,
       adapter,
-      signal: this.#signal,
+      cancel: { signal: this.#signal },
     });
   }
 

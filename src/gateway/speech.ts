@@ -36,7 +36,8 @@ export interface SpeechCall {
   readonly priority?: SpeechPriority | undefined;
   /** The caller, or the configuration, named the seed: the same request may come again. */
   readonly repeatable: boolean;
-  readonly signal: AbortSignal;
+  /** Says that the caller wants no more. Asked for its signal only where something is made: speech made before needs none. */
+  readonly cancel: { readonly signal: AbortSignal };
   /** The voice was made for this very request, of a recording that the tenant may use. */
   readonly madeOfRecording?: boolean;
   /** The adapter of all its voices, `calm` or `calm@3`; empty: none. Absent: each voice has its own, where there is one. */
@@ -60,8 +61,8 @@ export interface OpenSpeech {
   readonly extension: string;
   readonly inputHz: number;
   readonly outputHz: number;
-  /** All of the stream at once, where it was made before. */
-  readonly whole?: Uint8Array;
+  /** All of the stream at once, where it was made before: what is sent one after the other. */
+  readonly whole?: readonly Uint8Array[];
   /** Bytes as they are made; leaving the iteration cancels the synthesis. */
   readonly pieces: AsyncGenerator<SpeechPiece, void, undefined>;
   /** Of all that was made so far, cues included, at `inputHz`. */
@@ -224,7 +225,7 @@ export async function startSpeech(
   const asked = priority === 'batch' ? { ...speech, urgency: 'batch' as const } : speech;
   const job = { id, request: asked, tenant: tenantId, weight: opened.weight, priority };
   const uses = watched.flatMap((each) => each.watch() ?? []);
-  const signal = AbortSignal.any([call.signal, ...uses.map((use) => use.signal)]);
+  const signal = AbortSignal.any([call.cancel.signal, ...uses.map((use) => use.signal)]);
   const events = measured(queue.submit(job, { signal }), metrics, signal);
   let outcome: SpeechOutcome | null = null;
   const end = (ended: SpeechOutcome) => {

@@ -66,7 +66,7 @@ async function speak(
     textCharacters,
     output: { ...output, layout: answer === 'timed' ? 'file' : 'stream' },
     repeatable: isRepeatable(given.seed, config),
-    signal: cancel.signal,
+    cancel,
   });
   if (answer === 'audio') return sendSpeech(reply, open, cancel);
   if (answer === 'timed-stream') return sendTimed(reply, open, cancel, given.text);

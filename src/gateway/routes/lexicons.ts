@@ -147,7 +147,7 @@ async function preview(
         speech,
         textCharacters,
         output: { encoding: 'wav', layout: 'file' },
-        signal: cancel.signal,
+        cancel,
         repeatable: false,
       });
       const { stored } = await storeSpeech(open, gateway.audioStore);

@@ -70,7 +70,7 @@ async function speak(gateway: GatewayOptions, request: FastifyRequest, reply: Fa
     textCharacters,
     output: { ...output, layout: 'stream' },
     repeatable: isRepeatable(given.seed, config),
-    signal: cancel.signal,
+    cancel,
     adapter: given.adapter,
   });
   return wantsEvents ? sendEvents(reply, open, cancel, textCharacters) : sendSpeech(reply, open, cancel);

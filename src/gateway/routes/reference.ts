@@ -230,7 +230,7 @@ export async function speakReference(
     textCharacters,
     output: { encoding: wanted.encoding, layout: wanted.stream ? 'bare-stream' : 'file' },
     repeatable: wanted.seed >= 0,
-    signal: cancel.signal,
+    cancel,
     madeOfRecording: isReferenceVoice(voice),
   });
   const described = { ...open, contentType: wanted.contentType };

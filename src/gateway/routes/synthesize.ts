@@ -42,8 +42,7 @@ async function synthesize(options: GatewayOptions, request: FastifyRequest, repl
     ...(suppliedLexicons === undefined ? {} : { suppliedLexicons }),
   };
   const output = { ...input.output, layout: answer === 'stream' ? ('stream' as const) : ('file' as const) };
-  const { signal } = cancel;
-  const call = { request, id: request.id, speech, textCharacters, output, repeatable, priority, signal, adapter };
+  const call = { request, id: request.id, speech, textCharacters, output, repeatable, priority, cancel, adapter };
   const open = await openSpeech(options, call);
   if (answer === 'stream') return sendSpeech(reply, open, cancel);
 

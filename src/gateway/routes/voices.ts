@@ -210,7 +210,7 @@ async function sendPreview(gateway: GatewayOptions, request: VoiceRequest, reply
     textCharacters: checkText(text, config.maxTextCharacters),
     output: { encoding: given.format ?? 'wav', layout: 'stream' },
     repeatable: false,
-    signal: cancel.signal,
+    cancel,
   });
   return sendSpeech(reply, open, cancel);
 }
