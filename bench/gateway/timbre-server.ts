@@ -1,4 +1,4 @@
-/** A whole server over the engine that needs no time; tells its parent where it listens, a key, and its processor time. */
+/** Runs compiled. A whole server over the engine that needs no time; tells its parent where it listens, a key, and its processor time. */
 import { join } from 'node:path';
 import { startServer } from '../../src/cli/server.js';
 import { loadConfig } from '../../src/config.js';
@@ -28,7 +28,7 @@ const { url, shutdown } = await startServer({
     },
   }),
   version: 'bench',
-  engineModule: new URL('./instant-engine.ts', import.meta.url).href,
+  engineModule: new URL('./instant-engine.js', import.meta.url).href,
   async commands({ database }) {
     const wanted = { name: 'bench', scopes: ['speech'] as const, createdBy: 'bench' };
     key = (await createApiKey(database, DEFAULT_TENANT, wanted)).secret;
