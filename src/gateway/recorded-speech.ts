@@ -12,7 +12,7 @@ import type { OpenCall } from '../tenancy/call-ledger.js';
  */
 export async function* recorded(
   events: AsyncIterable<SpeechEvent>,
-  call: OpenCall,
+  call: Pick<OpenCall, 'safe' | 'end'>,
   signal: AbortSignal,
   prepare: (first: AudioEvent) => Promise<void> = async () => {},
 ): AsyncGenerator<SpeechEvent, void, undefined> {

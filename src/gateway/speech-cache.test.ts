@@ -219,7 +219,7 @@ describe('what is kept', () => {
     outputHz: 8000,
     lengthSamples: 1,
     faults: 0,
-    outcome: { outcome: 'ok', audioMs: 1, audioDigest: null },
+    outcome: { outcome: 'ok', audioMs: 1, audioDigest: null, textDigest: '' },
   };
   let sources = 'a';
   let nowMs = 0;

@@ -3,7 +3,7 @@ import type { EngineCatalog, SpeechNames } from '../jobs/engine-catalog.js';
 import type { SpeechRequest } from '../jobs/speech-queue.js';
 import type { TimbreMetrics } from '../metrics.js';
 import { Recall } from '../recall.js';
-import type { SpeechOutcome } from '../tenancy/call-ledger.js';
+import type { RecordedOutcome } from '../tenancy/call-ledger.js';
 import type { SpeechOutput, SpeechPiece } from './speech.js';
 import { withinTime } from './voice-directory.js';
 
@@ -30,7 +30,7 @@ export interface KeptSpeech {
   readonly pieces: readonly SpeechPiece[];
   readonly label: RelabelledStream;
   /** As the call that made it was recorded. */
-  readonly outcome: SpeechOutcome;
+  readonly outcome: RecordedOutcome;
 }
 
 /** What a request would be kept and found under. */

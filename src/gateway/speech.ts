@@ -7,7 +7,7 @@ import type { AllowedVoice } from '../catalog/voice-access.js';
 import { AppError } from '../errors.js';
 import type { AdapterReference, AudioEvent, SpeechEvent, SpeechRequest, SpokenSpan } from '../jobs/speech-queue.js';
 import type { TimbreMetrics } from '../metrics.js';
-import type { SpeechOutcome } from '../tenancy/call-ledger.js';
+import type { RecordedOutcome, SpeechOutcome } from '../tenancy/call-ledger.js';
 import type { GatewayOptions } from './app.js';
 import { callerOf } from './authentication.js';
 import { voicesIn } from './markup-voices.js';
@@ -94,7 +94,7 @@ export interface StartedSpeech {
   readonly first: AudioEvent;
   readonly rest: AsyncGenerator<AudioEvent, void, undefined>;
   /** What was put on record at its end; null before. */
-  readonly outcome: () => SpeechOutcome | null;
+  readonly outcome: () => RecordedOutcome | null;
 }
 
 /** A call in a voice that its tenant may use now. */
@@ -227,13 +227,13 @@ export async function startSpeech(
   const uses = watched.flatMap((each) => each.watch() ?? []);
   const signal = AbortSignal.any([call.cancel.signal, ...uses.map((use) => use.signal)]);
   const events = measured(queue.submit(job, { signal }), metrics, signal);
-  let outcome: SpeechOutcome | null = null;
+  let outcome: RecordedOutcome | null = null;
   const end = (ended: SpeechOutcome) => {
     for (const use of uses) use.release();
-    outcome = ended;
+    outcome = { ...ended, textDigest: opened.textDigest };
     opened.end(ended);
   };
-  const rest = onlyAudio(recorded(events, { ...opened, end }, signal, prepare));
+  const rest = onlyAudio(recorded(events, { safe: opened.safe, end }, signal, prepare));
   const first = await rest.next();
   if (first.done) throw new AppError('SYNTHESIS_FAILED', 'the engine made no audio for this text; try another wording');
   return { first: first.value, rest, outcome: () => outcome };

@@ -34,6 +34,12 @@ export interface SpeechOutcome {
   readonly audioDigest: string | null;
 }
 
+/** What the record of a call says of what was made: for when it is sent again. */
+export interface RecordedOutcome extends SpeechOutcome {
+  /** HMAC-SHA256 of the text under the tenant's key, in hex. */
+  readonly textDigest: string;
+}
+
 export interface OpenCall {
   /**
    * Resolves when the record of the call's begin is safe: work may be done meanwhile, but nothing may be answered before.
@@ -44,6 +50,7 @@ export interface OpenCall {
   readonly headers: Readonly<Record<string, string>>;
   /** Share of the machine under load, for the queue. */
   readonly weight: number;
+  readonly textDigest: string;
   /** Once, when the last byte was made or nothing more will come. Never throws, and keeps nobody waiting. */
   end(outcome: SpeechOutcome): void;
 }
@@ -62,7 +69,7 @@ export interface CallLedger {
    * Lets a call in whose audio is there already, and records it at once, with what is sent. Throws as {@link begin}; then
    * nothing may be sent.
    */
-  serve(caller: Caller, call: SpeechCall, outcome: SpeechOutcome): Promise<Pick<OpenCall, 'headers'>>;
+  serve(caller: Caller, call: Omit<SpeechCall, 'text'>, outcome: RecordedOutcome): Promise<Pick<OpenCall, 'headers'>>;
   /** Records an act that is no synthesis (`key.created`, `voice.deleted`, …); resolves when the record is safe. */
   record(caller: Caller, type: string, details: Details): Promise<void>;
   /**
@@ -88,8 +95,7 @@ export interface CallLedgerOptions {
 
 export function createCallLedger({ quotas, audit, digestKey, log }: CallLedgerOptions): CallLedger {
   // In the order of a record's names, which it would be put into otherwise.
-  const asked = async ({ tenantId }: Caller, call: SpeechCall, outcome: SpeechOutcome | null): Promise<Details> => {
-    const key = await digestKey(tenantId);
+  const asked = (call: Omit<SpeechCall, 'text'>, textDigest: string, outcome: SpeechOutcome | null): Details => {
     const details: Record<string, AuditValue> = { adapter: call.adapter ?? null };
     if (outcome !== null) {
       details['audio_digest'] = outcome.audioDigest;
@@ -101,7 +107,7 @@ export function createCallLedger({ quotas, audit, digestKey, log }: CallLedgerOp
     if (outcome !== null) details['outcome'] = outcome.outcome;
     details['request'] = call.requestId;
     details['route'] = call.route;
-    details['text_digest'] = createHmac('sha256', key).update(call.text, 'utf8').digest('hex');
+    details['text_digest'] = textDigest;
     details['voice'] = call.voice;
     details['voice_version'] = call.voiceVersion ?? null;
     return details;
@@ -109,13 +115,15 @@ export function createCallLedger({ quotas, audit, digestKey, log }: CallLedgerOp
   return {
     async begin(caller, call) {
       const admission = await quotas.admit(caller.tenantId, { characters: call.characters });
-      let started: AuditEntry;
+      let textDigest: string;
       try {
-        started = entryOf(caller, 'speech.started', await asked(caller, call, null));
+        const key = await digestKey(caller.tenantId);
+        textDigest = createHmac('sha256', key).update(call.text, 'utf8').digest('hex');
       } catch (error) {
         admission.release();
         throw error;
       }
+      const started = entryOf(caller, 'speech.started', asked(call, textDigest, null));
       const safe = audit.append(started);
       // Whoever asks hears of it.
       safe.catch(() => {});
@@ -124,6 +132,7 @@ export function createCallLedger({ quotas, audit, digestKey, log }: CallLedgerOp
         safe,
         headers: admission.headers,
         weight: admission.weight,
+        textDigest,
         end(outcome) {
           if (ended) return;
           ended = true;
@@ -147,7 +156,7 @@ export function createCallLedger({ quotas, audit, digestKey, log }: CallLedgerOp
     async serve(caller, call, outcome) {
       const admission = await quotas.admit(caller.tenantId, { characters: call.characters });
       try {
-        const served = entryOf(caller, 'speech.served', await asked(caller, call, outcome));
+        const served = entryOf(caller, 'speech.served', asked(call, outcome.textDigest, outcome));
         await audit.append({ ...served, usage: usageOf(caller, call, outcome) });
         return { headers: admission.headers };
       } finally {
@@ -174,7 +183,7 @@ export function createCallLedger({ quotas, audit, digestKey, log }: CallLedgerOp
 
 function usageOf(
   { principal }: Caller,
-  { voice, characters }: SpeechCall,
+  { voice, characters }: Pick<SpeechCall, 'voice' | 'characters'>,
   { outcome, audioMs }: SpeechOutcome,
 ): UsageDelta {
   return {
