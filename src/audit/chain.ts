@@ -81,13 +81,7 @@ export async function appendToChain(
   entries: readonly AuditEntry[],
   { checked }: { readonly checked: boolean },
 ): Promise<readonly AuditEntry[]> {
-  await sql.query('INSERT INTO audit_chains (tenant_id) VALUES ($1) ON CONFLICT DO NOTHING', [tenantId]);
-  const { rows: heads } = await sql.query<{ last_seq: number; last_hash: Buffer }>(
-    'SELECT last_seq, last_hash FROM audit_chains WHERE tenant_id = $1 FOR UPDATE',
-    [tenantId],
-  );
-  const head = heads[0];
-  if (head === undefined) throw new Error(`the audit chain of ${tenantId} has no head`);
+  const head = (await lockHead(sql, tenantId)) ?? (await beginChain(sql, tenantId));
   const known = checked ? await presentOf(sql, tenantId, entries) : new Set<string>();
   const added: AuditEntry[] = [];
   const rows: object[] = [];
@@ -116,6 +110,27 @@ export async function appendToChain(
     Buffer.from(hash),
   ]);
   return added;
+}
+
+interface ChainHead {
+  readonly last_seq: number;
+  readonly last_hash: Buffer;
+}
+
+async function lockHead(sql: Sql, tenantId: string): Promise<ChainHead | undefined> {
+  const { rows } = await sql.query<ChainHead>(
+    'SELECT last_seq, last_hash FROM audit_chains WHERE tenant_id = $1 FOR UPDATE',
+    [tenantId],
+  );
+  return rows[0];
+}
+
+async function beginChain(sql: Sql, tenantId: string): Promise<ChainHead> {
+  // Another server may begin it at the same moment.
+  await sql.query('INSERT INTO audit_chains (tenant_id) VALUES ($1) ON CONFLICT DO NOTHING', [tenantId]);
+  const head = await lockHead(sql, tenantId);
+  if (head === undefined) throw new Error(`the audit chain of ${tenantId} has no head`);
+  return head;
 }
 
 async function presentOf(sql: Sql, tenantId: string, entries: readonly AuditEntry[]): Promise<Set<string>> {

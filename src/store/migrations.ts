@@ -9,6 +9,7 @@ import { lexicons } from './migrations/0005-lexicons.js';
 import { sealedLexicons } from './migrations/0006-sealed-lexicons.js';
 import { ownStops } from './migrations/0007-own-stops.js';
 import { adapters } from './migrations/0008-adapters.js';
+import { auditInserts } from './migrations/0009-audit-inserts.js';
 
 export interface Migration {
   readonly name: string;
@@ -25,6 +26,7 @@ export const MIGRATIONS: readonly Migration[] = [
   sealedLexicons,
   ownStops,
   adapters,
+  auditInserts,
 ];
 
 /** Any number; it only has to be the same in every release. */
