@@ -62,15 +62,14 @@ function infoEntry(id: string, text: string): Buffer {
 
 /** An ID3v2.4 tag: what opens an MP3 or AAC stream. */
 export function id3Tag(label: AigcLabel): Uint8Array {
-  const frames = [
-    id3Frame('TSSE', `\x03${SOFTWARE}`),
-    id3Frame('TXXX', `\x03${KEY}\0${JSON.stringify(label)}`),
-    id3Frame('COMM', `\x03eng\0${REMARK}`),
-  ];
-  const body = Buffer.concat(frames);
-  const header = Buffer.from([0x49, 0x44, 0x33, 4, 0, 0, ...synchsafe(body.length)]);
-  return Buffer.concat([header, body]);
+  const labelFrame = id3Frame('TXXX', `\x03${KEY}\0${JSON.stringify(label)}`);
+  const sizeBytes = SOFTWARE_FRAME.length + labelFrame.length + REMARK_FRAME.length;
+  const header = Buffer.from([0x49, 0x44, 0x33, 4, 0, 0, ...synchsafe(sizeBytes)]);
+  return Buffer.concat([header, SOFTWARE_FRAME, labelFrame, REMARK_FRAME]);
 }
+
+const SOFTWARE_FRAME = id3Frame('TSSE', `\x03${SOFTWARE}`);
+const REMARK_FRAME = id3Frame('COMM', `\x03eng\0${REMARK}`);
 
 function id3Frame(id: string, text: string): Buffer {
   const value = Buffer.from(text, 'utf8');

@@ -55,6 +55,8 @@ const MAX_REMEMBERED_SOURCES = 10_000;
 const MAX_SHARE = 1 / 8;
 const ENTRY_OVERHEAD_BYTES = 1024;
 const CACHE = { cache: 'encoded' };
+const HIT = { ...CACHE, result: 'hit' };
+const MISS = { ...CACHE, result: 'miss' };
 
 /**
  * Encoded streams of requests that name their seed, in the memory of the gateway, by everything that decides their bytes
@@ -101,12 +103,12 @@ export class SpeechCache {
     const entry = tenant?.entries.get(wish);
     if (tenant === undefined || entry === undefined || entry.untilMs <= this.#now()) {
       if (entry !== undefined) this.#remove(tenantId, wish);
-      this.#options.metrics.cacheLookups.inc({ ...CACHE, result: 'miss' });
+      this.#options.metrics.cacheLookups.inc(MISS);
       return null;
     }
     tenant.entries.delete(wish);
     tenant.entries.set(wish, entry);
-    this.#options.metrics.cacheLookups.inc({ ...CACHE, result: 'hit' });
+    this.#options.metrics.cacheLookups.inc(HIT);
     return entry.speech;
   }
 

@@ -136,15 +136,16 @@ export function createCallLedger({ quotas, audit, digestKey, log }: CallLedgerOp
         end(outcome) {
           if (ended) return;
           ended = true;
-          const entry = entryOf(caller, 'speech.ended', {
+          const details = {
             audio_digest: outcome.audioDigest,
             audio_ms: Math.round(outcome.audioMs),
             call: started.id,
             outcome: outcome.outcome,
-          });
+          };
+          const entry = entryOf(caller, 'speech.ended', details, usageOf(caller, call, outcome));
           const append = () =>
             audit
-              .append({ ...entry, usage: usageOf(caller, call, outcome) })
+              .append(entry)
               .catch((error: unknown) =>
                 log.error({ err: error, call: started.id }, 'the end of a call is not on record'),
               );
@@ -156,8 +157,8 @@ export function createCallLedger({ quotas, audit, digestKey, log }: CallLedgerOp
     async serve(caller, call, outcome) {
       const admission = await quotas.admit(caller.tenantId, { characters: call.characters });
       try {
-        const served = entryOf(caller, 'speech.served', asked(call, outcome.textDigest, outcome));
-        await audit.append({ ...served, usage: usageOf(caller, call, outcome) });
+        const details = asked(call, outcome.textDigest, outcome);
+        await audit.append(entryOf(caller, 'speech.served', details, usageOf(caller, call, outcome)));
         return { headers: admission.headers };
       } finally {
         admission.release();
@@ -195,8 +196,8 @@ function usageOf(
   };
 }
 
-function entryOf(caller: Caller, type: string, details: Details): AuditEntry {
-  return {
+function entryOf(caller: Caller, type: string, details: Details, usage?: UsageDelta): AuditEntry {
+  const entry = {
     id: randomUUID(),
     tenantId: caller.tenantId,
     at: new Date().toISOString(),
@@ -204,4 +205,5 @@ function entryOf(caller: Caller, type: string, details: Details): AuditEntry {
     actor: principalName(caller.principal),
     details,
   };
+  return usage === undefined ? entry : { ...entry, usage };
 }

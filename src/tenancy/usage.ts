@@ -13,21 +13,36 @@ export interface UsageRow {
   readonly audioMs: number;
 }
 
+interface Sum {
+  readonly hour: string;
+  readonly principal: string;
+  readonly voice: string;
+  requests: number;
+  failures: number;
+  characters: number;
+  audioMs: number;
+}
+
 /** Books what calls used, in the transaction that keeps their audit records: the two cannot disagree. */
 export async function bookUsage(sql: Sql, tenantId: string, entries: readonly AuditEntry[]): Promise<void> {
-  const sums = new Map<string, { hour: string; principal: string; voice: string; values: number[] }>();
+  const sums = new Map<string, Sum>();
   for (const { at, usage } of entries) {
     if (usage === undefined) continue;
     const hour = `${at.slice(0, 13)}:00:00Z`;
     const key = JSON.stringify([hour, usage.principal, usage.voice]);
-    const sum = sums.get(key) ?? { hour, principal: usage.principal, voice: usage.voice, values: [0, 0, 0, 0] };
-    const delta = [1, usage.failed ? 1 : 0, usage.characters, usage.audioMs];
-    sum.values = sum.values.map((value, index) => value + (delta[index] ?? 0));
-    sums.set(key, sum);
+    let sum = sums.get(key);
+    if (sum === undefined) {
+      const { principal, voice } = usage;
+      sum = { hour, principal, voice, requests: 0, failures: 0, characters: 0, audioMs: 0 };
+      sums.set(key, sum);
+    }
+    sum.requests++;
+    if (usage.failed) sum.failures++;
+    sum.characters += usage.characters;
+    sum.audioMs += usage.audioMs;
   }
   if (sums.size === 0) return;
   const rows = [...sums.values()];
-  const column = (index: number) => rows.map((row) => row.values[index]);
   await sql.query(
     `INSERT INTO usage_hours AS u (tenant_id, hour, principal, voice, requests, failures, characters, audio_ms)
      SELECT $1, n.* FROM unnest($2::timestamptz[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[]) AS n
@@ -39,10 +54,10 @@ export async function bookUsage(sql: Sql, tenantId: string, entries: readonly Au
       rows.map((row) => row.hour),
       rows.map((row) => row.principal),
       rows.map((row) => row.voice),
-      column(0),
-      column(1),
-      column(2),
-      column(3),
+      rows.map((row) => row.requests),
+      rows.map((row) => row.failures),
+      rows.map((row) => row.characters),
+      rows.map((row) => row.audioMs),
     ],
   );
 }
