@@ -158,7 +158,7 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
     if (options.tls !== undefined) reply.header('strict-transport-security', 'max-age=31536000');
     if (options.draining.aborted) reply.header('connection', 'close');
     // `onResponse` is for answers that reached their end; the others only close.
-    reply.raw.once('close', () => {
+    reply.raw.on('close', () => {
       if (!reply.raw.writableFinished) finishRequest(request, reply, CLIENT_CLOSED_REQUEST);
     });
     done();

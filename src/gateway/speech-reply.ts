@@ -9,7 +9,10 @@ import { toAppError } from './error-answers.js';
 import type { OpenSpeech, SpeechPiece } from './speech.js';
 
 export interface ReplyCancel {
-  /** Aborts when the caller leaves, when the time is over, or when a reader takes nothing for too long. Made when it is asked for. */
+  /**
+   * Aborts when the caller leaves, when the time is over, or when a reader takes nothing for too long. Made when it is asked
+   * for, and its timer with it: speech that was made before needs neither.
+   */
   readonly signal: AbortSignal;
   /** Encoded audio between the queue and a slow reader. */
   readonly bufferBytes: number;
@@ -23,26 +26,43 @@ export function cancelWhenGone(
   reply: FastifyReply,
   { requestTimeoutMs, readerTimeoutMs, audioBufferBytes }: GatewayOptions['config'],
 ): ReplyCancel {
-  const abort = new AbortController();
-  const timer = setTimeout(() => {
+  const askedMs = performance.now();
+  let abort: AbortController | null = null;
+  let reason: AppError | null = null;
+  let timer: NodeJS.Timeout | undefined;
+  let over = false;
+  const end = (why: AppError) => {
+    reason ??= why;
+    abort?.abort(why);
+  };
+  const outOfTime = () => {
     const seconds = requestTimeoutMs / 1000;
-    abort.abort(new AppError('REQUEST_TIMEOUT', `the synthesis took longer than ${seconds} s; send a shorter text`));
+    end(new AppError('REQUEST_TIMEOUT', `the synthesis took longer than ${seconds} s; send a shorter text`));
     // A stream has begun its answer: all that is left to say is that it ends here.
     if (reply.raw.headersSent) reply.raw.destroy();
-  }, requestTimeoutMs);
-  reply.raw.once('close', () => {
+  };
+  const done = () => {
+    over = true;
     clearTimeout(timer);
-    if (!reply.raw.writableFinished) abort.abort(new AppError('REQUEST_CANCELLED', 'the caller left before the end'));
+  };
+  reply.raw.on('close', () => {
+    done();
+    if (!reply.raw.writableFinished) end(new AppError('REQUEST_CANCELLED', 'the caller left before the end'));
   });
   return {
     get signal() {
+      if (abort === null) {
+        abort = new AbortController();
+        if (reason !== null) abort.abort(reason);
+        else if (!over) timer = setTimeout(outOfTime, Math.max(0, askedMs + requestTimeoutMs - performance.now()));
+      }
       return abort.signal;
     },
     bufferBytes: audioBufferBytes,
-    done: () => clearTimeout(timer),
+    done,
     whileReaderWaits() {
       const stalled = setTimeout(() => {
-        abort.abort(new AppError('REQUEST_TIMEOUT', 'the reader of the stream took nothing for too long'));
+        end(new AppError('REQUEST_TIMEOUT', 'the reader of the stream took nothing for too long'));
         reply.raw.destroy();
       }, readerTimeoutMs);
       return () => clearTimeout(stalled);
@@ -108,6 +128,7 @@ async function* writePieces(
   cancel: ReplyCancel,
   writer: PieceWriter,
 ): AsyncGenerator<Uint8Array, void, undefined> {
+  const { signal } = cancel;
   let stopTimer = () => {};
   const taken = async function* (written: Uint8Array | string) {
     if (written.length === 0) return;
@@ -119,7 +140,7 @@ async function* writePieces(
     for await (const piece of open.pieces) yield* taken(writer.piece(piece));
     yield* taken(writer.end?.() ?? '');
   } catch (error) {
-    if (writer.failure === undefined || cancel.signal.aborted) throw error;
+    if (writer.failure === undefined || signal.aborted) throw error;
     yield* taken(writer.failure(toAppError(error)));
   } finally {
     stopTimer();
