@@ -28,4 +28,29 @@ describe('weights of 8 bits by column', () => {
       expect(Math.abs(data[at]! / exact - 1)).toBeLessThan(0.01);
     }
   });
+
+  it.each(['int8', 'uint8'] as const)('give the same product as %s where nothing can overflow', (type) => {
+    const [positions, inputs, outputs] = [5, 256, 64];
+    const load = () =>
+      Float32Array.from({ length: outputs * inputs }, (_, at) => Math.sin(at * 1.3) * (at % inputs && 1));
+    // The first input alone is large, and meets weights of zero.
+    const values = Float32Array.from({ length: positions * inputs }, (_, at) => (at % inputs ? 0.2 * Math.cos(at) : 1));
+    const graph = new GraphBuilder('product');
+    const x = graph.input('x', 'float32', [positions, inputs]);
+    const bias = graph.weight('bias', [outputs], () => new Float32Array(outputs).fill(3));
+    graph.output('y', columnProduct(graph, x, { name: 'w', outputs, inputs, load }, bias, type), 'float32', [
+      positions,
+      outputs,
+    ]);
+    const session = runtime.createSession(encodeModel(graph.build(), null));
+    const { data } = output(session.run({ x: tensor('float32', [positions, inputs], values) }), 'y', 'float32');
+    session.close();
+    const weights = load();
+    for (let at = 0; at < data.length; at++) {
+      const [row, column] = [Math.floor(at / outputs), at % outputs];
+      let exact = 3;
+      for (let k = 0; k < inputs; k++) exact += values[row * inputs + k]! * weights[column * inputs + k]!;
+      expect(Math.abs(data[at]! - exact)).toBeLessThan(0.1);
+    }
+  });
 });
