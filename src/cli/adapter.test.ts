@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Writable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { runCommand } from '../../test/fixtures/command-line.js';
 import { floats, sovitsAdapterFile } from '../../test/fixtures/sovits-adapter.js';
 import { openReference } from '../../test/parity/reference.js';
 import type { CheckpointTensor } from '../checkpoint/checkpoint.js';
@@ -12,7 +12,6 @@ import { ModelStore } from '../engine/model-store.js';
 import { openRuntime } from '../engine/onnxruntime.js';
 import type { ModelSpec } from '../models/model-spec.js';
 import type { Text2SemanticSettings } from '../models/text2semantic.js';
-import { runCli } from './program.js';
 
 describe('timbre adapter', () => {
   const folder = mkdtempSync(join(tmpdir(), 'timbre-cli-adapter-'));
@@ -53,24 +52,8 @@ describe('timbre adapter', () => {
   }
 
   async function timbre(argv: readonly string[]): Promise<string> {
-    const said: string[] = [];
-    const out = new Writable({
-      write(part, _encoding, done) {
-        said.push(String(part));
-        done();
-      },
-    });
-    const stdin = Object.assign((async function* () {})(), { isTTY: true });
-    await runCli(argv, {
-      version: '1',
-      stdout: out,
-      stderr: out,
-      stdin,
-      env: { TIMBRE_DATA: data },
-      signal: new AbortController().signal,
-      signals: { on: () => {}, exit: () => {} },
-    });
-    return said.join('');
+    const { out, err } = await runCommand(argv, { TIMBRE_DATA: data });
+    return out + err;
   }
 
   it('says which parts a file has, and keeps it by its name', async () => {

@@ -1,14 +1,13 @@
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Readable, Writable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { commandContext, runCommand } from '../../test/fixtures/command-line.js';
 import { copyEmbeddedTemplate, silentLog } from '../../test/fixtures/databases.js';
 import { loadConfig } from '../config.js';
 import { findKeyHolder } from '../tenancy/api-keys.js';
 import { Vault } from '../vault/vault.js';
 import { adminSocketPath, listenForCommands, runOnServer } from './admin-socket.js';
-import type { CliContext } from './context.js';
 import { openPlatform, type Platform } from './platform.js';
 import { runCli } from './program.js';
 
@@ -29,32 +28,11 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-function contextOf(out: string[], err: string[]): CliContext {
-  const capture = (parts: string[]) =>
-    new Writable({
-      write(bytes, _encoding, done) {
-        parts.push(String(bytes));
-        done();
-      },
-    });
-  return {
-    version: '0',
-    stdout: capture(out),
-    stderr: capture(err),
-    stdin: Readable.from([]),
-    env,
-    signal: new AbortController().signal,
-    signals: { on: () => {}, exit: () => {} },
-  };
-}
-
 /** As a process of its own would: it has no platform yet. */
 let alone = false;
 
 async function timbre(...argv: string[]): Promise<{ exit: number; out: string; err: string }> {
-  const [out, err]: [string[], string[]] = [[], []];
-  const exit = await runCli(argv, { ...contextOf(out, err), ...(alone ? {} : { platform }) });
-  return { exit, out: out.join(''), err: err.join('') };
+  return runCommand(argv, env, alone ? {} : { platform });
 }
 
 async function ok(...argv: string[]): Promise<string> {
@@ -168,7 +146,7 @@ describe('a running server with the embedded database', () => {
   it('carries commands out for this user, and nothing else', async () => {
     alone = true;
     expect((await timbre('admin', 'tenant', 'list')).err).toContain('STORE_LOCKED');
-    const commands = await listenForCommands(join(folder, 'data'), platform, runCli, contextOf([], []));
+    const commands = await listenForCommands(join(folder, 'data'), platform, runCli, commandContext(env, [], []));
     try {
       expect(statSync(adminSocketPath(join(folder, 'data'))).mode & 0o777).toBe(0o600);
       expect(await ok('admin', 'tenant', 'list')).toMatch(/default +active/);
@@ -177,7 +155,7 @@ describe('a running server with the embedded database', () => {
       const refused = await timbre('admin', 'key', 'revoke', 'nokey');
       expect([refused.exit, refused.err]).toEqual([1, expect.stringContaining('KEY_NOT_FOUND')]);
       expect((await ok('audit', 'export')).split('\n')[0]).toContain('timbre audit export 1');
-      expect(await runOnServer(join(folder, 'data'), ['serve'], contextOf([], []), 'x')).toBe(1);
+      expect(await runOnServer(join(folder, 'data'), ['serve'], commandContext(env, [], []), 'x')).toBe(1);
     } finally {
       alone = false;
       await commands.close();

@@ -11,8 +11,8 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Readable, Writable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { runCommand } from '../../test/fixtures/command-line.js';
 import { copyEmbeddedTemplate, silentLog } from '../../test/fixtures/databases.js';
 import { type PostgresServer, startPostgresServer } from '../../test/fixtures/postgres-server.js';
 import { anchorChains } from '../audit/anchors.js';
@@ -25,7 +25,6 @@ import { openMasterKeyFile } from '../vault/master-keys.js';
 import { openPoolKey } from '../vault/pool-key.js';
 import { rotateTenantKey } from '../vault/rotation.js';
 import { openPlatform, type Platform } from './platform.js';
-import { runCli } from './program.js';
 
 let folder: string;
 let server: PostgresServer;
@@ -52,26 +51,8 @@ async function newPlace(kind: 'postgres' | 'pglite', name: string, { empty = fal
   };
 }
 
-async function timbre(env: NodeJS.ProcessEnv, argv: string[], platform?: Platform) {
-  let [out, err] = ['', ''];
-  const sink = (add: (text: string) => void) =>
-    new Writable({
-      write(bytes, _encoding, done) {
-        add(String(bytes));
-        done();
-      },
-    });
-  const exit = await runCli(argv, {
-    version: '0',
-    stdout: sink((text) => (out += text)),
-    stderr: sink((text) => (err += text)),
-    stdin: Readable.from([]),
-    env,
-    signal: new AbortController().signal,
-    signals: { on: () => {}, exit: () => {} },
-    ...(platform === undefined ? {} : { platform }),
-  });
-  return { exit, out, err };
+function timbre(env: NodeJS.ProcessEnv, argv: string[], platform?: Platform) {
+  return runCommand(argv, env, platform === undefined ? {} : { platform });
 }
 
 const bytesOf = async (platform: Platform, tenant: string, id: string) => {

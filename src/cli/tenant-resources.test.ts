@@ -1,15 +1,14 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Readable, Writable } from 'node:stream';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { runCommand } from '../../test/fixtures/command-line.js';
 import { copyEmbeddedTemplate, silentLog } from '../../test/fixtures/databases.js';
 import { createEngine } from '../../test/fixtures/scripted-engine.js';
 import { loadConfig } from '../config.js';
 import type { Engine } from '../engine/engine-types.js';
 import { createTenant } from '../tenancy/tenants.js';
 import { openPlatform, type Platform } from './platform.js';
-import { runCli } from './program.js';
 
 /** Lexicons and adapters of tenants from the command line, as a running server carries the commands out. */
 let folder: string;
@@ -36,28 +35,8 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-async function timbre(...argv: string[]): Promise<{ exit: number; out: string; err: string }> {
-  const [out, err]: [string[], string[]] = [[], []];
-  const capture = (parts: string[]) =>
-    new Writable({
-      write(bytes, _encoding, done) {
-        parts.push(String(bytes));
-        done();
-      },
-    });
-  const exit = await runCli([...argv, '--tenant', 'acme'], {
-    version: '0',
-    stdout: capture(out),
-    stderr: capture(err),
-    stdin: Readable.from([]),
-    env,
-    signal: new AbortController().signal,
-    signals: { on: () => {}, exit: () => {} },
-    platform,
-    engine,
-    cwd: folder,
-  });
-  return { exit, out: out.join(''), err: err.join('') };
+function timbre(...argv: string[]) {
+  return runCommand([...argv, '--tenant', 'acme'], env, { platform, engine, cwd: folder });
 }
 
 it('keeps adapters of a tenant, and puts them on record', async () => {

@@ -1,8 +1,8 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Readable, Writable } from 'node:stream';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { commandContext, runCommand } from '../../test/fixtures/command-line.js';
 import { copyEmbeddedTemplate, silentLog } from '../../test/fixtures/databases.js';
 import { createEngine } from '../../test/fixtures/scripted-engine.js';
 import { decodeAudio } from '../audio/decode.js';
@@ -10,7 +10,6 @@ import { loadConfig } from '../config.js';
 import type { Engine } from '../engine/engine-types.js';
 import { createTenant } from '../tenancy/tenants.js';
 import { listenForCommands } from './admin-socket.js';
-import type { CliContext } from './context.js';
 import { openPlatform, type Platform } from './platform.js';
 import { runCli } from './program.js';
 
@@ -38,30 +37,8 @@ afterAll(async () => {
 });
 
 /** A command that a running server carries out: with its platform and its engine, in the folder of whoever gave it. */
-function contextOf(out: string[], err: string[], more: Partial<CliContext> = {}): CliContext {
-  const capture = (parts: string[]) =>
-    new Writable({
-      write(bytes, _encoding, done) {
-        parts.push(String(bytes));
-        done();
-      },
-    });
-  return {
-    version: '0',
-    stdout: capture(out),
-    stderr: capture(err),
-    stdin: Readable.from([]),
-    env,
-    signal: new AbortController().signal,
-    signals: { on: () => {}, exit: () => {} },
-    ...more,
-  };
-}
-
-async function timbre(...argv: string[]): Promise<{ exit: number; out: string; err: string }> {
-  const [out, err]: [string[], string[]] = [[], []];
-  const exit = await runCli(argv, contextOf(out, err, { platform, engine, cwd: folder }));
-  return { exit, out: out.join(''), err: err.join('') };
+function timbre(...argv: string[]) {
+  return runCommand(argv, env, { platform, engine, cwd: folder });
 }
 
 async function ok(...argv: string[]): Promise<string> {
@@ -168,14 +145,14 @@ it('says what is wrong with what it is given', async () => {
 });
 
 it('is carried out by the server that has the embedded database, with paths as the caller means them', async () => {
-  const engineOnServer = { ...contextOf([], []), engine };
+  const engineOnServer = { ...commandContext(env, [], []), engine };
   const commands = await listenForCommands(join(folder, 'data'), platform, runCli, engineOnServer);
   const before = process.cwd();
   try {
     process.chdir(folder);
     const [out, err]: [string[], string[]] = [[], []];
     const argv = ['voice', 'add', 'remote', 'sample.wav'];
-    const exit = await runCli([...argv, '--lang', 'en', '--tenant', 'default'], contextOf(out, err));
+    const exit = await runCli([...argv, '--lang', 'en', '--tenant', 'default'], commandContext(env, out, err));
     expect([exit, err.join('')]).toEqual([0, '']);
     expect(out.join('')).toContain('remote of default: version 1');
   } finally {

@@ -1,14 +1,13 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openCheckpoint } from '../../src/checkpoint/open-checkpoint.js';
 import { writeSafetensors } from '../../src/checkpoint/safetensors-writer.js';
-import { runCli } from '../../src/cli/program.js';
 import { readModelSpec } from '../../src/models/model-spec.js';
+import { runCommand } from '../fixtures/command-line.js';
 import { sovitsAdapterFile } from '../fixtures/sovits-adapter.js';
 import { type ServerProcess, startServerProcess } from './server-process.js';
 
@@ -39,24 +38,9 @@ afterAll(async () => {
 });
 
 async function timbre(argv: readonly string[], masterKeyFile = keyFile): Promise<{ exit: number; said: string }> {
-  let said = '';
-  const sink = () =>
-    new Writable({
-      write(bytes, _encoding, done) {
-        said += String(bytes);
-        done();
-      },
-    });
-  const exit = await runCli([...argv], {
-    version: '0',
-    stdout: sink(),
-    stderr: sink(),
-    stdin: Readable.from([]),
-    env: { TIMBRE_DATA: dataDir, TIMBRE_MASTER_KEY_FILE: masterKeyFile, TIMBRE_THREADS: '1' },
-    signal: new AbortController().signal,
-    signals: { on: () => {}, exit: () => {} },
-  });
-  return { exit, said };
+  const env = { TIMBRE_DATA: dataDir, TIMBRE_MASTER_KEY_FILE: masterKeyFile, TIMBRE_THREADS: '1' };
+  const { exit, out, err } = await runCommand(argv, env);
+  return { exit, said: out + err };
 }
 
 /** Which secrets stand in the files below a folder, in UTF-8 or UTF-16. */
