@@ -9,12 +9,16 @@ import torch
 from timbre_training.align import align_items
 from timbre_training.audio import SAMPLE_RATE_HZ, Trim, load_recording, tight_span
 from timbre_training.dataset import Dataset, Item, read_dataset, to_int16
+from timbre_training.envelope import EnvelopeModel, envelope_example, fit_envelopes
 from timbre_training.evaluate import identify
+from timbre_training.losses import cepstra
 from timbre_training.make_tokens import TOKENS, make_quantiser, shares
 from timbre_training.make_utterances import align_tokens, make_utterances
 from timbre_training.measures import edit_distance, voicing, word_errors
 from timbre_training.phonemes import read_phonemes
 from timbre_training.quantiser import nearest_centroid
+from timbre_training.sovits import Sovits, SovitsSizes
+from timbre_training.train_prior import movement
 
 
 def tone(hz: float, seconds: float) -> np.ndarray:
@@ -31,6 +35,35 @@ def test_voiced_sound_has_harmonics_and_pitch_and_hiss_has_none() -> None:
     assert voiced.share > 0.95
     assert voiced.pitch_hz == pytest.approx(200, rel=0.02)
     assert voicing(hiss(1)).share < 0.05
+
+
+def test_cepstra_tell_the_shape_of_a_spectrum_and_not_the_chance_in_it() -> None:
+    noises = [torch.from_numpy(hiss(1, seed))[None] for seed in (1, 2)]
+    darker = torch.nn.functional.avg_pool1d(noises[1][None], 3, 1, padding=1)[0] * 1.5
+    first, same, other = (cepstra(one, SAMPLE_RATE_HZ) for one in (*noises, darker))
+    assert float((first - other).abs().mean()) > 2 * float((first - same).abs().mean())
+
+
+def test_the_envelope_model_learns_what_the_decoder_makes_of_a_latent() -> None:
+    torch.manual_seed(0)
+    sizes = SovitsSizes(
+        inter_channels=8, hidden_channels=8, filter_channels=8, n_layers=2, upsample_initial_channel=32, gin_channels=8,
+        resblock_kernel_sizes=[3], resblock_dilation_sizes=[[1]],
+    )  # fmt: skip
+    sovits, random = Sovits(sizes).eval(), np.random.default_rng(0)
+    with torch.no_grad():
+        for weight in sovits.dec.parameters():
+            weight.mul_(3)  # loud enough that the envelope is the latent's doing
+    examples = [envelope_example(sovits, torch.randn(8, 80), torch.randn(8, 1), random) for _ in range(12)]
+    assert envelope_example(sovits, torch.randn(8, 20), torch.randn(8, 1), random) is None
+    model = EnvelopeModel(8, 8, width=32)
+    first = fit_envelopes(model, examples, steps=10)
+    assert fit_envelopes(model, examples, steps=60) < 0.7 * first
+
+
+def test_movement_is_the_spread_where_the_mask_is_one() -> None:
+    values = torch.tensor([[[1.0, -1.0, 1.0, -1.0, 50.0]]])
+    assert float(movement(values, torch.tensor([[[1.0, 1.0, 1.0, 1.0, 0.0]]]))) == pytest.approx(1.0, abs=1e-3)
 
 
 def test_word_errors_count_edits_against_what_was_said() -> None:

@@ -13,6 +13,7 @@ from timbre_training.run import Run
 from timbre_training.sovits import SovitsSizes
 from timbre_training.text2semantic import Text2SemanticSizes
 from timbre_training.token_encoder import TokenEncoderSizes
+from timbre_training.train_prior import PriorOptions, PriorTraining
 from timbre_training.train_sovits import SovitsBatches, SovitsOptions, SovitsTraining, coloured
 from timbre_training.train_text2semantic import Text2SemanticBatches, Text2SemanticOptions, Text2SemanticTraining
 from timbre_training.train_token_encoder import (
@@ -62,7 +63,16 @@ def token_encoder(prepared: Path) -> Stage:
     return training, lambda step: training.step(*make(step), step)
 
 
-STAGES = [sovits, text2semantic, token_encoder]
+def prior(prepared: Path) -> Stage:
+    training = PriorTraining(SMALL_SOVITS, PriorOptions(batch=2, peak_rate=3e-3, warm_up=1), CPU)
+    training.start_from(sovits(prepared)[0].state())
+    corpus = read_corpus(prepared)
+    training.fit_envelopes(corpus, utterances=6, steps=30)
+    make = SovitsBatches(corpus, SMALL_SOVITS, SovitsOptions(batch=2, coloured=0.0))
+    return training, lambda step: training.step(make(step), step)
+
+
+STAGES = [sovits, prior, text2semantic, token_encoder]
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -88,7 +98,13 @@ def test_four_steps_are_two_steps_a_resumption_and_two_steps(
 
 
 @pytest.mark.parametrize(
-    ("stage", "loss", "steps"), [(sovits, "mel", 6), (text2semantic, "entropy", 30), (token_encoder, "phoneme", 20)]
+    ("stage", "loss", "steps"),
+    [
+        (sovits, "mel", 6),
+        (prior, "cepstral", 12),
+        (text2semantic, "entropy", 30),
+        (token_encoder, "phoneme", 20),
+    ],
 )
 def test_training_lowers_the_loss(
     stage: Callable[[Path], Stage], loss: str, steps: int, prepared: Path, tmp_path: Path

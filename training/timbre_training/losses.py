@@ -1,5 +1,7 @@
 """Losses of SoVITS besides the adversarial ones."""
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -24,6 +26,24 @@ def harmonic_loss(real: Tensor, made: Tensor) -> Tensor:
         a, b = (magnitude(x, n_fft, n_fft // 4).clamp_min(2e-2).log() for x in (made, real))
         distances.append(F.l1_loss(a, b))
     return torch.stack(distances).mean()
+
+
+def cepstra(samples: Tensor, rate: int) -> Tensor:
+    """Samples [batch, n] to 16 cepstra of 40 log-mel bands [batch, 16, n / 160], means of 30 ms.
+
+    The shape that makes a sound this phoneme or that one; pitch, and the chance in every spectrum of a noise, hardly reach it.
+    """
+    values = _cosines(40, 16, samples.device) @ log_mel(samples, 512, 160, 40, rate, floor=1e-4)
+    return F.avg_pool1d(values, 3, 1, padding=1)
+
+
+@lru_cache
+def _cosines(bands: int, count: int, device: torch.device) -> Tensor:
+    """The first `count` rows of the orthonormal discrete cosine transform of `bands` values."""
+    places = (torch.arange(bands, device=device) + 0.5) * torch.pi / bands
+    rows = (torch.arange(count, device=device)[:, None] * places).cos() * (2 / bands) ** 0.5
+    rows[0] /= 2**0.5
+    return rows
 
 
 def divergence(moved: Tensor, posterior_log: Tensor, mean: Tensor, prior_log: Tensor, mask: Tensor) -> Tensor:

@@ -103,15 +103,22 @@ class Sovits(nn.Module):
         return self.quantizer.encode(self.ssl_proj(ssl_content))
 
     @torch.no_grad()
-    def decode(self, tokens: Tensor, phonemes: Tensor, reference: Tensor, noise_scale: float) -> Tensor:
-        """One utterance: tokens [1, time], phonemes [1, n], reference spectrogram [1, bins, t] to samples [1, 1, n]."""
-        ge = self.global_embedding(reference, reference.new_ones(1, 1, reference.shape[2]))
+    def latent(
+        self, tokens: Tensor, phonemes: Tensor, ge: Tensor, noise_scale: float, random: torch.Generator | None = None
+    ) -> Tensor:
+        """What the decoder speaks from: tokens [1, time], phonemes [1, n], voice [1, gin, 1] to [1, latent, 2 x time]."""
         features = self.token_features(tokens)
         mask = features.new_ones(1, 1, features.shape[2])
         phoneme_mask = features.new_ones(1, 1, phonemes.shape[1])
         mean, log_spread, _ = self.enc_p(features, mask, phonemes, phoneme_mask, ge)
-        latent = mean + torch.randn_like(mean) * log_spread.exp() * noise_scale
-        return self.dec(self.flow(latent, mask, ge, inverse=True), ge)
+        noise = torch.randn(mean.shape, generator=random, device=mean.device)
+        return self.flow(mean + noise * log_spread.exp() * noise_scale, mask, ge, inverse=True)
+
+    @torch.no_grad()
+    def decode(self, tokens: Tensor, phonemes: Tensor, reference: Tensor, noise_scale: float) -> Tensor:
+        """One utterance: tokens [1, time], phonemes [1, n], reference spectrogram [1, bins, t] to samples [1, 1, n]."""
+        ge = self.global_embedding(reference, reference.new_ones(1, 1, reference.shape[2]))
+        return self.dec(self.latent(tokens, phonemes, ge, noise_scale), ge)
 
 
 def length_mask(lengths: Tensor, longest: int) -> Tensor:
