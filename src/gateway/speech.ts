@@ -135,7 +135,7 @@ export async function allowSpeech(
   const base = profiles === null ? name : (name.split('.')[0] ?? name);
   const suppliedLexicons = speech.suppliedLexicons ?? (await lexicons.usualFor(tenantId, base));
   const asked = speech.inputType === 'ssml' ? voicesIn(speech.text) : [];
-  const cast = await Promise.all(asked.map((each) => voices.access.use(tenantId, each)));
+  const cast = asked.length === 0 ? [] : await Promise.all(asked.map((each) => voices.access.use(tenantId, each)));
   const everybody = [voice, ...cast];
   const suppliedAdapters = await adaptersOf(adapters, tenantId, everybody, call.adapter);
   const watched = [...everybody, ...(await voiceOfAdapter(voices, tenantId, call.adapter))];
@@ -167,15 +167,16 @@ async function adaptersOf(
 ): Promise<Readonly<Record<string, AdapterReference>> | null> {
   if (wanted === '') return null;
   const named = wanted === undefined ? null : await adapters.named(tenantId, wanted);
-  const speakers = voices.flatMap(({ name, profiles }) =>
-    profiles === null
-      ? [{ name, tenant: tenantId }]
-      : Object.entries(profiles).map(([each, { tenant }]) => ({ name: each, tenant })),
-  );
-  const found = await Promise.all(
-    speakers.map(async ({ name, tenant }) => [name, named ?? (await adapters.usualFor(tenant, name))] as const),
-  );
-  const used = found.flatMap(([name, adapter]) => (adapter === null ? [] : [[name, adapter] as const]));
+  const used: [name: string, adapter: AdapterReference][] = [];
+  const look = async (name: string, tenant: string) => {
+    const adapter = named ?? (await adapters.usualFor(tenant, name));
+    if (adapter !== null) used.push([name, adapter]);
+  };
+  // One after the other: nearly always it is one, and all of one tenant are one question.
+  for (const { name, profiles } of voices) {
+    if (profiles === null) await look(name, tenantId);
+    else for (const [each, { tenant }] of Object.entries(profiles)) await look(each, tenant);
+  }
   return used.length === 0 ? null : Object.fromEntries(used);
 }
 
