@@ -144,7 +144,7 @@ async function load(name: string, { url, key, cpuMs }: Started): Promise<number>
   return requests.average;
 }
 
-/** As it is shipped: the loader that runs sources names each function when it is made, which takes a tenth of a request. */
+/** As it is shipped: the loader that runs sources has each function named when it is made. */
 function compile(): string {
   // Inside the repository, so that packages resolve; apart from dist/, which may be running.
   mkdirSync(join(REPOSITORY, '.timbre'), { recursive: true });
