@@ -57,6 +57,7 @@ describe('timbre adapter', () => {
   }
 
   it('says which parts a file has, and keeps it by its name', async () => {
+    expect(await timbre(['adapter', 'list'])).toBe('there are none yet; timbre adapter add NAME FILE keeps one\n');
     expect(await add('reads', reading)).toBe('added reads: text-to-semantic, 1 module, rank 2\n');
     expect(await add('sounds', sounding)).toBe('added sounds: waveform, 7 modules, rank 4\n');
     const both = await add('both', [...reading, ...sounding]);

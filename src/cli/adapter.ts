@@ -58,7 +58,9 @@ export function addAdapterCommands(program: Command, context: CliContext): void 
       .option('--json', 'print those of a tenant as JSON'),
   ).action(async (flags: AdapterFlags & { readonly json?: boolean }) => {
     if (flags.tenant !== undefined) return listTenantAdapters(context, { ...flags, tenant: flags.tenant });
-    for (const name of storeOf(flags).names()) context.stdout.write(`${name}\n`);
+    const names = storeOf(flags).names();
+    for (const name of names) context.stdout.write(`${name}\n`);
+    if (names.length === 0) context.stderr.write('there are none yet; timbre adapter add NAME FILE keeps one\n');
   });
 
   addEngineFlags(

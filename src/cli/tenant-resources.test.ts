@@ -78,6 +78,17 @@ it('keeps adapters of a tenant, and puts them on record', async () => {
   ]);
 });
 
+it.each([
+  ['adapter', 'list'],
+  ['lexicon', 'list'],
+  ['voice', 'list'],
+  ['consent', 'list'],
+  ['admin', 'usage'],
+])('says of %s %s that there is no such tenant, rather than that it has nothing', async (...argv) => {
+  const outcome = await runCommand([...argv, '--tenant', 'nobody'], env, { platform, engine });
+  expect(outcome).toMatchObject({ exit: 1, out: '', err: expect.stringContaining('TENANT_NOT_FOUND') });
+});
+
 it('keeps lexicons of a tenant, exports and removes them', async () => {
   expect((await timbre('lexicon', 'import', 'default', 'words.csv')).out).toBe(
     'imported default for acme, version 1, 1 entries\n',

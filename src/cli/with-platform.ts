@@ -3,12 +3,15 @@ import type { Command } from 'commander';
 import { type Config, loadConfig } from '../config.js';
 import { AppError } from '../errors.js';
 import { createLogger } from '../log.js';
+import { getTenant } from '../tenancy/tenants.js';
 import { runOnServer } from './admin-socket.js';
 import { type CliContext, RanOnServer } from './context.js';
 import { openPlatform, type Platform } from './platform.js';
 
 export interface PlatformFlags {
   readonly data?: string;
+  /** Whom the command is about, where that is one tenant. */
+  readonly tenant?: string;
 }
 
 export function addDataFlag(command: Command): Command {
@@ -18,6 +21,8 @@ export function addDataFlag(command: Command): Command {
 /**
  * Runs `use` on the platform's state: in this process, or, where a running server has the embedded database, there.
  * `use` writes only to the context's streams, so that either looks the same.
+ *
+ * @throws AppError `TENANT_NOT_FOUND` where the flags name a tenant that there is not: it would look like one without anything.
  */
 export async function withPlatform<T>(
   context: CliContext,
@@ -25,7 +30,11 @@ export async function withPlatform<T>(
   use: (platform: Platform, config: Config) => Promise<T>,
 ): Promise<T> {
   const config = loadConfig({ dataDir: flags.data }, context.env);
-  if (context.platform !== undefined) return use(context.platform, config);
+  const useOf = async (platform: Platform): Promise<T> => {
+    if (flags.tenant !== undefined) await getTenant(platform.database, flags.tenant);
+    return await use(platform, config);
+  };
+  if (context.platform !== undefined) return useOf(context.platform);
   const log = createLogger({ level: 'warn', format: 'text', write: (line) => void context.stderr.write(line) });
   let platform: Platform;
   try {
@@ -37,7 +46,7 @@ export async function withPlatform<T>(
     throw new RanOnServer(exit);
   }
   try {
-    return await use(platform, config);
+    return await useOf(platform);
   } finally {
     await platform.close();
   }

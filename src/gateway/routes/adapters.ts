@@ -66,12 +66,13 @@ export function registerAdapterRoutes(app: FastifyInstance, { adapters, catalog 
       try {
         const asked = { name, bytes, ...(model === undefined ? {} : { model }) };
         const facts = await withinTime((signal) => catalog.checkAdapter(asked, { signal }));
-        const digest = createHash('sha256').update(bytes).digest('hex');
-        const answer = { name, ...renderFacts(facts), size_bytes: bytes.length, digest };
-        if (check) return { ...answer, version: null };
-        const { version } = await adapters.store(callerOf(request), name, bytes, facts);
+        if (check) {
+          const digest = createHash('sha256').update(bytes).digest('hex');
+          return { name, version: null, ...renderFacts(facts), size_bytes: bytes.length, digest };
+        }
+        const { version, sizeBytes, digest } = await adapters.store(callerOf(request), name, bytes, facts);
         reply.code(201);
-        return { ...answer, version };
+        return { name, version, ...renderFacts(facts), size_bytes: sizeBytes, digest };
       } finally {
         running--;
       }
