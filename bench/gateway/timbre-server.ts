@@ -1,4 +1,7 @@
-/** Runs compiled. A whole server over the engine that needs no time; tells its parent where it listens, a key, and its processor time. */
+/**
+ * Runs compiled. A whole server over the engine that needs no time; tells its parent where it listens, a key, and its
+ * processor time.
+ */
 import { join } from 'node:path';
 import { startServer } from '../../src/cli/server.js';
 import { loadConfig } from '../../src/config.js';

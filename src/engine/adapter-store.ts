@@ -1,6 +1,5 @@
 import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import { openCheckpoint, openCheckpointBytes } from '../checkpoint/open-checkpoint.js';
 import { AppError } from '../errors.js';
 import { type AdapterFile, readAdapterFile } from '../models/adapter-file.js';
@@ -134,8 +133,7 @@ export class AdapterStore {
 }
 
 function read<T>(source: { readonly path: string } | AdapterBytes, part: (file: AdapterFile) => T): T {
-  const checkpoint: Checkpoint =
-    'path' in source ? openCheckpoint(source.path) : openCheckpointBytes(source.bytes, source.name);
+  const checkpoint = 'path' in source ? openCheckpoint(source.path) : openCheckpointBytes(source.bytes, source.name);
   try {
     return part(readAdapterFile(checkpoint));
   } finally {

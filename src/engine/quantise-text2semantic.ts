@@ -58,8 +58,8 @@ const MARGIN = 1.15;
  * Quantises a text-to-semantic network and measures the loss. The fp32 network speaks the calibration sentences, each
  * with its predecessor as prompt, which gives the range of every channel of the cache and the logits of every step; the
  * quantised one is then led along the same tokens. A step of 8 bits is computed by our own kernel, or by ONNX Runtime where
- * the processor has 8-bit dot products and that is faster. While the network loses more than {@link MAX_LOSS}, the layers that lose most by
- * themselves go back to the next higher precision, a quarter at a time.
+ * the processor has 8-bit dot products and that is faster. While the network loses more than {@link MAX_LOSS}, the layers
+ * that lose most by themselves go back to the next higher precision, a quarter at a time.
  *
  * Null where even that does not help: the network is better left in fp32.
  */
