@@ -7,13 +7,13 @@
  * - *ours*: the engine over a model imported in each of the precisions, the first of which is raced against the others;
  * - *naive*: float32 graphs with a concatenated cache and a waveform graph in one piece, through the stock
  *   onnxruntime-node binding (`naive.ts`);
- * - *reference*: whatever TIMBRE_RACE_REFERENCE starts, such as a Python with upstream's own modules: a command that speaks
- *   the protocol of `contestant.ts` (a JSON object a line, each answered with one).
+ * - *reference*: upstream's own modules in float32 (`training/reference/contestant.py`), where TIMBRE_REFERENCE_PYTHON
+ *   names a Python with PyTorch and what they import, and TIMBRE_REFERENCE_CHECKOUT a checkout of RVC-Boss/GPT-SoVITS.
  *
  * A sentence has 60 phonemes, a prompt of 100 tokens and 150 new tokens (6 s). Figures are medians of the rounds; ratios
- * are of medians of the same run. DIR keeps the models between runs (3 GB a version).
+ * are of medians of the same run. DIR keeps the models between runs (4 GB a version).
  */
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -41,6 +41,7 @@ const { values: flags } = parseArgs({
   },
 });
 const folder = flags.dir ?? mkdtempSync(join(tmpdir(), 'timbre-race-'));
+const CHECKPOINTS = new Map<FullSizeVersion, readonly string[]>();
 const rowCounts = flags.rows.split(',').map(Number);
 const here = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
 const tsx = join(REPOSITORY, 'node_modules/.bin/tsx');
@@ -57,10 +58,10 @@ try {
 async function race(version: FullSizeVersion): Promise<unknown> {
   const contestants = await startAll(version);
   try {
-    const samples = new Map<string, Map<string, number[]>>();
+    // In the order they were named in: who comes first is compared with the others, whoever begins a round.
+    const samples = new Map(contestants.map(({ name }) => [name, new Map<string, number[]>()]));
     const note = (contestant: string, figure: string, value: number): void => {
-      const figures = samples.get(contestant) ?? new Map<string, number[]>();
-      samples.set(contestant, figures);
+      const figures = samples.get(contestant) as Map<string, number[]>;
       figures.set(figure, [...(figures.get(figure) ?? []), value]);
     };
     for (let turn = 0; turn <= Number(flags.rounds); turn++) {
@@ -132,7 +133,6 @@ function ratios(raw: Readonly<Record<string, Readonly<Record<string, number>>>>)
 async function startAll(version: FullSizeVersion): Promise<Contestant[]> {
   const dataDir = join(folder, `data-${version}`);
   const { threads } = flags;
-  const reference = process.env['TIMBRE_RACE_REFERENCE'];
   const precisions = flags.precision.split(',') as Precision[];
   for (const precision of precisions) importInto(dataDir, version, precision);
   const commands: Record<string, readonly string[]> = {
@@ -142,7 +142,7 @@ async function startAll(version: FullSizeVersion): Promise<Contestant[]> {
         [tsx, here('ours.ts'), dataDir, precision, threads],
       ]),
     ),
-    ...(reference && { reference: reference.split(' ') }),
+    ...referenceCommand(version),
     naive: [tsx, here('naive.ts'), join(folder, 'naive'), version, threads],
   };
   const wanted = flags.only?.split(',') ?? Object.keys(commands);
@@ -165,11 +165,27 @@ function importInto(dataDir: string, version: FullSizeVersion, precision: Precis
   const store = new ModelStore(dataDir);
   if (store.has(precision)) return;
   progress(`${version}: importing in ${precision}`);
-  const checkpoints = join(folder, `checkpoints-${version}`);
-  mkdirSync(checkpoints, { recursive: true });
-  const files = writeSpeakingCheckpoints(checkpoints, version, 1);
-  importModel({ name: precision, precision, paths: [files.t2s, files.sovits] }, store, openRuntime());
-  if (existsSync(checkpoints)) rmSync(checkpoints, { recursive: true, force: true });
+  importModel({ name: precision, precision, paths: checkpoints(version) }, store, openRuntime());
+}
+
+/** Both checkpoints of a version, which an earlier call may have written. */
+function checkpoints(version: FullSizeVersion): readonly string[] {
+  const written = CHECKPOINTS.get(version);
+  if (written) return written;
+  const target = join(folder, `checkpoints-${version}`);
+  mkdirSync(target, { recursive: true });
+  const { t2s, sovits } = writeSpeakingCheckpoints(target, version, 1);
+  CHECKPOINTS.set(version, [t2s, sovits]);
+  return [t2s, sovits];
+}
+
+/** What starts the reference, or nothing where the machine has none. */
+function referenceCommand(version: FullSizeVersion): Readonly<Record<string, readonly string[]>> {
+  const python = process.env['TIMBRE_REFERENCE_PYTHON'];
+  const checkout = process.env['TIMBRE_REFERENCE_CHECKOUT'];
+  if (!python || !checkout) return {};
+  const script = join(REPOSITORY, 'training/reference/contestant.py');
+  return { reference: [python, script, checkout, ...checkpoints(version), flags.threads] };
 }
 
 function progress(what: string): void {
