@@ -9,13 +9,12 @@ import { ModelStore, type StoredModel } from '../../src/engine/model-store.js';
 import { openRuntime } from '../../src/engine/onnxruntime.js';
 import { openText2Semantic } from '../../src/engine/open-text2semantic.js';
 import { SemanticDecoder } from '../../src/engine/semantic-decoder.js';
-import type { VoiceProfile } from '../../src/engine/voice-profile.js';
-import { VoiceStore } from '../../src/engine/voice-store.js';
 import { WaveformDecoder, type WaveformSessions } from '../../src/engine/waveform-decoder.js';
 import type { ModelSpec } from '../../src/models/model-spec.js';
 import { SPEAKING_GRAPHS } from '../../src/models/sovits/sovits.js';
 import type { Text2SemanticSettings } from '../../src/models/text2semantic.js';
 import { residentBytes } from '../figures.js';
+import { promptTokens, writePromptVoice } from '../prompt-voice.js';
 import { type HeatResult, RACE, serveHeats } from './contestant.js';
 
 const [dataDir = '', modelName = '', threads = '2'] = process.argv.slice(2);
@@ -28,7 +27,7 @@ const model = store.load(modelName);
 const runtime = openRuntime({ threads: Number(threads) });
 const decoder = openDecoder(model);
 const waveform = openWaveform(model);
-await writeVoice();
+await writePromptVoice(dataDir, 'race', model);
 const engine = await createEngine({ dataDir, threads: Number(threads), importDemo: false });
 
 const settings = manifest('text2semantic').settings as Text2SemanticSettings;
@@ -118,36 +117,8 @@ function openWaveform(stored: StoredModel): WaveformDecoder {
   return new WaveformDecoder(sovits.settings as ModelSpec, Object.fromEntries(sessions) as unknown as WaveformSessions);
 }
 
-/** A voice with a prompt of 4 s, without the recording that it would take to enrol one. */
-async function writeVoice(): Promise<void> {
-  const spec = manifest('sovits').settings as ModelSpec;
-  const profile: VoiceProfile = {
-    name: 'race',
-    language: 'en',
-    transcript: 'as if it were said',
-    model: model.name,
-    modelDigest: model.digest,
-    version: model.version,
-    sampleRateHz: model.sampleRateHz,
-    prompt: {
-      semanticTokens: Int32Array.from(promptTokens()),
-      phonemeIds: Int32Array.from({ length: 30 }, (_, index) => (index * 13) % 300),
-      bertFeatures: null,
-    },
-    globalEmbedding: Float32Array.from({ length: spec.globalEmbeddingWidth }, (_, index) => Math.sin(index)),
-    recordings: [],
-    warnings: [],
-    createdAt: new Date(0).toISOString(),
-  };
-  await new VoiceStore(dataDir).save(profile, true);
-}
-
 function manifest(kind: 'text2semantic' | 'sovits') {
   const found = model.manifests[kind];
   if (!found) throw new Error(`the model has no ${kind}`);
   return found;
-}
-
-function promptTokens(): number[] {
-  return Array.from({ length: RACE.promptTokens }, (_, index) => (index * 37) % 1024);
 }
