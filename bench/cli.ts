@@ -22,6 +22,7 @@ const BENCHMARKS: Readonly<Record<string, readonly [file: string, what: string]>
   encoders: ['./encoders.js', 'RoBERTa and HuBERT in float32 and int8: time, load, cosine of the features'],
   'full-size': ['./full-size.js', 'a full-size model as a server uses it: import, start, memory'],
   'first-packet': ['./first-packet.js', 'time to the first audio with 1, 4 and 8 callers who listen as it comes'],
+  opening: ['./opening.js', 'who waits while another model is opened'],
   gateway: ['./gateway/gateway.js', 'what the gateway itself costs: the path to the engine and back, cached speech'],
   revocation: ['./revocation.js', 'how long a voice speaks after its consent was revoked, on two servers'],
   healthz: ['./healthz.js', 'latency of /healthz while the server synthesises'],

@@ -5,6 +5,12 @@ import { type Session, type Tensor, tensor } from './onnxruntime.js';
 /** What the waveform decoder needs of a session. */
 export type RunnableSession = Pick<Session, 'run' | 'close'>;
 
+/** The graphs that an adapter changes. */
+export function changedGraphs(adapter: SovitsAdapter, spec: ModelSpec): AdaptedGraph[] {
+  const modules = adaptedModules(spec);
+  return [...new Set([...adapter.changes.keys()].flatMap((name) => modules.get(name)?.graph ?? []))];
+}
+
 /**
  * Sessions of the graphs that an adapter changes, with its matrices among their inputs; `open` gives those of the graphs
  * that take adapters. The other graphs are left out: they run as they are.
@@ -15,10 +21,10 @@ export function withAdapter(
   spec: ModelSpec,
 ): Partial<Record<AdaptedGraph, RunnableSession>> {
   const modules = adaptedModules(spec);
-  const changed = new Set([...adapter.changes.keys()].map((name) => modules.get(name)?.graph));
+  const changed = changedGraphs(adapter, spec);
   const matrices: Record<AdaptedGraph, Record<string, Tensor>> = { text: {}, tokens: {}, flow: {} };
   for (const [name, module] of modules) {
-    if (!changed.has(module.graph)) continue;
+    if (!changed.includes(module.graph)) continue;
     const change = adapter.changes.get(name);
     // The others of the graph add zeros, of the least rank there is.
     const shapes = changeShapes(module, change ? adapter.rank : 1);
@@ -28,7 +34,6 @@ export function withAdapter(
   }
   const sessions: Partial<Record<AdaptedGraph, RunnableSession>> = {};
   for (const graph of changed) {
-    if (graph === undefined) continue;
     const session = open(graph);
     sessions[graph] = {
       run: (feeds, ...rest) => session.run({ ...feeds, ...matrices[graph] }, ...rest),

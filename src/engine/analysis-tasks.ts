@@ -1,7 +1,7 @@
 import { type ComponentStore, MAPPED_WEIGHTS } from './component-store.js';
 import { type EnrolmentSessions, enrolmentNetworks, type SessionNetworks } from './enrolment-networks.js';
 import { type G2pwCall, openG2pwNetwork, runG2pw } from './g2pw.js';
-import { LoadedCache } from './loaded-cache.js';
+import { LoadedCache, withLoaded } from './loaded-cache.js';
 import { output, type Runtime, type Session, tensor } from './onnxruntime.js';
 import type { TaskMethods } from './thread-tasks.js';
 
@@ -64,93 +64,95 @@ export function analysisTasks(store: ComponentStore, runtime: Runtime): TaskMeth
 
   const speakers = new LoadedCache<Session>(1, (session) => session.close(), { idleMs: ENROLMENT_IDLE_MS });
 
-  function bertSession(component: string): { readonly value: Session; readonly release: () => void } {
-    return berts.acquire(component, () => {
-      const manifest = store.load(component);
-      // Int8 weights are packed in 0.5 s of processor time beside the others' loading, and run 1.4 times as fast so.
-      return store.createSession(manifest, 'bert', runtime, manifest.precision === 'fp32' ? MAPPED_WEIGHTS : {});
-    });
+  function withBert<T>(component: string, use: (session: Session) => T): Promise<T> {
+    return withLoaded(
+      berts.acquire(component, () => {
+        const manifest = store.load(component);
+        // Int8 weights are packed in 0.5 s of processor time beside the others' loading, and run 1.4 times as fast so.
+        return store.openSession(manifest, 'bert', runtime, manifest.precision === 'fp32' ? MAPPED_WEIGHTS : {});
+      }),
+      use,
+    );
   }
 
-  function withNetworks<T>(components: EnrolmentComponents, use: (networks: SessionNetworks) => T): T {
-    const key = JSON.stringify(components);
-    const { value, release } = enrolments.acquire(key, () => {
-      const open = (digest: string | null, graph: string): Session | null =>
-        digest === null ? null : store.createSession(store.load(digest), graph, runtime, MAPPED_WEIGHTS);
-      const sovits = store.load(components.sovits);
+  function withNetworks<T>(components: EnrolmentComponents, use: (networks: SessionNetworks) => T): Promise<T> {
+    const held = enrolments.acquire(JSON.stringify(components), () => openEnrolment(components));
+    return withLoaded(held, ({ networks }) => use(networks));
+  }
+
+  async function openEnrolment(components: EnrolmentComponents): Promise<Enrolment> {
+    const { hubert, sovits, speaker } = components;
+    const opened: Session[] = [];
+    const open = async (digest: string, graph: string): Promise<Session> => {
+      const session = await store.openSession(store.load(digest), graph, runtime, MAPPED_WEIGHTS);
+      opened.push(session);
+      return session;
+    };
+    try {
       const sessions: EnrolmentSessions = {
-        hubert: open(components.hubert, 'hubert'),
-        quantizer: store.createSession(sovits, 'quantizer', runtime, MAPPED_WEIGHTS),
-        style: store.createSession(sovits, 'style', runtime, MAPPED_WEIGHTS),
-        speaker: open(components.speaker, 'speaker'),
+        hubert: hubert === null ? null : await open(hubert, 'hubert'),
+        quantizer: await open(sovits, 'quantizer'),
+        style: await open(sovits, 'style'),
+        speaker: speaker === null ? null : await open(speaker, 'speaker'),
       };
       return { sessions, networks: enrolmentNetworks(sessions) };
-    });
-    try {
-      return use(value.networks);
-    } finally {
-      release();
+    } catch (error) {
+      for (const session of opened) session.close();
+      throw error;
     }
   }
 
   /** One model of polyphones serves the process; it is opened as the engine starts, where there is one. */
   const polyphones = new LoadedCache<Session>(1, (session) => session.close());
-  const polyphoneSession = (path: string): { readonly value: Session; readonly release: () => void } =>
-    polyphones.acquire(path, () => openG2pwNetwork(runtime, path));
+  const withPolyphones = <T>(path: string, use: (session: Session) => T): Promise<T> =>
+    withLoaded(
+      polyphones.acquire(path, () => openG2pwNetwork(runtime, path)),
+      use,
+    );
 
   return {
-    loadPolyphones({ path }: { readonly path: string }): void {
-      polyphoneSession(path).release();
+    loadPolyphones({ path }: { readonly path: string }): Promise<void> {
+      return withPolyphones(path, () => {});
     },
 
     /** Probabilities (queries, labels). */
-    polyphones(call: G2pwCall): Float32Array {
-      const { value, release } = polyphoneSession(call.path);
-      try {
-        return runG2pw(value, call);
-      } finally {
-        release();
-      }
+    polyphones(call: G2pwCall): Promise<Float32Array> {
+      return withPolyphones(call.path, (session) => runG2pw(session, call));
     },
 
-    load({ component }: { readonly component: string }): void {
-      bertSession(component).release();
+    load({ component }: { readonly component: string }): Promise<void> {
+      return withBert(component, () => {});
     },
 
     /** Hidden states (tokens, width). */
-    bert({ component, ids }: BertCall): Float32Array {
-      const { value, release } = bertSession(component);
-      try {
+    bert({ component, ids }: BertCall): Promise<Float32Array> {
+      return withBert(component, (session) => {
         const feeds = { input_ids: tensor('int64', [ids.length], BigInt64Array.from(ids, BigInt)) };
-        return output(value.run(feeds), 'hidden_minus3', 'float32').data;
-      } finally {
-        release();
-      }
+        return output(session.run(feeds), 'hidden_minus3', 'float32').data;
+      });
     },
 
-    semanticTokens({ components, wave16k }: SemanticTokensCall): Int32Array | null {
+    semanticTokens({ components, wave16k }: SemanticTokensCall): Promise<Int32Array | null> {
       return withNetworks(components, (networks) => networks.semanticTokens?.(wave16k) ?? null);
     },
 
-    globalEmbedding({ components, spectrogram, frames, speakerVector }: GlobalEmbeddingCall): Float32Array {
+    globalEmbedding({ components, spectrogram, frames, speakerVector }: GlobalEmbeddingCall): Promise<Float32Array> {
       return withNetworks(components, (networks) => networks.globalEmbedding(spectrogram, frames, speakerVector));
     },
 
-    speakerVector({ components, fbank, frames }: SpeakerVectorCall): Float32Array | null {
+    speakerVector({ components, fbank, frames }: SpeakerVectorCall): Promise<Float32Array | null> {
       return withNetworks(components, (networks) => networks.speakerVector?.(fbank, frames) ?? null);
     },
 
     /** Who speaks, as a direction. */
-    speakerEmbedding({ component, fbank, frames }: SpeakerEmbeddingCall): Float32Array {
-      const { value, release } = speakers.acquire(component, () =>
-        store.createSession(store.load(component), 'speaker', runtime, MAPPED_WEIGHTS),
+    speakerEmbedding({ component, fbank, frames }: SpeakerEmbeddingCall): Promise<Float32Array> {
+      const held = speakers.acquire(component, () =>
+        store.openSession(store.load(component), 'speaker', runtime, MAPPED_WEIGHTS),
       );
-      try {
+      return withLoaded(held, (session) => {
         const features = tensor('float32', [frames, fbank.length / frames], fbank);
-        return output(value.run({ fbank: features }, {}, ['embedding']), 'embedding', 'float32').data;
-      } finally {
-        release();
-      }
+        return output(session.run({ fbank: features }, {}, ['embedding']), 'embedding', 'float32').data;
+      });
     },
   };
 }

@@ -208,6 +208,20 @@ export class ComponentStore {
    * at about 1 GB/s, and the mapped file is let go (resident: once their size); see {@link MAPPED_WEIGHTS}.
    */
   createSession(manifest: ComponentManifest, graph: string, runtime: Runtime, options: SessionOptions = {}): Session {
+    return runtime.createSession(this.#graphPath(manifest, graph), options);
+  }
+
+  /** Like {@link createSession}, while the thread does other things. */
+  async openSession(
+    manifest: ComponentManifest,
+    graph: string,
+    runtime: Runtime,
+    options: SessionOptions = {},
+  ): Promise<Session> {
+    return runtime.openSession(this.#graphPath(manifest, graph), options);
+  }
+
+  #graphPath(manifest: ComponentManifest, graph: string): string {
     const file = manifest.graphs[graph];
     if (!file) {
       throw new AppError(
@@ -215,7 +229,7 @@ export class ComponentStore {
         `component ${manifest.kind} has no graph "${graph}"; import the model again`,
       );
     }
-    return runtime.createSession(join(this.folderOf(manifest.digest), file), options);
+    return join(this.folderOf(manifest.digest), file);
   }
 
   /** What differs from the digests written at import, as sentences; empty when all is well. */

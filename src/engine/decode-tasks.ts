@@ -2,9 +2,10 @@ import type { Text2SemanticSettings } from '../models/text2semantic.js';
 import type { AdapterSource, AdapterStore } from './adapter-store.js';
 import type { ComponentStore } from './component-store.js';
 import { DEFAULT_LIMITS, DecodeScheduler, type RowUrgency, type WaitingSentence } from './decode-scheduler.js';
-import { LoadedCache } from './loaded-cache.js';
+import { GraphSessions, whenOpen } from './graph-sessions.js';
+import { type Held, LoadedCache, whenLoaded } from './loaded-cache.js';
 import type { Runtime } from './onnxruntime.js';
-import { openText2Semantic } from './open-text2semantic.js';
+import { openText2Semantic, text2SemanticGraphs } from './open-text2semantic.js';
 import { type RowEvent, type RowRequest, SemanticDecoder } from './semantic-decoder.js';
 import { type Task, type TaskMethods, Until } from './thread-tasks.js';
 
@@ -62,6 +63,7 @@ interface Sentence extends WaitingSentence {
 
 /** A loaded decoder, who waits for its rows and who has them. */
 interface Decoding {
+  readonly graphs: GraphSessions;
   readonly decoder: SemanticDecoder;
   readonly scheduler: DecodeScheduler<Sentence>;
   readonly rows: Map<number, Sentence>;
@@ -83,21 +85,34 @@ export function decodeTasks(
   adapters: AdapterStore,
   urgentWindows: Int32Array,
 ): { readonly methods: TaskMethods; readonly step: () => boolean } {
-  const loaded = new LoadedCache<Decoding>(MAX_LOADED_MODELS, ({ decoder }) => decoder.close());
+  const loaded = new LoadedCache<Decoding>(MAX_LOADED_MODELS, ({ decoder, graphs }) => {
+    decoder.close();
+    graphs.close();
+  });
   const spent = { stepCount: 0, tokenCount: 0, stepSeconds: 0, prefillSeconds: 0 };
 
-  function acquire(component: string): { readonly value: Decoding; readonly release: () => void } {
-    return loaded.acquire(component, () => {
-      const manifest = store.load(component);
+  function acquire(component: string): Held<Decoding> {
+    return loaded.acquire(component, () => load(component));
+  }
+
+  async function load(component: string): Promise<Decoding> {
+    const manifest = store.load(component);
+    const graphs = new GraphSessions(store, component, runtime);
+    try {
+      await graphs.open(text2SemanticGraphs(manifest));
+      const sessions = openText2Semantic(store, manifest, runtime, (graph) => graphs.session(graph));
       const settings = manifest.settings as Text2SemanticSettings;
-      const sessions = openText2Semantic(store, manifest, runtime);
       return {
+        graphs,
         decoder: new SemanticDecoder(sessions, settings, { rows: DEFAULT_LIMITS.mostRows }),
         scheduler: new DecodeScheduler<Sentence>(),
         rows: new Map(),
         prefilling: null,
       };
-    });
+    } catch (error) {
+      graphs.close();
+      throw error;
+    }
   }
 
   function prefillOnce(decoding: Decoding): void {
@@ -185,6 +200,38 @@ export function decodeTasks(
     rows.delete(sentence.row);
   }
 
+  function* decodeWith(decoding: Decoding, call: DecodeCall): Task {
+    const { urgency, tenant, deadlineMs } = call;
+    const sentence: Sentence = {
+      urgency,
+      tenant,
+      deadlineMs,
+      call,
+      tokens: [],
+      tokenCount: 0,
+      finished: null,
+      error: null,
+      row: null,
+    };
+    try {
+      decoding.scheduler.add(sentence, Date.now());
+      const ready = new Until(
+        () => sentence.tokens.length > 0 || sentence.finished !== null || sentence.error !== null,
+      );
+      let last: SemanticPiece['finished'];
+      do {
+        if (!ready.ready()) yield ready;
+        if (sentence.error !== null) throw sentence.error;
+        last = sentence.finished;
+        const piece: SemanticPiece = { tokens: Int32Array.from(sentence.tokens), finished: last };
+        sentence.tokens = [];
+        yield piece;
+      } while (last === null);
+    } finally {
+      leave(decoding, sentence);
+    }
+  }
+
   return {
     step() {
       let more = false;
@@ -198,8 +245,13 @@ export function decodeTasks(
     },
 
     methods: {
-      load({ component }: { readonly component: string }): void {
-        acquire(component).release();
+      *load({ component }: { readonly component: string }): Task {
+        const held = acquire(component);
+        try {
+          yield* whenLoaded(held);
+        } finally {
+          held.release();
+        }
       },
 
       statistics(): DecodeStatistics {
@@ -219,36 +271,14 @@ export function decodeTasks(
       },
 
       *decode(call: DecodeCall): Task {
-        const { urgency, tenant, deadlineMs } = call;
-        const { value: decoding, release } = acquire(call.component);
-        const sentence: Sentence = {
-          urgency,
-          tenant,
-          deadlineMs,
-          call,
-          tokens: [],
-          tokenCount: 0,
-          finished: null,
-          error: null,
-          row: null,
-        };
+        const held = acquire(call.component);
         try {
-          decoding.scheduler.add(sentence, Date.now());
-          const ready = new Until(
-            () => sentence.tokens.length > 0 || sentence.finished !== null || sentence.error !== null,
-          );
-          let last: SemanticPiece['finished'];
-          do {
-            if (!ready.ready()) yield ready;
-            if (sentence.error !== null) throw sentence.error;
-            last = sentence.finished;
-            const piece: SemanticPiece = { tokens: Int32Array.from(sentence.tokens), finished: last };
-            sentence.tokens = [];
-            yield piece;
-          } while (last === null);
+          const decoding = yield* whenLoaded(held);
+          if (call.adapter !== null)
+            yield* whenOpen(decoding.graphs, text2SemanticGraphs(store.load(call.component), true));
+          yield* decodeWith(decoding, call);
         } finally {
-          leave(decoding, sentence);
-          release();
+          held.release();
         }
       },
     },

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { LoadedCache } from './loaded-cache.js';
+import { LoadedCache, whenLoaded, withLoaded } from './loaded-cache.js';
 
 describe('things loaded for a while', () => {
   const closed: string[] = [];
@@ -69,4 +69,61 @@ describe('things loaded for a while', () => {
     vi.advanceTimersByTime(1000);
     expect(closed.sort()).toEqual(['a', 'b']);
   });
+
+  it('shares what is being loaded, and lets a task wait for it', async () => {
+    const cache = new LoadedCache(2, close);
+    const { promise, resolve } = deferred<string>();
+    const load = vi.fn(() => promise);
+    const [first, second] = [cache.acquire('a', load), cache.acquire('a', load)];
+    expect(load).toHaveBeenCalledTimes(1);
+    expect(cache.values()).toEqual([]);
+    expect(() => first.value).toThrow('still being loaded');
+    const task = whenLoaded(second);
+    expect(task.next()).toEqual({ done: false, value: first.loading });
+    resolve('a');
+    await first.loading;
+    expect(task.next()).toEqual({ done: true, value: 'a' });
+    expect(first.loading).toBeNull();
+    expect(cache.values()).toEqual(['a']);
+    expect(await withLoaded(cache.acquire('a', load), (value) => value + value)).toBe('aa');
+  });
+
+  it('tells all who wait that loading failed, and tries again for who comes next', async () => {
+    const cache = new LoadedCache(2, close);
+    const failing = () => Promise.reject(new Error('no such graph'));
+    const held = [cache.acquire('a', failing), cache.acquire('a', failing)];
+    await Promise.all(held.map(({ loading }) => loading));
+    for (const one of held) {
+      expect(() => one.value).toThrow('no such graph');
+      one.release();
+    }
+    await expect(withLoaded(cache.acquire('a', failing), (value) => value)).rejects.toThrow('no such graph');
+    expect(
+      await withLoaded(
+        cache.acquire('a', async () => 'there'),
+        (value) => value,
+      ),
+    ).toBe('there');
+    expect(closed).toEqual([]);
+  });
+
+  it('closes what is loaded when its room has been given away', async () => {
+    const cache = new LoadedCache(1, close);
+    const { promise, resolve } = deferred<string>();
+    const abandoned = cache.acquire('a', () => promise);
+    abandoned.release();
+    cache.acquire('b', () => 'b').release();
+    resolve('a');
+    await abandoned.loading;
+    expect(closed).toEqual(['a']);
+    expect(cache.values()).toEqual(['b']);
+  });
 });
+
+function deferred<T>(): { readonly promise: Promise<T>; readonly resolve: (value: T) => void } {
+  let resolve: (value: T) => void = () => {};
+  const promise = new Promise<T>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
+}

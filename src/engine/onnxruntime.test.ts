@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
@@ -143,6 +143,28 @@ describe.each([
     expect(() => output({}, 'y', 'float32')).toThrow('no output "y"');
     expect(() => output({ y: x }, 'y', 'int32')).toThrow('is float32, expected int32');
     session.close();
+  });
+
+  it('opens a session while the thread does other things, and says why it cannot', async () => {
+    const bytes = encodeModel(affineGraph(2), null);
+    const path = join(folder, 'beside.onnx');
+    writeFileSync(path, bytes);
+    const prepackedWeights = runtime.createPrepackedWeights();
+    const opening = [path, bytes].flatMap((model) => [
+      runtime.openSession(model),
+      runtime.openSession(model, { prepackedWeights }),
+    ]);
+    // Deferred until the last session that is being opened is closed.
+    prepackedWeights.close();
+    const x = tensor('float32', [1, 2], Float32Array.of(1, 2));
+    const expected = affineSession(2);
+    for (const session of await Promise.all(opening)) {
+      expect(session.run({ x })).toEqual(expected.run({ x }));
+      session.close();
+    }
+    expected.close();
+    await expect(runtime.openSession(join(folder, 'absent.onnx'))).rejects.toThrow(/ONNX Runtime: /);
+    await expect(runtime.openSession(new Uint8Array([1, 2, 3]))).rejects.toThrow(/ONNX Runtime: /);
   });
 
   it('passes on what ONNX Runtime says', () => {

@@ -10,6 +10,7 @@ import type { Binding, PrepackedWeights, Session, SessionOptions } from './sessi
 import {
   API_VERSION,
   type Api,
+  type Argument,
   type Call,
   GET_ERROR_MESSAGE_SLOT,
   nativeBinding,
@@ -83,6 +84,14 @@ export class Runtime {
   /** Loads a graph from a file (external data beside it) or from bytes; throws `ENGINE_RUNTIME` with the reason. */
   createSession(model: string | Uint8Array, options: SessionOptions = {}): Session {
     return this.#binding.createSession(model, options);
+  }
+
+  /**
+   * Like {@link createSession}, while this thread does other things: the graph is read, rewritten and packed by a thread of
+   * Node's pool (with the official binding by this one after all).
+   */
+  openSession(model: string | Uint8Array, options: SessionOptions = {}): Promise<Session> {
+    return this.#binding.openSession(model, options);
   }
 
   /**
@@ -206,7 +215,7 @@ function bind(koffi: Ffi): Api {
         result,
         Array.from(signature, (letter) => ({ p: 'void *', i: 'int', z: 'size_t' })[letter] ?? 'void *'),
       );
-      return [name, koffi.decode(BigInt(at(slot)), prototype)];
+      return [name, withLater(koffi.decode(BigInt(at(slot)), prototype) as NativeFunction)];
     }),
   ) as Record<keyof typeof SLOTS, Call>; // one entry for each slot
   const check = (status: Pointer | null): void => {
@@ -234,6 +243,19 @@ function bind(koffi: Ffi): Api {
     addressOf: (bytes) => koffi.address(bytes),
     readString: (address) => koffi.decode.string(address),
   };
+}
+
+interface NativeFunction {
+  (...args: readonly Argument[]): Pointer | null;
+  async(...args: readonly unknown[]): void;
+}
+
+function withLater(native: NativeFunction): Call {
+  const later = (...args: readonly Argument[]): Promise<Pointer | null> =>
+    new Promise((resolve, reject) => {
+      native.async(...args, (error: Error | null, result: Pointer | null) => (error ? reject(error) : resolve(result)));
+    });
+  return Object.assign(native, { later });
 }
 
 /** Loads the library, checks its version, and returns the address of its function table. */

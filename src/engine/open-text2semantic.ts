@@ -4,46 +4,55 @@ import type { CacheSteps, Text2SemanticSettings } from '../models/text2semantic.
 import type { ComponentManifest, ComponentStore } from './component-store.js';
 import { readImageCacheSteps } from './kernels/step-image.js';
 import { type StepImage, StepKernel } from './kernels/step-kernel.js';
-import type { Runtime } from './onnxruntime.js';
+import type { Runtime, Session } from './onnxruntime.js';
 import type { Text2SemanticSessions } from './semantic-decoder.js';
 
 /** The file of a component that a step kernel reads its weights from. */
 export const STEP_IMAGE = 'step.kernel';
 
-/** The sessions of a text-to-semantic component: one graph in fp32, one for each part where it is quantised. */
+/** The graphs of a text-to-semantic component that speaking runs, or those that take their place for adapters. */
+export function text2SemanticGraphs(manifest: ComponentManifest, adapters = false): string[] {
+  const parts = manifest.graphs['text2semantic'] ? ['text2semantic'] : manifest.files[STEP_IMAGE] ? ['prefill'] : PARTS;
+  return adapters ? parts.map((graph) => `${graph}-adapters`) : parts;
+}
+
+const PARTS = ['prefill', 'step'];
+
+/**
+ * What decodes with a text-to-semantic component, over sessions of its graphs ({@link text2SemanticGraphs}): one in fp32,
+ * one for each part where it is quantised, of which the step may be our own kernel.
+ */
 export function openText2Semantic(
   store: ComponentStore,
   manifest: ComponentManifest,
   runtime: Runtime,
+  sessionOf: (graph: string) => Session = (graph) => store.createSession(manifest, graph, runtime),
 ): Text2SemanticSessions {
   if (manifest.graphs['text2semantic']) {
-    const whole = store.createSession(manifest, 'text2semantic', runtime);
+    const whole = sessionOf('text2semantic');
     const adapted = () => {
-      const session = store.createSession(manifest, 'text2semantic-adapters', runtime);
+      const session = sessionOf('text2semantic-adapters');
       return { prefill: session, step: session };
     };
     return { prefill: whole, step: whole, adapted };
   }
   const settings = manifest.settings as Text2SemanticSettings;
   const folder = store.folderOf(manifest.digest);
-  const prefill = store.createSession(manifest, 'prefill', runtime);
+  const prefill = sessionOf('prefill');
   if (manifest.files[STEP_IMAGE]) {
     const image = { path: join(folder, STEP_IMAGE) };
     return {
       prefill,
       step: stepKernelOf(image, settings, runtime),
       cacheSteps: readImageCacheSteps(image.path, settings),
-      adapted: () => ({ prefill: store.createSession(manifest, 'prefill-adapters', runtime) }),
+      adapted: () => ({ prefill: sessionOf('prefill-adapters') }),
     };
   }
   return {
     prefill,
-    step: store.createSession(manifest, 'step', runtime),
+    step: sessionOf('step'),
     cacheSteps: readCacheSteps(join(folder, manifest.weightsFile), settings),
-    adapted: () => ({
-      prefill: store.createSession(manifest, 'prefill-adapters', runtime),
-      step: store.createSession(manifest, 'step-adapters', runtime),
-    }),
+    adapted: () => ({ prefill: sessionOf('prefill-adapters'), step: sessionOf('step-adapters') }),
   };
 }
 

@@ -1,9 +1,11 @@
 import type { ModelSpec } from '../models/model-spec.js';
 import { ADAPTER_GRAPHS, SPEAKING_GRAPHS } from '../models/sovits/sovits.js';
+import { changedGraphs } from './adapted-sessions.js';
 import type { AdapterSource, AdapterStore } from './adapter-store.js';
 import type { ComponentStore } from './component-store.js';
 import type { SemanticPiece } from './decode-tasks.js';
-import { LoadedCache } from './loaded-cache.js';
+import { GraphSessions, whenOpen } from './graph-sessions.js';
+import { type Held, LoadedCache, whenLoaded } from './loaded-cache.js';
 import type { Runtime } from './onnxruntime.js';
 import { fillNormal, RANDOM_STREAM, type RandomKey } from './random.js';
 import { type Caller, MAX_UNTAKEN_PIECES, type Task, type TaskMethods, Transfer, Until } from './thread-tasks.js';
@@ -48,6 +50,12 @@ export interface PhonemeTimes {
   readonly phonemeStarts: Float64Array;
 }
 
+/** A loaded decoder; the adapters' graphs are opened when the first adapter comes. */
+interface Rendering {
+  readonly graphs: GraphSessions;
+  readonly decoder: WaveformDecoder;
+}
+
 /** What is sent to a sentence while it is rendered: its tokens, or another pace. */
 export type RenderFeed = SemanticPiece | { readonly speed: number };
 
@@ -62,27 +70,111 @@ export function renderTasks(
   adapters: AdapterStore,
   urgentWindows: Int32Array,
 ): TaskMethods {
-  const loaded = new LoadedCache<WaveformDecoder>(MAX_LOADED_MODELS, (decoder) => decoder.close());
+  const loaded = new LoadedCache<Rendering>(MAX_LOADED_MODELS, ({ decoder, graphs }) => {
+    decoder.close();
+    graphs.close();
+  });
   const schedule = new WindowSchedule();
   const spent = { windowCount: 0, windowSeconds: 0, lateWindowCount: 0 };
 
-  function acquire(component: string): { readonly value: WaveformDecoder; readonly release: () => void } {
-    return loaded.acquire(component, () => {
-      const manifest = store.load(component);
-      // By the manifest of now: the model may have been imported again for the graphs that take adapters.
-      const sessionOf = (graph: string) => store.createSession(store.load(component), graph, runtime);
-      const sessions = SPEAKING_GRAPHS.map((graph) => [graph, sessionOf(graph)]);
-      return new WaveformDecoder(
-        manifest.settings as ModelSpec,
+  function acquire(component: string): Held<Rendering> {
+    return loaded.acquire(component, () => load(component));
+  }
+
+  async function load(component: string): Promise<Rendering> {
+    const graphs = new GraphSessions(store, component, runtime);
+    try {
+      const spec = store.load(component).settings as ModelSpec;
+      await graphs.open(SPEAKING_GRAPHS);
+      const sessions = SPEAKING_GRAPHS.map((graph) => [graph, graphs.session(graph)]);
+      const decoder = new WaveformDecoder(
+        spec,
         Object.fromEntries(sessions) as unknown as WaveformSessions, // one session for each name of SPEAKING_GRAPHS
-        { openAdapted: (graph) => sessionOf(ADAPTER_GRAPHS[graph]) },
+        { openAdapted: (graph) => graphs.session(ADAPTER_GRAPHS[graph]) },
       );
+      return { graphs, decoder };
+    } catch (error) {
+      graphs.close();
+      throw error;
+    }
+  }
+
+  /** The decoder for a call: changed by its adapter, if it has one. */
+  function* decoderFor(
+    { decoder, graphs }: Rendering,
+    { adapter }: RenderCall,
+  ): Generator<Promise<void>, WaveformDecoder> {
+    if (adapter === null) return decoder;
+    const changes = adapters.loadSovits(adapter, decoder.spec);
+    if (changes === null) return decoder;
+    const changed = changedGraphs(changes, decoder.spec);
+    yield* whenOpen(
+      graphs,
+      changed.map((graph) => ADAPTER_GRAPHS[graph]),
+    );
+    return decoder.adapted(changes);
+  }
+
+  function* renderWith(decoder: WaveformDecoder, call: RenderCall, caller: Caller): Task {
+    const { sampleRateHz } = decoder.spec;
+    const stream = new WaveformStream(decoder, {
+      phonemeIds: call.phonemeIds,
+      globalEmbedding: call.globalEmbedding,
+      speed: call.speed,
+      // Noise belongs to the frame: the same frame has the same noise however the audio is cut.
+      noise: (frame, out) => fillNormal(out, call.key, frame, RANDOM_STREAM.waveform),
     });
+    const place = schedule.enter(call.playedOutMs, () => {
+      readFeed(stream, caller.sent as RenderFeed[]);
+      return stream.ready && caller.untaken < MAX_UNTAKEN_PIECES;
+    });
+    const turn = new Until(() => stream.over || place.isNext());
+    let placed = false;
+    try {
+      // While the first tokens are being drawn this thread has nothing else to do for the sentence.
+      stream.prepare();
+      for (;;) {
+        if (!turn.ready()) yield turn;
+        if (stream.over) return;
+        const windows = stream.nextWindow();
+        for (;;) {
+          const startedMs = performance.now();
+          const urgent = (place.headroomMs() ?? 0) < URGENT_HEADROOM_MS;
+          if (urgent) Atomics.add(urgentWindows, 0, 1);
+          let window: IteratorResult<Float32Array, void>;
+          try {
+            window = windows.next();
+          } finally {
+            if (urgent && Atomics.sub(urgentWindows, 0, 1) === 1) Atomics.notify(urgentWindows, 0);
+          }
+          if (window.done) break;
+          const tookMs = performance.now() - startedMs;
+          spent.windowCount += 1;
+          spent.windowSeconds += tookMs / 1000;
+          if ((place.headroomMs() ?? 0) < 0) spent.lateWindowCount += 1;
+          place.gave((1000 * window.value.length) / sampleRateHz, tookMs);
+          const { phonemeStarts } = stream;
+          if (phonemeStarts !== null && !placed) {
+            placed = true;
+            yield { phonemeStarts } satisfies PhonemeTimes;
+          }
+          yield new Transfer(window.value, [window.value.buffer as ArrayBuffer]);
+          if (!place.isNext()) yield new Until(() => place.isNext());
+        }
+      }
+    } finally {
+      place.leave();
+    }
   }
 
   return {
-    load({ component }: { readonly component: string }): void {
-      acquire(component).release();
+    *load({ component }: { readonly component: string }): Task {
+      const held = acquire(component);
+      try {
+        yield* whenLoaded(held);
+      } finally {
+        held.release();
+      }
     },
 
     statistics(): RenderStatistics {
@@ -90,64 +182,12 @@ export function renderTasks(
     },
 
     *render(call: RenderCall, _signal: AbortSignal, caller: Caller): Task {
-      const loaded = acquire(call.component);
-      let decoder: WaveformDecoder;
+      const held = acquire(call.component);
       try {
-        const adapter = call.adapter === null ? null : adapters.loadSovits(call.adapter, loaded.value.spec);
-        decoder = adapter === null ? loaded.value : loaded.value.adapted(adapter);
-      } catch (error) {
-        loaded.release();
-        throw error;
-      }
-      const { sampleRateHz } = decoder.spec;
-      const stream = new WaveformStream(decoder, {
-        phonemeIds: call.phonemeIds,
-        globalEmbedding: call.globalEmbedding,
-        speed: call.speed,
-        // Noise belongs to the frame: the same frame has the same noise however the audio is cut.
-        noise: (frame, out) => fillNormal(out, call.key, frame, RANDOM_STREAM.waveform),
-      });
-      const place = schedule.enter(call.playedOutMs, () => {
-        readFeed(stream, caller.sent as RenderFeed[]);
-        return stream.ready && caller.untaken < MAX_UNTAKEN_PIECES;
-      });
-      const turn = new Until(() => stream.over || place.isNext());
-      let placed = false;
-      try {
-        // While the first tokens are being drawn this thread has nothing else to do for the sentence.
-        stream.prepare();
-        for (;;) {
-          if (!turn.ready()) yield turn;
-          if (stream.over) return;
-          const windows = stream.nextWindow();
-          for (;;) {
-            const startedMs = performance.now();
-            const urgent = (place.headroomMs() ?? 0) < URGENT_HEADROOM_MS;
-            if (urgent) Atomics.add(urgentWindows, 0, 1);
-            let window: IteratorResult<Float32Array, void>;
-            try {
-              window = windows.next();
-            } finally {
-              if (urgent && Atomics.sub(urgentWindows, 0, 1) === 1) Atomics.notify(urgentWindows, 0);
-            }
-            if (window.done) break;
-            const tookMs = performance.now() - startedMs;
-            spent.windowCount += 1;
-            spent.windowSeconds += tookMs / 1000;
-            if ((place.headroomMs() ?? 0) < 0) spent.lateWindowCount += 1;
-            place.gave((1000 * window.value.length) / sampleRateHz, tookMs);
-            const { phonemeStarts } = stream;
-            if (phonemeStarts !== null && !placed) {
-              placed = true;
-              yield { phonemeStarts } satisfies PhonemeTimes;
-            }
-            yield new Transfer(window.value, [window.value.buffer as ArrayBuffer]);
-            if (!place.isNext()) yield new Until(() => place.isNext());
-          }
-        }
+        const rendering = yield* whenLoaded(held);
+        yield* renderWith(yield* decoderFor(rendering, call), call, caller);
       } finally {
-        place.leave();
-        loaded.release();
+        held.release();
       }
     },
   };

@@ -13,7 +13,11 @@ import {
 
 export type Pointer = bigint;
 export type Argument = Pointer | number | NodeJS.ArrayBufferView | null;
-export type Call = (...args: readonly Argument[]) => Pointer | null;
+export interface Call {
+  (...args: readonly Argument[]): Pointer | null;
+  /** The same on another thread; what the arguments point to must live until then. */
+  later(...args: readonly Argument[]): Promise<Pointer | null>;
+}
 
 /**
  * Positions in `OrtApi` (onnxruntime_c_api.cc, `ort_api_1_to_25`; the order never changes after a release) and the C
@@ -107,6 +111,7 @@ export function nativeBinding(api: Api, options: EnvironmentOptions): Binding {
   return {
     name: 'c-api',
     createSession: (model, sessionOptions) => createSession(api, env, model, sessionOptions),
+    openSession: (model, sessionOptions) => openSession(api, env, model, sessionOptions),
     createPrepackedWeights: () =>
       new NativePrepackedWeights(
         api,
@@ -119,45 +124,88 @@ export function nativeBinding(api: Api, options: EnvironmentOptions): Binding {
 }
 
 function createSession(api: Api, env: Pointer, model: string | Uint8Array, options: SessionOptions): Session {
-  const settings = api.create((out) => api.CreateSessionOptions(out));
+  const opening = new SessionOpening(api, env, model, options);
   try {
-    api.check(api.DisablePerSessionThreads(settings));
-    api.check(api.SetSessionGraphOptimizationLevel(settings, OPTIMIZATION_LEVELS[options.optimization ?? 'all']));
-    if (options.profilePath !== undefined) api.check(api.EnableProfiling(settings, pathString(options.profilePath)));
-    if (options.arena === false) api.check(api.DisableCpuMemArena(settings));
-    if (options.optimizedModelPath !== undefined) {
-      api.check(api.SetOptimizedModelFilePath(settings, pathString(options.optimizedModelPath)));
-    }
-    for (const [key, value] of Object.entries(options.config ?? {})) {
-      api.check(api.AddSessionConfigEntry(settings, cString(key), cString(value)));
-    }
-    const weights = options.prepackedWeights;
-    const shared = weights instanceof NativePrepackedWeights ? weights : undefined;
-    const handle = api.create((out) => openModel(api, env, model, settings, shared, out));
-    return new NativeSession(api, handle, shared);
+    const [call, args] = opening.call;
+    return opening.finish(call(...args));
   } finally {
-    api.ReleaseSessionOptions(settings);
+    opening.close();
   }
 }
 
-function openModel(
+async function openSession(
   api: Api,
   env: Pointer,
   model: string | Uint8Array,
-  settings: Pointer,
-  shared: NativePrepackedWeights | undefined,
-  out: BigUint64Array,
-): Pointer | null {
-  if (typeof model === 'string') {
-    const path = pathString(model);
-    return shared
-      ? api.CreateSessionWithPrepackedWeightsContainer(env, path, settings, shared.pointer, out)
-      : api.CreateSession(env, path, settings, out);
+  options: SessionOptions,
+): Promise<Session> {
+  const opening = new SessionOpening(api, env, model, options);
+  try {
+    const [call, args] = opening.call;
+    return opening.finish(await call.later(...args));
+  } finally {
+    opening.close();
   }
-  const size = model.byteLength;
-  return shared
-    ? api.CreateSessionFromArrayWithPrepackedWeightsContainer(env, model, size, settings, shared.pointer, out)
-    : api.CreateSessionFromArray(env, model, size, settings, out);
+}
+
+/** A session about to be created: the call that does it, and all that the call points to. */
+class SessionOpening {
+  readonly call: readonly [Call, readonly Argument[]];
+  readonly #api: Api;
+  readonly #settings: Pointer;
+  readonly #shared: NativePrepackedWeights | undefined;
+  readonly #handle = new BigUint64Array(1);
+
+  constructor(api: Api, env: Pointer, model: string | Uint8Array, options: SessionOptions) {
+    const { prepackedWeights } = options;
+    this.#api = api;
+    this.#shared = prepackedWeights instanceof NativePrepackedWeights ? prepackedWeights : undefined;
+    this.#settings = api.create((out) => api.CreateSessionOptions(out));
+    try {
+      applyOptions(api, this.#settings, options);
+      this.call = this.#callFor(env, model);
+      this.#shared?.retain();
+    } catch (error) {
+      api.ReleaseSessionOptions(this.#settings);
+      throw error;
+    }
+  }
+
+  /** The session that the call has created; throws what its status stands for. */
+  finish(status: Pointer | null): Session {
+    this.#api.check(status);
+    return new NativeSession(this.#api, this.#handle[0] ?? 0n, this.#shared);
+  }
+
+  close(): void {
+    this.#shared?.release();
+    this.#api.ReleaseSessionOptions(this.#settings);
+  }
+
+  #callFor(env: Pointer, model: string | Uint8Array): readonly [Call, readonly Argument[]] {
+    const source = typeof model === 'string' ? [pathString(model)] : [model, model.byteLength];
+    const shared = this.#shared ? [this.#shared.pointer] : [];
+    const args = [env, ...source, this.#settings, ...shared, this.#handle];
+    const { CreateSession, CreateSessionWithPrepackedWeightsContainer } = this.#api;
+    const { CreateSessionFromArray, CreateSessionFromArrayWithPrepackedWeightsContainer } = this.#api;
+    if (typeof model === 'string') {
+      return [this.#shared ? CreateSessionWithPrepackedWeightsContainer : CreateSession, args];
+    }
+    return [this.#shared ? CreateSessionFromArrayWithPrepackedWeightsContainer : CreateSessionFromArray, args];
+  }
+}
+
+function applyOptions(api: Api, settings: Pointer, options: SessionOptions): void {
+  api.check(api.DisablePerSessionThreads(settings));
+  api.check(api.SetSessionGraphOptimizationLevel(settings, OPTIMIZATION_LEVELS[options.optimization ?? 'all']));
+  if (options.profilePath !== undefined) api.check(api.EnableProfiling(settings, pathString(options.profilePath)));
+  if (options.arena === false) api.check(api.DisableCpuMemArena(settings));
+  if (options.optimizedModelPath !== undefined) {
+    api.check(api.SetOptimizedModelFilePath(settings, pathString(options.optimizedModelPath)));
+  }
+  for (const [key, value] of Object.entries(options.config ?? {})) {
+    api.check(api.AddSessionConfigEntry(settings, cString(key), cString(value)));
+  }
 }
 
 class NativePrepackedWeights implements PrepackedWeights {

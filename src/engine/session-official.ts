@@ -43,6 +43,8 @@ export function officialBinding(library: OfficialLibrary, environment: Environme
   return {
     name: 'official',
     createSession: (model, options) => new FallbackSession(library, environment, model, options),
+    // Its loading is synchronous, and its asynchronous form only comes later.
+    openSession: async (model, options) => new FallbackSession(library, environment, model, options),
     createPrepackedWeights: () => ({ close: () => {} }), // the binding has none; sessions keep their own
     close: () => {},
   };

@@ -49,6 +49,8 @@ export interface BoundRun {
 export interface Binding {
   readonly name: 'c-api' | 'official';
   createSession(model: string | Uint8Array, options: SessionOptions): Session;
+  /** The same on another thread, where the binding can. */
+  openSession(model: string | Uint8Array, options: SessionOptions): Promise<Session>;
   createPrepackedWeights(): PrepackedWeights;
   close(): void;
 }

@@ -37,6 +37,16 @@ describe('tasks on a thread', () => {
     expect(await all(thread.stream('waitForShared', { rounds: 100 }))).toEqual(['done']);
   });
 
+  it('waits for a promise, kept or broken, while others go on', async () => {
+    for (const fails of [false, true]) {
+      const waiting = all(thread.stream('waitForPromise', { ms: 60_000, fails }));
+      waiting.catch(() => {}); // the thread is closed with it
+      expect(await all(thread.stream('giveWay', { turns: 3 }))).toEqual(['done']);
+      const outcome = await all(thread.stream('waitForPromise', { ms: 5, fails }));
+      expect(outcome).toEqual([fails ? 'failed' : 'settled']);
+    }
+  });
+
   it('takes what its caller sends while it runs, and hears no more of it afterwards', async () => {
     let stopped = 0;
     const feed = (send: (value: unknown) => void) => {

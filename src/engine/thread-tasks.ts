@@ -7,7 +7,7 @@ import { AppError, type ErrorPayload, errorFromPayload } from '../errors.js';
  * is not resumed, at most one run later.
  */
 
-/** A task: yields pieces of its result, or {@link GIVE_WAY}. */
+/** A task: yields pieces of its result, {@link GIVE_WAY}, an {@link Until}, or a promise whose settling it waits for. */
 export type Task = Generator<unknown, void, void>;
 
 /** What a thread can do, by name: a task, or work short enough to be done at once, or a promise of its result. */
@@ -147,6 +147,8 @@ export async function serveTasks(
         post('result', id, undefined);
       } else if (turn.value instanceof Until) {
         entry.until = turn.value;
+      } else if (turn.value instanceof Promise) {
+        entry.until = settling(turn.value);
       } else if (turn.value !== GIVE_WAY) {
         entry.caller.untaken += 1;
         post('piece', id, turn.value);
@@ -155,6 +157,17 @@ export async function serveTasks(
       tasks.delete(id);
       fail(id, error);
     }
+  }
+
+  /** What comes of the promise is the task's own affair. */
+  function settling(promise: Promise<unknown>): Until {
+    let settled = false;
+    const settle = (): void => {
+      settled = true;
+      wake();
+    };
+    promise.then(settle, settle);
+    return new Until(() => settled);
   }
 
   function post(type: 'piece' | 'result', id: number, value: unknown): void {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { floats, mergedSovits, sovitsAdapterFile } from '../../test/fixtures/sovits-adapter.js';
+import { takeTurns } from '../../test/fixtures/take-turns.js';
 import { openReference } from '../../test/parity/reference.js';
 import { compileInMemory, joinWindows } from '../../test/parity/sovits-under-test.js';
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
@@ -24,7 +25,7 @@ import { ComponentStore, type NetworkSource } from './component-store.js';
 import { openRuntime } from './onnxruntime.js';
 import { fillNormal, RANDOM_STREAM } from './random.js';
 import { type RenderCall, renderTasks } from './render-tasks.js';
-import { type Caller, type Task, type TaskMethods, Transfer, Until } from './thread-tasks.js';
+import type { Caller, Task, TaskMethods } from './thread-tasks.js';
 import { WaveformDecoder, type WaveformSessions } from './waveform-decoder.js';
 import { WaveformStream } from './waveform-stream.js';
 
@@ -223,7 +224,7 @@ describe('rendering with adapters', () => {
       expect(added).toMatchObject({ text2semantic: null, sovits: { changes: { size: tensors.size / 2 } } });
     }
     const tasks = renderTasks(store, runtime, adapters, new Int32Array(new SharedArrayBuffer(4)));
-    const together = inTurns(['sad', null, 'glad'].map((adapter) => started(tasks, digest, adapter)));
+    const together = await inTurns(['sad', null, 'glad'].map((adapter) => started(tasks, digest, adapter)));
     const plain = decoderOf(checkpoint, spec);
     expect(together[1]).toEqual(streamed(plain));
     for (const [place, file] of [
@@ -236,13 +237,13 @@ describe('rendering with adapters', () => {
     }
   });
 
-  it('needs a model of an earlier release to be imported again, which then has the graphs and stays the same model', () => {
+  it('needs a model of an earlier release to be imported again, which then has the graphs and stays the same model', async () => {
     const old = new ComponentStore(mkdtempSync(join(folder, 'old-')));
     const { digest } = old.compile(source(false), runtime);
     const tasks = renderTasks(old, runtime, adapters, new Int32Array(new SharedArrayBuffer(4)));
-    expect(inTurns([started(tasks, digest, null)])[0]).toEqual(streamed(decoderOf(checkpoint, spec)));
-    const speak = () => inTurns([started(tasks, digest, 'sad')])[0];
-    expect(speak).toThrow(
+    expect((await inTurns([started(tasks, digest, null)]))[0]).toEqual(streamed(decoderOf(checkpoint, spec)));
+    const speak = async () => (await inTurns([started(tasks, digest, 'sad')]))[0];
+    await expect(speak()).rejects.toThrow(
       expect.objectContaining({
         code: 'MODEL_STORE_CORRUPT',
         message: expect.stringMatching(/import the model again/),
@@ -253,28 +254,14 @@ describe('rendering with adapters', () => {
       graphs: { 'flow-adapters': 'flow-adapters.onnx' },
     });
     expect(old.list()).toHaveLength(1);
-    expect(speak()).toEqual(streamed(decoderOf(checkpoint, spec).adapted(adapterOf(files.sad, spec))));
+    expect(await speak()).toEqual(streamed(decoderOf(checkpoint, spec).adapted(adapterOf(files.sad, spec))));
   });
 });
 
 /** Runs tasks turn by turn as a thread does; their samples. */
-function inTurns(tasks: readonly Task[]): Float32Array[] {
-  const running = tasks.map((task) => ({
-    task,
-    until: null as Until | null,
-    windows: [] as Float32Array[],
-    over: false,
-  }));
-  while (running.some(({ over }) => !over)) {
-    for (const entry of running) {
-      if (entry.over || entry.until?.ready() === false) continue;
-      const turn = entry.task.next();
-      entry.until = turn.value instanceof Until ? turn.value : null;
-      if (turn.done) entry.over = true;
-      else if (turn.value instanceof Transfer) entry.windows.push(turn.value.value as Float32Array);
-    }
-  }
-  return running.map(({ windows }) => joinWindows(windows));
+async function inTurns(tasks: readonly Task[]): Promise<Float32Array[]> {
+  const pieces = await takeTurns(tasks);
+  return pieces.map((all) => joinWindows(all.filter((piece) => piece instanceof Float32Array)));
 }
 
 function adapterOf(file: Checkpoint, spec: ModelSpec): SovitsAdapter {
