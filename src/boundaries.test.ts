@@ -17,9 +17,9 @@ const ALLOWED: Record<string, readonly string[]> = {
   engine: ['text', 'audio', 'models', 'onnx', 'checkpoint', 'config', 'errors', 'log', 'metrics', 'thread-entry'],
   jobs: ['api', 'config', 'errors', 'log', 'metrics'],
   store: ['api', 'config', 'errors', 'log', 'thread-entry'],
-  audit: ['store', 'api', 'config', 'errors', 'log', 'metrics'],
+  audit: ['store', 'api', 'config', 'errors', 'log', 'metrics', 'sha256'],
   vault: ['store', 'api', 'config', 'errors', 'log', 'metrics'],
-  tenancy: ['audit', 'store', 'api', 'config', 'errors', 'log', 'metrics', 'recall'],
+  tenancy: ['audit', 'store', 'api', 'config', 'errors', 'log', 'metrics', 'recall', 'iso-time', 'sha256'],
   catalog: ['tenancy', 'audit', 'vault', 'store', 'api', 'config', 'errors', 'log', 'metrics', 'recall'],
   worker: ['engine', 'jobs', 'store', 'api', 'audio', 'config', 'errors', 'log', 'metrics', 'shutdown'],
   gateway: [

@@ -9,7 +9,7 @@ import type { Database } from '../store/database.js';
 import { openMasterKeyFile, retireOldMasterKeys, rotateMasterKeyFile } from '../vault/master-keys.js';
 import { anchorChains } from './anchors.js';
 import { AuditLog } from './audit-log.js';
-import type { AuditEntry } from './chain.js';
+import { type AuditEntry, writeEntry } from './chain.js';
 import { pruneChain } from './retention.js';
 import { Spool } from './spool.js';
 import { exportChain, readChain, readExport, type StoredRecord, verifyChain } from './verify.js';
@@ -105,7 +105,7 @@ describeDatabases('the audit log', (get) => {
     // were refused, or lost if the process died then. What is being written counts as waiting now.
     const folderOf = join(folder, 'busy');
     const { spool } = await Spool.open({ folder: folderOf, maxBytes: 1e9 });
-    const large = (n: number) => entry('t', new Date(), { n, filler: 'x'.repeat(300_000) });
+    const large = (n: number) => writeEntry(entry('t', new Date(), { n, filler: 'x'.repeat(300_000) }));
     const kept: number[] = [];
     let releasing = Promise.resolve();
     for (let n = 0; n < 40; n++) {

@@ -1,8 +1,8 @@
 import { AppError } from '../errors.js';
 import type { Logger } from '../log.js';
 import { type Database, type Sql, sqlState, UNIQUE_VIOLATION } from '../store/database.js';
-import { type AuditEntry, appendToChain } from './chain.js';
-import { entryOf, Spool, type SpooledEntry } from './spool.js';
+import { type AuditEntry, appendToChain, type WrittenEntry, writeEntry } from './chain.js';
+import { Spool, type SpooledEntry } from './spool.js';
 
 export interface AuditLogOptions {
   readonly database: Database;
@@ -14,13 +14,13 @@ export interface AuditLogOptions {
    */
   readonly safeIn?: 'database' | 'spool';
   /** Done in the transaction that adds the entries, and for each of them once. */
-  readonly alsoBook?: (sql: Sql, tenantId: string, added: readonly AuditEntry[]) => Promise<void>;
+  readonly alsoBook?: (sql: Sql, tenantId: string, added: readonly WrittenEntry[]) => Promise<void>;
   readonly log: Logger;
   readonly retryMs?: number;
 }
 
 interface Pending {
-  readonly entry: AuditEntry;
+  readonly entry: WrittenEntry;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
@@ -83,7 +83,7 @@ export class AuditLog {
       return Promise.reject(unavailable(new Error(this.#closed ? 'the log is closed' : 'too many entries wait')));
     }
     return new Promise((resolve, reject) => {
-      this.#pending.push({ entry, resolve, reject });
+      this.#pending.push({ entry: writeEntry(entry), resolve, reject });
       this.#writing ??= this.#write();
     });
   }
@@ -153,7 +153,7 @@ export class AuditLog {
     return failed;
   }
 
-  async #book(tenantId: string, entries: readonly AuditEntry[]): Promise<void> {
+  async #book(tenantId: string, entries: readonly WrittenEntry[]): Promise<void> {
     const { database, alsoBook } = this.#options;
     const book = (checked: boolean) =>
       database.asTenant(tenantId, async (sql) => {
@@ -195,11 +195,14 @@ export class AuditLog {
 
   async #handOver(): Promise<void> {
     this.#progress = false;
-    for (const [tenantId, ofTenant] of groupBy(this.#spooled, (spooled) => spooled.tenantId)) {
+    for (const [tenantId, ofTenant] of groupBy(this.#spooled, ({ entry }) => entry.tenantId)) {
       for (let start = 0; start < ofTenant.length; start += MAX_BATCH) {
         const batch = ofTenant.slice(start, start + MAX_BATCH);
         try {
-          await this.#book(tenantId, batch.map(entryOf));
+          await this.#book(
+            tenantId,
+            batch.map(({ entry }) => entry),
+          );
         } catch (error) {
           this.#options.log.warn({ err: error, waiting: this.#spooled.length }, 'the database takes no audit records');
           if (error instanceof AppError && error.code === 'STORE_UNAVAILABLE') return;

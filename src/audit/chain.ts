@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { sha256 } from '../sha256.js';
 import type { Sql } from '../store/database.js';
 
 export type AuditValue =
@@ -33,15 +33,35 @@ export interface UsageDelta {
   readonly failed: boolean;
 }
 
+/** An entry as its record begins: written once, whether its place in the chain is known yet or not. */
+export interface WrittenEntry {
+  readonly id: string;
+  readonly tenantId: string;
+  readonly at: string;
+  readonly type: string;
+  /** Of the record's body, all up to the place. */
+  readonly head: string;
+  readonly usage: UsageDelta | undefined;
+}
+
+export function writeEntry({ id, tenantId, at, type, actor, details, usage }: AuditEntry): WrittenEntry {
+  return { id, tenantId, at, type, head: canonicalJson({ actor, at, details, id }).slice(0, -1), usage };
+}
+
 /** A record as it is hashed: JSON with sorted keys, so that equal records are equal bytes. */
-export function recordBody(entry: AuditEntry, seq: number): string {
-  const { id, tenantId, at, type, actor, details } = entry;
-  return canonicalJson({ actor, at, details, id, seq, tenant: tenantId, type });
+export function recordBody(
+  { head, tenantId, type }: Pick<WrittenEntry, 'head' | 'tenantId' | 'type'>,
+  seq: number,
+): string {
+  return `${head},"seq":${seq},"tenant":${JSON.stringify(tenantId)},"type":${JSON.stringify(type)}}`;
 }
 
 /** A record's hash covers its body and, through the hash before it, every earlier record of the tenant. */
 export function chainHash(previous: Uint8Array, body: string): Buffer {
-  return createHash('sha256').update(previous).update(body, 'utf8').digest();
+  const bytes = Buffer.allocUnsafe(previous.length + Buffer.byteLength(body));
+  bytes.set(previous);
+  bytes.write(body, previous.length);
+  return sha256(bytes);
 }
 
 export function canonicalJson(value: AuditValue): string {
@@ -78,12 +98,12 @@ function isCanonical(value: AuditValue | undefined): boolean {
 export async function appendToChain(
   sql: Sql,
   tenantId: string,
-  entries: readonly AuditEntry[],
+  entries: readonly WrittenEntry[],
   { checked }: { readonly checked: boolean },
-): Promise<readonly AuditEntry[]> {
+): Promise<readonly WrittenEntry[]> {
   const head = (await lockHead(sql, tenantId)) ?? (await beginChain(sql, tenantId));
   const known = checked ? await presentOf(sql, tenantId, entries) : new Set<string>();
-  const added: AuditEntry[] = [];
+  const added: WrittenEntry[] = [];
   const rows: object[] = [];
   let seq = head.last_seq;
   let hash: Uint8Array = head.last_hash;
@@ -133,7 +153,7 @@ async function beginChain(sql: Sql, tenantId: string): Promise<ChainHead> {
   return head;
 }
 
-async function presentOf(sql: Sql, tenantId: string, entries: readonly AuditEntry[]): Promise<Set<string>> {
+async function presentOf(sql: Sql, tenantId: string, entries: readonly WrittenEntry[]): Promise<Set<string>> {
   const { rows } = await sql.query<{ id: string }>(
     'SELECT id FROM audit_records WHERE tenant_id = $1 AND id = ANY($2::uuid[])',
     [tenantId, entries.map((entry) => entry.id)],

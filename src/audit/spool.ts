@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { AuditEntry } from './chain.js';
+import { type AuditEntry, type WrittenEntry, writeEntry } from './chain.js';
 
 export interface SpoolOptions {
   readonly folder: string;
@@ -18,18 +18,12 @@ interface Segment {
 }
 
 /**
- * An entry in the spool, as its line: hundreds wait for the database at any time, and as objects each would be forty of them
- * for V8 to move about.
+ * An entry in the spool, as it was written: hundreds wait for the database at any time, and as they came each would be forty
+ * objects for V8 to move about.
  */
 export interface SpooledEntry {
-  readonly tenantId: string;
-  readonly line: string;
+  readonly entry: WrittenEntry;
   readonly segment: Segment;
-}
-
-export function entryOf({ line }: SpooledEntry): AuditEntry {
-  // Only this module writes them.
-  return JSON.parse(line) as AuditEntry;
 }
 
 const { O_APPEND, O_CREAT, O_EXCL, O_WRONLY } = constants;
@@ -66,7 +60,7 @@ export class Spool {
         const entry = parseLine(line);
         if (entry === null) continue;
         segment.waiting++;
-        left.push({ tenantId: entry.tenantId, line, segment });
+        left.push({ entry: writeEntry(entry), segment });
       }
       spool.#nextNumber = segment.number + 1;
       if (segment.waiting === 0) await rm(path, { force: true });
@@ -79,9 +73,10 @@ export class Spool {
   }
 
   /** Resolves when the entries are on the disk. Throws when they do not fit, or cannot be written. */
-  async append(entries: readonly AuditEntry[]): Promise<SpooledEntry[]> {
-    const lines = entries.map((entry) => JSON.stringify(entry));
-    const bytes = Buffer.from(`${lines.join('\n')}\n`);
+  async append(entries: readonly WrittenEntry[]): Promise<SpooledEntry[]> {
+    let lines = '';
+    for (const entry of entries) lines += lineOf(entry);
+    const bytes = Buffer.from(lines);
     if (this.#sizeBytes + bytes.length > this.#options.maxBytes) {
       throw new Error(`the spool of audit records holds ${this.#sizeBytes} bytes, which is all it may`);
     }
@@ -96,7 +91,7 @@ export class Spool {
       await handle.close().catch(() => {});
       throw error;
     }
-    return entries.map(({ tenantId }, index) => ({ tenantId, line: lines[index] ?? '', segment }));
+    return entries.map((entry) => ({ entry, segment }));
   }
 
   /** The database has these: files with nothing else are removed. */
@@ -152,6 +147,12 @@ export class Spool {
     this.#file = { handle, segment };
     return this.#file;
   }
+}
+
+/** The line of an {@link AuditEntry}. */
+function lineOf({ head, tenantId, type, usage }: WrittenEntry): string {
+  const rest = `,"tenantId":${JSON.stringify(tenantId)},"type":${JSON.stringify(type)}`;
+  return usage === undefined ? `${head}${rest}}\n` : `${head}${rest},"usage":${JSON.stringify(usage)}}\n`;
 }
 
 /** As `appendFile`, which goes through three more promises. */

@@ -1,4 +1,4 @@
-import type { AuditEntry } from '../audit/chain.js';
+import type { WrittenEntry } from '../audit/chain.js';
 import type { Database, Sql } from '../store/database.js';
 
 export interface UsageRow {
@@ -24,7 +24,11 @@ interface Sum {
 }
 
 /** Books what calls used, in the transaction that keeps their audit records: the two cannot disagree. */
-export async function bookUsage(sql: Sql, tenantId: string, entries: readonly AuditEntry[]): Promise<void> {
+export async function bookUsage(
+  sql: Sql,
+  tenantId: string,
+  entries: readonly Pick<WrittenEntry, 'at' | 'usage'>[],
+): Promise<void> {
   const sums = new Map<string, Sum>();
   for (const { at, usage } of entries) {
     if (usage === undefined) continue;
