@@ -42,6 +42,22 @@ describe('the metrics registry', () => {
     ]);
   });
 
+  it('counts the same for who keeps the numbers of some labels as for who names them each time', () => {
+    const registry = createMetricsRegistry();
+    const counter = registry.counter('c_total', 'Things.');
+    const histogram = registry.histogram('h', 'Times.', [1, 2]);
+    const kept = { counter: counter.of({ a: '1' }), histogram: histogram.of({ route: '/x' }) };
+    kept.counter.inc();
+    counter.inc({ a: '1' }, 2);
+    kept.counter.inc(0.5);
+    for (const value of [0.5, 1.5]) kept.histogram.observe(value);
+    for (const value of [1, 9]) histogram.observe(value, { route: '/x' });
+    const text = registry.render();
+    expect(text).toContain('c_total{a="1"} 3.5\n');
+    expect(text).toContain('h_bucket{route="/x",le="1"} 2\nh_bucket{route="/x",le="2"} 3\n');
+    expect(text).toContain('h_sum{route="/x"} 12\nh_count{route="/x"} 4\n');
+  });
+
   it('asks collectors before each rendering, and takes a name once', () => {
     const registry = createMetricsRegistry();
     const gauge = registry.gauge('g', 'Level.');

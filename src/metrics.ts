@@ -7,8 +7,14 @@ export type Labels = Readonly<Record<string, string>>;
 
 export interface Counter {
   inc(labels?: Labels, by?: number): void;
+  /** The number of these labels, for who counts it often. */
+  of(labels: Labels): CounterSeries;
   /** For a count that is kept elsewhere. */
   set(value: number, labels?: Labels): void;
+}
+
+export interface CounterSeries {
+  inc(by?: number): void;
 }
 
 export interface Gauge {
@@ -17,6 +23,12 @@ export interface Gauge {
 
 export interface Histogram {
   observe(value: number, labels?: Labels): void;
+  /** The numbers of these labels, for who observes them often. */
+  of(labels: Labels): HistogramObserver;
+}
+
+export interface HistogramObserver {
+  observe(value: number): void;
 }
 
 export interface MetricsRegistry {
@@ -30,6 +42,7 @@ export interface MetricsRegistry {
 }
 
 interface HistogramSeries {
+  /** Of each bucket alone: the text adds up those below. */
   readonly counts: number[];
   sum: number;
   count: number;
@@ -46,54 +59,70 @@ export function createMetricsRegistry(): MetricsRegistry {
   };
 
   const registerNumbers = (name: string, help: string, kind: 'counter' | 'gauge') => {
-    const series = new Map<string, number>();
-    register(name, help, kind, () => [...series].map(([labels, value]) => `${name}${labels} ${format(value)}`));
-    return series;
+    const series = new Map<string, { value: number }>();
+    register(name, help, kind, () => [...series].map(([labels, { value }]) => `${name}${labels} ${format(value)}`));
+    return (labels: Labels) => {
+      const key = renderLabels(labels);
+      const kept = series.get(key) ?? { value: 0 };
+      series.set(key, kept);
+      return kept;
+    };
   };
 
   return {
     counter(name, help) {
-      const series = registerNumbers(name, help, 'counter');
+      const numberOf = registerNumbers(name, help, 'counter');
+      const of = (labels: Labels): CounterSeries => {
+        const kept = numberOf(labels);
+        return {
+          inc(by = 1) {
+            kept.value += by;
+          },
+        };
+      };
       return {
-        inc(labels = {}, by = 1) {
-          const key = renderLabels(labels);
-          series.set(key, (series.get(key) ?? 0) + by);
+        inc: (labels = {}, by = 1) => of(labels).inc(by),
+        of,
+        set(value, labels = {}) {
+          numberOf(labels).value = value;
         },
-        set: (value, labels = {}) => void series.set(renderLabels(labels), value),
       };
     },
     gauge(name, help) {
-      const series = registerNumbers(name, help, 'gauge');
-      return { set: (value, labels = {}) => void series.set(renderLabels(labels), value) };
+      const numberOf = registerNumbers(name, help, 'gauge');
+      return {
+        set(value, labels = {}) {
+          numberOf(labels).value = value;
+        },
+      };
     },
     histogram(name, help, buckets) {
       const series = new Map<string, { labels: Labels; data: HistogramSeries }>();
       register(name, help, 'histogram', () =>
         [...series.values()].flatMap(({ labels, data }) => [
-          ...buckets.map(
-            (bound, i) => `${name}_bucket${renderLabels({ ...labels, le: format(bound) })} ${data.counts[i] ?? 0}`,
-          ),
+          ...buckets.map((bound, i) => {
+            const below = data.counts.slice(0, i + 1).reduce((sum, count) => sum + count, 0);
+            return `${name}_bucket${renderLabels({ ...labels, le: format(bound) })} ${below}`;
+          }),
           `${name}_bucket${renderLabels({ ...labels, le: '+Inf' })} ${data.count}`,
           `${name}_sum${renderLabels(labels)} ${format(data.sum)}`,
           `${name}_count${renderLabels(labels)} ${data.count}`,
         ]),
       );
-      return {
-        observe(value, labels = {}) {
-          const key = renderLabels(labels);
-          let entry = series.get(key);
-          if (entry === undefined) {
-            entry = { labels, data: { counts: buckets.map(() => 0), sum: 0, count: 0 } };
-            series.set(key, entry);
-          }
-          const { data } = entry;
-          data.sum += value;
-          data.count += 1;
-          buckets.forEach((bound, i) => {
-            if (value <= bound) data.counts[i] = (data.counts[i] ?? 0) + 1;
-          });
-        },
+      const of = (labels: Labels): HistogramObserver => {
+        const key = renderLabels(labels);
+        const { data } = series.get(key) ?? { data: { counts: buckets.map(() => 0), sum: 0, count: 0 } };
+        series.set(key, { labels, data });
+        return {
+          observe(value) {
+            data.sum += value;
+            data.count += 1;
+            const bucket = buckets.findIndex((bound) => value <= bound);
+            if (bucket >= 0) data.counts[bucket] = (data.counts[bucket] ?? 0) + 1;
+          },
+        };
       };
+      return { observe: (value, labels = {}) => of(labels).observe(value), of };
     },
     onCollect: (collect) => void collectors.push(collect),
     render() {

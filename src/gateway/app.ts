@@ -16,7 +16,7 @@ import { ERROR_CODES } from '../errors.js';
 import type { EngineCatalog } from '../jobs/engine-catalog.js';
 import type { SpeechQueue } from '../jobs/speech-queue.js';
 import type { Logger } from '../log.js';
-import type { TimbreMetrics } from '../metrics.js';
+import type { CounterSeries, HistogramObserver, TimbreMetrics } from '../metrics.js';
 import type { Database } from '../store/database.js';
 import type { Authenticator } from '../tenancy/authenticator.js';
 import type { CallLedger } from '../tenancy/call-ledger.js';
@@ -163,15 +163,25 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
     });
     done();
   });
+  const numbers = new Map<string, { readonly count: CounterSeries; readonly seconds: HistogramObserver }>();
+  const numbersOf = (route: string, method: string, status: number) => {
+    const name = `${method} ${status} ${route}`;
+    let known = numbers.get(name);
+    if (known === undefined) {
+      const count = metrics.requests.of({ route, method, status: String(status) });
+      known = { count, seconds: metrics.requestSeconds.of({ route }) };
+      numbers.set(name, known);
+    }
+    return known;
+  };
   const finishRequest = (request: FastifyRequest, reply: FastifyReply, status: number) => {
     const route = request.routeOptions.url ?? 'none';
-    metrics.requests.inc({ route, method: request.method, status: String(status) });
-    metrics.requestSeconds.observe(reply.elapsedTime / 1000, { route });
+    const { count, seconds } = numbersOf(route, request.method, status);
+    const ms = reply.elapsedTime;
+    count.inc();
+    seconds.observe(ms / 1000);
     const level = QUIET_ROUTES.has(route) ? 'debug' : 'info';
-    request.log[level](
-      { method: request.method, route, status, ms: Math.round(100 * reply.elapsedTime) / 100 },
-      'request',
-    );
+    request.log[level]({ method: request.method, route, status, ms: Math.round(100 * ms) / 100 }, 'request');
   };
   app.addHook('onResponse', (request, reply, done) => {
     finishRequest(request, reply, reply.statusCode);
