@@ -1,4 +1,5 @@
-import { pino, stdSerializers, stdTimeFunctions } from 'pino';
+import { pino, stdSerializers } from 'pino';
+import { isoTime } from './iso-time.js';
 
 export type Logger = import('pino').Logger;
 export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
@@ -21,7 +22,7 @@ export function createLogger(options: LogOptions): Logger {
     {
       level: options.level,
       base: null,
-      timestamp: stdTimeFunctions.isoTime,
+      timestamp: () => `,"time":"${isoTime()}"`,
       formatters: { level: (label) => ({ level: label }), log: withoutText },
       serializers: { err: (error: Error) => withoutNested('err', stdSerializers.err(error)) },
     },
@@ -34,9 +35,16 @@ const TEXT_FIELDS: ReadonlySet<string> = new Set(['text', 'transcript']);
 const REQUEST_FIELDS: ReadonlySet<string> = new Set(['request', 'req']);
 
 function withoutText(fields: Record<string, unknown>): Record<string, unknown> {
+  if (isPlain(fields)) return fields;
   const kept: Record<string, unknown> = {};
   for (const name in fields) if (!TEXT_FIELDS.has(name)) kept[name] = withoutNested(name, fields[name]);
   return kept;
+}
+
+/** Nearly every line has counts and codes, and nothing to look into. */
+function isPlain(fields: Record<string, unknown>): boolean {
+  for (const name in fields) if (TEXT_FIELDS.has(name) || typeof fields[name] === 'object') return false;
+  return true;
 }
 
 /** An error of the usual name is still to be made an object. */

@@ -62,23 +62,46 @@ function infoEntry(id: string, text: string): Buffer {
 
 /** An ID3v2.4 tag: what opens an MP3 or AAC stream. */
 export function id3Tag(label: AigcLabel): Uint8Array {
-  const labelFrame = id3Frame('TXXX', `\x03${KEY}\0${JSON.stringify(label)}`);
-  const sizeBytes = SOFTWARE_FRAME.length + labelFrame.length + REMARK_FRAME.length;
-  const header = Buffer.from([0x49, 0x44, 0x33, 4, 0, 0, ...synchsafe(sizeBytes)]);
-  return Buffer.concat([header, SOFTWARE_FRAME, labelFrame, REMARK_FRAME]);
+  // Written in place: speech that was made before gets a tag of its own each time it is sent.
+  const text = `\x03${KEY}\0${JSON.stringify(label)}`;
+  const textBytes = Buffer.byteLength(text);
+  const sizeBytes = SOFTWARE_FRAME.length + ID3_FRAME_HEADER_BYTES + textBytes + REMARK_FRAME.length;
+  const tag = Buffer.allocUnsafe(ID3_HEADER_BYTES + sizeBytes);
+  tag.write('ID3\x04\0\0', 'latin1');
+  writeSynchsafe(tag, sizeBytes, 6);
+  tag.set(SOFTWARE_FRAME, ID3_HEADER_BYTES);
+  writeFrame(tag, { id: 'TXXX', text, textBytes }, ID3_HEADER_BYTES + SOFTWARE_FRAME.length);
+  tag.set(REMARK_FRAME, tag.length - REMARK_FRAME.length);
+  return tag;
 }
+
+const ID3_HEADER_BYTES = 10;
+const ID3_FRAME_HEADER_BYTES = 10;
 
 const SOFTWARE_FRAME = id3Frame('TSSE', `\x03${SOFTWARE}`);
 const REMARK_FRAME = id3Frame('COMM', `\x03eng\0${REMARK}`);
 
 function id3Frame(id: string, text: string): Buffer {
-  const value = Buffer.from(text, 'utf8');
-  return Buffer.concat([Buffer.from(id, 'latin1'), Buffer.from([...synchsafe(value.length), 0, 0]), value]);
+  const textBytes = Buffer.byteLength(text);
+  const frame = Buffer.alloc(ID3_FRAME_HEADER_BYTES + textBytes);
+  writeFrame(frame, { id, text, textBytes }, 0);
+  return frame;
+}
+
+function writeFrame(
+  bytes: Buffer,
+  { id, text, textBytes }: { readonly id: string; readonly text: string; readonly textBytes: number },
+  at: number,
+): void {
+  bytes.write(id, at, 'latin1');
+  writeSynchsafe(bytes, textBytes, at + 4);
+  bytes.writeUInt16BE(0, at + 8);
+  bytes.write(text, at + ID3_FRAME_HEADER_BYTES);
 }
 
 /** 28 bits in four bytes whose highest bit is zero. */
-function synchsafe(value: number): number[] {
-  return [(value >> 21) & 127, (value >> 14) & 127, (value >> 7) & 127, value & 127];
+function writeSynchsafe(bytes: Buffer, value: number, at: number): void {
+  for (let i = 0; i < 4; i++) bytes[at + i] = (value >> (7 * (3 - i))) & 127;
 }
 
 /** The body of a Vorbis comment block, as FLAC, Opus and Vorbis share it; without a label it names the software only. */
