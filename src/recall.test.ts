@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Recall } from './recall.js';
+import { Recall, whenKnown } from './recall.js';
 
 function recall(maxEntries = 10) {
   let nowMs = 0;
@@ -103,5 +103,20 @@ describe('what was asked a moment ago', () => {
     await settled();
     expect([get('b'), get('c')]).toEqual(['b', 'c']);
     expect(get('a')).toBeInstanceOf(Promise);
+  });
+});
+
+describe('what follows from something known', () => {
+  it('is there at once, or as soon as that is', async () => {
+    const double = (n: number) => 2 * n;
+    expect(whenKnown(2, double)).toBe(4);
+    const later = whenKnown(Promise.resolve(3), double);
+    expect(later).toBeInstanceOf(Promise);
+    expect(await later).toBe(6);
+    const fails = () => {
+      throw new Error('no');
+    };
+    expect(() => whenKnown(1, fails)).toThrow('no');
+    await expect(whenKnown(Promise.resolve(1), fails)).rejects.toThrow('no');
   });
 });

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { AppError } from '../errors.js';
+import { whenKnown } from '../recall.js';
 import { type Database, type Sql, sqlState, UNIQUE_VIOLATION } from '../store/database.js';
 import type { CallLedger } from '../tenancy/call-ledger.js';
 import { type Caller, principalName } from '../tenancy/caller.js';
@@ -127,11 +128,12 @@ export class AdapterCatalog {
   }
 
   /** The adapter of a voice for requests that name none: that with its name, or with the name of the voice it is a style of. */
-  async usualFor(tenantId: string, voice: string): Promise<AdapterReference | null> {
-    const newest = await this.#newest.of(tenantId);
-    if (newest.size === 0) return null;
-    const dot = voice.lastIndexOf('.');
-    return newest.get(voice) ?? (dot > 0 ? (newest.get(voice.slice(0, dot)) ?? null) : null);
+  usualFor(tenantId: string, voice: string): AdapterReference | null | Promise<AdapterReference | null> {
+    return whenKnown(this.#newest.of(tenantId), (newest) => {
+      if (newest.size === 0) return null;
+      const dot = voice.lastIndexOf('.');
+      return newest.get(voice) ?? (dot > 0 ? (newest.get(voice.slice(0, dot)) ?? null) : null);
+    });
   }
 
   /** The adapter that a request names, `calm` or `calm@3`. Throws `ADAPTER_NOT_FOUND`. */

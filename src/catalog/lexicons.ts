@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { AppError } from '../errors.js';
+import { whenKnown } from '../recall.js';
 import { type Database, type Sql, sqlState, UNIQUE_VIOLATION } from '../store/database.js';
 import type { CallLedger } from '../tenancy/call-ledger.js';
 import { type Caller, principalName } from '../tenancy/caller.js';
@@ -194,11 +195,13 @@ export class LexiconCatalog {
   }
 
   /** The lexicons of a request that names none: the tenant's, and those of the voice and of its style. */
-  async usualFor(tenantId: string, voice: string): Promise<LexiconUse[]> {
-    const newest = await this.#newest.of(tenantId);
-    const dot = voice.lastIndexOf('.');
-    const names = [DEFAULT_LEXICON, ...(dot > 0 ? [voice.slice(0, dot)] : []), voice];
-    return [...new Set(names)].flatMap((name) => newest.get(name) ?? []);
+  usualFor(tenantId: string, voice: string): readonly LexiconUse[] | Promise<readonly LexiconUse[]> {
+    return whenKnown(this.#newest.of(tenantId), (newest) => {
+      if (newest.size === 0) return [];
+      const dot = voice.lastIndexOf('.');
+      const names = [DEFAULT_LEXICON, ...(dot > 0 ? [voice.slice(0, dot)] : []), voice];
+      return [...new Set(names)].flatMap((name) => newest.get(name) ?? []);
+    });
   }
 
   /** The lexicons that a request names, `medical` or `medical@3`. Throws `LEXICON_NOT_FOUND`, `REQUEST_INVALID`. */

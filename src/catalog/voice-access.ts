@@ -1,5 +1,5 @@
 import { AppError } from '../errors.js';
-import { Recall } from '../recall.js';
+import { Recall, whenKnown } from '../recall.js';
 import type { Database, Sql } from '../store/database.js';
 import type { VoiceStops, WatchedUse } from './voice-stops.js';
 
@@ -45,6 +45,11 @@ interface OwnVoiceRow extends StandingFacts {
   readonly styles: readonly { readonly style: string; readonly object: string; readonly digest: string }[];
 }
 
+interface UseOptions {
+  /** The caller has just made this voice, of a recording that the operator lets the tenant use. */
+  readonly madeOfRecording?: boolean;
+}
+
 type Looked =
   | { readonly kind: 'voice'; readonly ownerId: string; readonly row: OwnVoiceRow; readonly checkedMs: number }
   | { readonly kind: 'pool'; readonly allowed: boolean };
@@ -78,24 +83,30 @@ export class VoiceAccess {
    * The voice that a tenant means by a name. A name that no voice has is taken for one of the pool's: the engine knows
    * those, and refuses others.
    *
-   * `madeOfRecording`: the caller has just made this voice, of a recording that the operator lets the tenant use.
-   *
    * Throws `VOICE_NOT_FOUND`, `VOICE_DISABLED`, `CONSENT_REQUIRED`, `CONSENT_REVOKED`, `CONSENT_EXPIRED`.
    */
-  async use(
+  async use(tenantId: string, name: string, options: UseOptions = {}): Promise<AllowedVoice> {
+    return await this.useKnown(tenantId, name, options);
+  }
+
+  /** As {@link use}, but at once where the voice was looked at a moment ago: throws, or rejects with, the same. */
+  useKnown(
     tenantId: string,
     name: string,
-    { madeOfRecording = false }: { readonly madeOfRecording?: boolean } = {},
-  ): Promise<AllowedVoice> {
+    { madeOfRecording = false }: UseOptions = {},
+  ): AllowedVoice | Promise<AllowedVoice> {
     if (name.startsWith(RECORDING_VOICE_PREFIX)) {
       if (!madeOfRecording) throw voiceNotFound();
-      return { name, profiles: null, version: null, model: null, watch: () => null };
+      return poolVoice(name);
     }
     const [, id, style = DEFAULT_STYLE] = VOICE_NAME.exec(name) ?? [];
-    const looked = await this.#look(tenantId, id ?? name, name);
+    return whenKnown(this.#look(tenantId, id ?? name, name), (looked) => this.#allowed(tenantId, looked, name, style));
+  }
+
+  #allowed(tenantId: string, looked: Looked, name: string, style: string): AllowedVoice {
     if (looked.kind === 'pool') {
       if (!looked.allowed) throw voiceNotFound();
-      return { name, profiles: null, version: null, model: null, watch: () => null };
+      return poolVoice(name);
     }
     const { ownerId, row, checkedMs } = looked;
     throwUnlessReady(row);
@@ -189,6 +200,12 @@ export class VoiceAccess {
     return { kind: 'voice', ownerId, row, checkedMs };
   }
 }
+
+function poolVoice(name: string): AllowedVoice {
+  return { name, profiles: null, version: null, model: null, watch: unwatched };
+}
+
+const unwatched = () => null;
 
 /** The engine's name for a style of a voice. */
 export function styledName(voiceId: string, style: string): string {

@@ -1,9 +1,8 @@
 import { createAigcLabel } from '../audio/label.js';
-import type { AllowedVoice } from '../catalog/voice-access.js';
 import { AppError } from '../errors.js';
 import type { GatewayOptions } from './app.js';
 import { callerOf } from './authentication.js';
-import { callFacts, type OpenSpeech, type SpeechCall, type SpeechPiece } from './speech.js';
+import { type AllowedSpeech, callFacts, type OpenSpeech, type SpeechCall, type SpeechPiece } from './speech.js';
 import type { KeptSpeech } from './speech-cache.js';
 
 /**
@@ -15,7 +14,7 @@ import type { KeptSpeech } from './speech-cache.js';
 export async function replaySpeech(
   { config, calls, metrics, draining, speechCache }: GatewayOptions,
   call: SpeechCall,
-  voice: AllowedVoice,
+  allowed: AllowedSpeech,
   kept: KeptSpeech,
 ): Promise<OpenSpeech> {
   if (draining.aborted) {
@@ -23,7 +22,7 @@ export async function replaySpeech(
   }
   const caller = callerOf(call.request);
   try {
-    const served = await calls.serve(caller, callFacts(call, voice), kept.outcome);
+    const served = await calls.serve(caller, callFacts(call, allowed), kept.outcome);
     call.request.rateHeaders = served.headers;
   } catch (error) {
     if (error instanceof AppError && error.code === 'UNAUTHENTICATED') speechCache.forget(caller.tenantId);

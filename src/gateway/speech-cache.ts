@@ -1,7 +1,7 @@
 import { findStreamLabel, type RelabelledStream } from '../audio/relabel.js';
 import type { EngineCatalog, SpeechNames } from '../jobs/engine-catalog.js';
 import type { SpeechRequest } from '../jobs/speech-queue.js';
-import type { TimbreMetrics } from '../metrics.js';
+import type { CounterSeries, TimbreMetrics } from '../metrics.js';
 import { Recall } from '../recall.js';
 import type { RecordedOutcome } from '../tenancy/call-ledger.js';
 import type { SpeechOutput, SpeechPiece } from './speech.js';
@@ -55,8 +55,6 @@ const MAX_REMEMBERED_SOURCES = 10_000;
 const MAX_SHARE = 1 / 8;
 const ENTRY_OVERHEAD_BYTES = 1024;
 const CACHE = { cache: 'encoded' };
-const HIT = { ...CACHE, result: 'hit' };
-const MISS = { ...CACHE, result: 'miss' };
 
 /**
  * Encoded streams of requests that name their seed, in the memory of the gateway, by everything that decides their bytes
@@ -69,11 +67,15 @@ export class SpeechCache {
   /** By tenant; each in the order of last use. */
   readonly #tenants = new Map<string, { readonly entries: Map<string, Entry>; sizeBytes: number }>();
   readonly #sources: Recall<string>;
+  readonly #hits: CounterSeries;
+  readonly #misses: CounterSeries;
   #sizeBytes = 0;
 
   constructor(options: SpeechCacheOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
+    this.#hits = options.metrics.cacheLookups.of({ ...CACHE, result: 'hit' });
+    this.#misses = options.metrics.cacheLookups.of({ ...CACHE, result: 'miss' });
     this.#sources = new Recall({ ttlMs: SOURCES_TTL_MS, maxEntries: MAX_REMEMBERED_SOURCES, now: this.#now });
   }
 
@@ -82,20 +84,12 @@ export class SpeechCache {
   }
 
   /** The key of a request, or null for one that is never kept: files, markup (which may name other voices), no cache. */
-  async keyOf(tenantId: string, speech: SpeechRequest, output: SpeechOutput): Promise<SpeechKey | null> {
+  keyOf(tenantId: string, speech: SpeechRequest, output: SpeechOutput): SpeechKey | null | Promise<SpeechKey | null> {
     if (this.#options.maxBytes === 0 || output.layout === 'file' || speech.inputType === 'ssml') return null;
-    let sources: string;
-    try {
-      sources = await this.#sourcesOf(namesOf(speech));
-    } catch {
-      // What cannot be named cannot be spoken either, which the engine says better.
-      return null;
-    }
-    return {
-      tenantId,
-      sources,
-      wish: JSON.stringify([sources, valuesOf(speech, OF_SPEECH), valuesOf(output, OF_OUTPUT)]),
-    };
+    const keyOf = (sources: string) => ({ tenantId, sources, wish: wishOf(sources, speech, output) });
+    const known = this.#sourcesOf(namesOf(speech));
+    // What cannot be named cannot be spoken either, which the engine says better.
+    return known instanceof Promise ? known.then(keyOf, () => null) : keyOf(known);
   }
 
   find({ tenantId, wish }: SpeechKey): KeptSpeech | null {
@@ -103,12 +97,12 @@ export class SpeechCache {
     const entry = tenant?.entries.get(wish);
     if (tenant === undefined || entry === undefined || entry.untilMs <= this.#now()) {
       if (entry !== undefined) this.#remove(tenantId, wish);
-      this.#options.metrics.cacheLookups.inc(MISS);
+      this.#misses.inc();
       return null;
     }
     tenant.entries.delete(wish);
     tenant.entries.set(wish, entry);
-    this.#options.metrics.cacheLookups.inc(HIT);
+    this.#hits.inc();
     return entry.speech;
   }
 
@@ -201,31 +195,32 @@ function namesOf({ voice, profiles }: SpeechRequest): SpeechNames {
   return { voice, profiles: Object.fromEntries(digests) };
 }
 
-/** What decides the bytes. Whoever asks, and however long he waits: the audio is the same. */
-const OF_SPEECH = namesIn<Omit<SpeechRequest, 'tenant' | 'urgency'>>({
-  text: true,
-  inputType: true,
-  voice: true,
-  language: true,
-  speed: true,
-  seed: true,
-  sampling: true,
-  suppliedLexicons: true,
-  suppliedAdapters: true,
-  voices: true,
-  profiles: true,
-  poolVoices: true,
-  splitMethod: true,
-  sentencePauseMs: true,
-});
-const OF_OUTPUT = namesIn<SpeechOutput>({ encoding: true, outputHz: true, bitrateKbps: true, layout: true });
-
-/** All names that objects of a type may have: one that is left out does not compile. */
-function namesIn<T>(names: Readonly<Record<keyof T, true>>): readonly (keyof T)[] {
-  return Object.keys(names) as (keyof T)[];
-}
-
-/** In the order of the names, whatever order a route made the object in. */
-function valuesOf<T>(fields: T, names: readonly (keyof T)[]): unknown[] {
-  return names.map((name) => fields[name]);
+/**
+ * What decides the bytes. Whoever asks, and however long he waits: the audio is the same. All that a request may say is
+ * here, or it does not compile; in this order, whatever order a route made the request in.
+ */
+function wishOf(sources: string, speech: SpeechRequest, output: SpeechOutput): string {
+  const ofSpeech: Readonly<Record<keyof Omit<SpeechRequest, 'tenant' | 'urgency'>, unknown>> = {
+    text: speech.text,
+    inputType: speech.inputType,
+    voice: speech.voice,
+    language: speech.language,
+    speed: speech.speed,
+    seed: speech.seed,
+    sampling: speech.sampling,
+    suppliedLexicons: speech.suppliedLexicons,
+    suppliedAdapters: speech.suppliedAdapters,
+    voices: speech.voices,
+    profiles: speech.profiles,
+    poolVoices: speech.poolVoices,
+    splitMethod: speech.splitMethod,
+    sentencePauseMs: speech.sentencePauseMs,
+  };
+  const ofOutput: Readonly<Record<keyof SpeechOutput, unknown>> = {
+    encoding: output.encoding,
+    outputHz: output.outputHz,
+    bitrateKbps: output.bitrateKbps,
+    layout: output.layout,
+  };
+  return JSON.stringify([sources, ofSpeech, ofOutput]);
 }

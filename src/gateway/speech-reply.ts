@@ -22,52 +22,67 @@ export interface ReplyCancel {
   whileReaderWaits(): () => void;
 }
 
-export function cancelWhenGone(
-  reply: FastifyReply,
-  { requestTimeoutMs, readerTimeoutMs, audioBufferBytes }: GatewayOptions['config'],
-): ReplyCancel {
-  const askedMs = performance.now();
-  let abort: AbortController | null = null;
-  let reason: AppError | null = null;
-  let timer: NodeJS.Timeout | undefined;
-  let over = false;
-  const end = (why: AppError) => {
-    reason ??= why;
-    abort?.abort(why);
-  };
-  const outOfTime = () => {
-    const seconds = requestTimeoutMs / 1000;
-    end(new AppError('REQUEST_TIMEOUT', `the synthesis took longer than ${seconds} s; send a shorter text`));
+export function cancelWhenGone(reply: FastifyReply, config: GatewayOptions['config']): ReplyCancel {
+  return new GoneCancel(reply, config);
+}
+
+class GoneCancel implements ReplyCancel {
+  readonly #reply: FastifyReply;
+  readonly #config: GatewayOptions['config'];
+  readonly #askedMs = performance.now();
+  #abort: AbortController | null = null;
+  #timer: NodeJS.Timeout | undefined;
+  #over = false;
+
+  constructor(reply: FastifyReply, config: GatewayOptions['config']) {
+    this.#reply = reply;
+    this.#config = config;
+  }
+
+  get signal(): AbortSignal {
+    this.#abort ??= this.#listen(new AbortController());
+    return this.#abort.signal;
+  }
+
+  get bufferBytes(): number {
+    return this.#config.audioBufferBytes;
+  }
+
+  done(): void {
+    this.#over = true;
+    clearTimeout(this.#timer);
+  }
+
+  whileReaderWaits(): () => void {
+    const stalled = setTimeout(() => {
+      this.#abort?.abort(new AppError('REQUEST_TIMEOUT', 'the reader of the stream took nothing for too long'));
+      this.#reply.raw.destroy();
+    }, this.#config.readerTimeoutMs);
+    return () => clearTimeout(stalled);
+  }
+
+  #listen(abort: AbortController): AbortController {
+    const { raw } = this.#reply;
+    const gone = () => {
+      this.done();
+      if (!raw.writableFinished) abort.abort(new AppError('REQUEST_CANCELLED', 'the caller left before the end'));
+    };
+    // He may have left before anybody asked.
+    if (raw.closed) gone();
+    else raw.on('close', gone);
+    if (!this.#over) {
+      const { requestTimeoutMs } = this.#config;
+      const leftMs = this.#askedMs + requestTimeoutMs - performance.now();
+      this.#timer = setTimeout(() => this.#outOfTime(abort, requestTimeoutMs / 1000), Math.max(0, leftMs));
+    }
+    return abort;
+  }
+
+  #outOfTime(abort: AbortController, seconds: number): void {
+    abort.abort(new AppError('REQUEST_TIMEOUT', `the synthesis took longer than ${seconds} s; send a shorter text`));
     // A stream has begun its answer: all that is left to say is that it ends here.
-    if (reply.raw.headersSent) reply.raw.destroy();
-  };
-  const done = () => {
-    over = true;
-    clearTimeout(timer);
-  };
-  reply.raw.on('close', () => {
-    done();
-    if (!reply.raw.writableFinished) end(new AppError('REQUEST_CANCELLED', 'the caller left before the end'));
-  });
-  return {
-    get signal() {
-      if (abort === null) {
-        abort = new AbortController();
-        if (reason !== null) abort.abort(reason);
-        else if (!over) timer = setTimeout(outOfTime, Math.max(0, askedMs + requestTimeoutMs - performance.now()));
-      }
-      return abort.signal;
-    },
-    bufferBytes: audioBufferBytes,
-    done,
-    whileReaderWaits() {
-      const stalled = setTimeout(() => {
-        end(new AppError('REQUEST_TIMEOUT', 'the reader of the stream took nothing for too long'));
-        reply.raw.destroy();
-      }, readerTimeoutMs);
-      return () => clearTimeout(stalled);
-    },
-  };
+    if (this.#reply.raw.headersSent) this.#reply.raw.destroy();
+  }
 }
 
 /** How the pieces of a stream are written. */

@@ -57,8 +57,12 @@ export function defaultVoice({ configured, catalog }: VoiceNames): string {
  * The voice that a client of another service means. A name we do not know stays as it is, for the one place that lets
  * voices speak to refuse.
  */
-export async function resolveVoice(name: string, names: TenantVoiceNames): Promise<string> {
-  if (!STAND_INS.has(name) || (await names.access.has(names.tenantId, name))) return name;
+export function resolveVoice(name: string, names: TenantVoiceNames): string | Promise<string> {
+  return STAND_INS.has(name) ? resolveStandIn(name, names) : name;
+}
+
+async function resolveStandIn(name: string, names: TenantVoiceNames): Promise<string> {
+  if (await names.access.has(names.tenantId, name)) return name;
   const voices = await listPool(names);
   return voices.some((voice) => voice.name === name) ? name : defaultVoice(names);
 }

@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
 import { AppError } from '../errors.js';
 import { Recall } from '../recall.js';
+import { sha256 } from '../sha256.js';
 import type { Database } from '../store/database.js';
 import { findKeyHolder, hasApiKeys, type KeyHolder } from './api-keys.js';
 import { type Caller, LOCAL_CALLER } from './caller.js';
@@ -60,7 +60,7 @@ export function createAuthenticator({ database, mode, people, now = Date.now }: 
 
   const byKey = (secret: string): Caller | null | Promise<Caller | null> => {
     // Secrets themselves stay out of long-lived memory.
-    const name = createHash('sha256').update(secret).digest('base64');
+    const name = sha256(secret).toString('base64');
     return remembered.get(name, () => lookUp(secret));
   };
 

@@ -2,6 +2,7 @@ import { createHmac, randomUUID } from 'node:crypto';
 import type { AuditLog } from '../audit/audit-log.js';
 import type { AuditEntry, AuditValue, UsageDelta } from '../audit/chain.js';
 import { AppError } from '../errors.js';
+import { isoTime } from '../iso-time.js';
 import type { Logger } from '../log.js';
 import { type Caller, principalName } from './caller.js';
 import type { Quotas } from './quotas.js';
@@ -155,7 +156,8 @@ export function createCallLedger({ quotas, audit, digestKey, log }: CallLedgerOp
       };
     },
     async serve(caller, call, outcome) {
-      const admission = await quotas.admit(caller.tenantId, { characters: call.characters });
+      const admitted = quotas.admit(caller.tenantId, { characters: call.characters });
+      const admission = admitted instanceof Promise ? await admitted : admitted;
       try {
         const details = asked(call, outcome.textDigest, outcome);
         await audit.append(entryOf(caller, 'speech.served', details, usageOf(caller, call, outcome)));
@@ -197,13 +199,11 @@ function usageOf(
 }
 
 function entryOf(caller: Caller, type: string, details: Details, usage?: UsageDelta): AuditEntry {
-  const entry = {
-    id: randomUUID(),
-    tenantId: caller.tenantId,
-    at: new Date().toISOString(),
-    type,
-    actor: principalName(caller.principal),
-    details,
-  };
-  return usage === undefined ? entry : { ...entry, usage };
+  const { tenantId, principal } = caller;
+  const id = randomUUID();
+  const at = isoTime();
+  const actor = principalName(principal);
+  return usage === undefined
+    ? { id, tenantId, at, type, actor, details }
+    : { id, tenantId, at, type, actor, details, usage };
 }

@@ -1,5 +1,5 @@
 import { AppError } from '../errors.js';
-import { Recall } from '../recall.js';
+import { Recall, whenKnown } from '../recall.js';
 import type { Database } from '../store/database.js';
 import { getTenant, type Tenant } from './tenants.js';
 import { charactersSince } from './usage.js';
@@ -54,12 +54,15 @@ export class Quotas {
   }
 
   /**
-   * Takes a call of so many characters in. Throws `RATE_LIMITED` or `QUOTA_EXCEEDED`, saying when to come again, and
-   * `UNAUTHENTICATED` for a tenant that is no longer active.
+   * Takes a call of so many characters in, at once where the tenant's limits were read a moment ago. Throws, or rejects with,
+   * `RATE_LIMITED` or `QUOTA_EXCEEDED`, saying when to come again, and `UNAUTHENTICATED` for a tenant that is no longer active.
    */
-  async admit(tenantId: string, { characters }: { readonly characters: number }): Promise<Admission> {
+  admit(tenantId: string, { characters }: { readonly characters: number }): Admission | Promise<Admission> {
     const state = this.#state(tenantId);
-    const { tenant, charactersThisMonth } = await this.#factsOf(tenantId, state);
+    return whenKnown(this.#factsOf(tenantId, state), (facts) => this.#admit(state, facts, characters));
+  }
+
+  #admit(state: TenantState, { tenant, charactersThisMonth }: Facts, characters: number): Admission {
     if (tenant.state !== 'active') throw new AppError('UNAUTHENTICATED', 'this tenant is suspended or deleted');
     const { limits } = tenant;
     const nowMs = this.#now();

@@ -16,14 +16,14 @@ const TOKENS_A_SECOND = 25;
 
 const fields = compileFields(OpenAiSpeechFields, ['input', 'instructions', 'voice']);
 
-const OUTPUTS: Readonly<Record<string, Omit<SpeechOutput, 'layout'>>> = {
-  mp3: { encoding: 'mp3' },
-  opus: { encoding: 'opus' },
-  aac: { encoding: 'aac' },
-  flac: { encoding: 'flac' },
-  wav: { encoding: 'wav' },
+const OUTPUTS: Readonly<Record<string, SpeechOutput>> = {
+  mp3: { encoding: 'mp3', layout: 'stream' },
+  opus: { encoding: 'opus', layout: 'stream' },
+  aac: { encoding: 'aac', layout: 'stream' },
+  flac: { encoding: 'flac', layout: 'stream' },
+  wav: { encoding: 'wav', layout: 'stream' },
   // 24 kHz is not in the answer, so clients take it for granted.
-  pcm: { encoding: 'pcm', outputHz: 24_000 },
+  pcm: { encoding: 'pcm', outputHz: 24_000, layout: 'stream' },
 };
 
 /** OpenAI's `/v1/audio/speech` and the list of voices that its other servers have. */
@@ -53,7 +53,8 @@ async function speak(gateway: GatewayOptions, request: FastifyRequest, reply: Fa
     );
   }
   const name = typeof given.voice === 'string' ? given.voice : given.voice.id;
-  const voice = await resolveVoice(name, voiceNamesOf(gateway, request));
+  const resolved = resolveVoice(name, voiceNamesOf(gateway, request));
+  const voice = resolved instanceof Promise ? await resolved : resolved;
   const seed = chooseSeed(given.seed, config);
   reply.header('cache-control', 'no-store').header('x-timbre-seed', String(seed));
   const cancel = cancelWhenGone(reply, config);
@@ -68,7 +69,7 @@ async function speak(gateway: GatewayOptions, request: FastifyRequest, reply: Fa
       seed,
     },
     textCharacters,
-    output: { ...output, layout: 'stream' },
+    output,
     repeatable: isRepeatable(given.seed, config),
     cancel,
     adapter: given.adapter,
