@@ -28,7 +28,7 @@ export type ComponentKind = 'text2semantic' | 'sovits' | 'hubert' | 'bert' | 'sp
  * Raised whenever a compiled network changes its inputs, outputs or results, so that what an earlier release compiled
  * is recognised instead of run.
  */
-export const COMPILER_VERSION = 4;
+export const COMPILER_VERSION = 5;
 
 /**
  * Weights stay mapped and are packed anew by every run: a session opens in milliseconds, for networks that are run once

@@ -164,7 +164,7 @@ export class SemanticDecoder {
       this.#kernel = kernel;
       this.#stepSession = null;
       this.#fewestRows = 1;
-      this.#cache = new KeyValueCache(settings, 'int8', rows, this.maxLength, kernel.cache);
+      this.#cache = new KeyValueCache(settings, 'int8', rows, this.maxLength, kernel);
       this.#tokens = kernel.tokens;
       this.#positions = kernel.positions;
       this.#seqlens = kernel.lengths;

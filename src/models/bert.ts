@@ -8,7 +8,7 @@ import {
   type EncoderOptions,
   exposed,
   findPrefix,
-  layerNorm,
+  sumNorm,
   linear,
   requireTensor,
   selfAttention,
@@ -104,12 +104,10 @@ function embeddings(context: EncoderContext, spec: BertSpec, ids: Value): Value 
     const type = types.readFloat32().subarray(0, spec.width);
     return positions.readFloat32().map((value, index) => value + type[index % spec.width]!);
   });
-  const sum = graph.add(words, graph.slice(table, 0, 0, graph.shape(ids)));
-  return layerNorm(context, sum, 'embeddings.LayerNorm');
+  return sumNorm(context, words, graph.slice(table, 0, 0, graph.shape(ids)), 'embeddings.LayerNorm');
 }
 
 function encoderLayer(context: EncoderContext, spec: BertSpec, x: Value, name: string): Value {
-  const { graph } = context;
   const attention = `${name}.attention.self`;
   const mixed = selfAttention(
     context,
@@ -117,15 +115,12 @@ function encoderLayer(context: EncoderContext, spec: BertSpec, x: Value, name: s
     { query: `${attention}.query`, key: `${attention}.key`, value: `${attention}.value` },
     spec.headCount,
   );
-  const attended = layerNorm(
+  const attended = sumNorm(
     context,
-    graph.add(x, linear(context, mixed, `${name}.attention.output.dense`)),
+    x,
+    linear(context, mixed, `${name}.attention.output.dense`),
     `${name}.attention.output.LayerNorm`,
   );
   const inner = activation(context, linear(context, attended, `${name}.intermediate.dense`), spec.activation);
-  return layerNorm(
-    context,
-    graph.add(attended, linear(context, inner, `${name}.output.dense`)),
-    `${name}.output.LayerNorm`,
-  );
+  return sumNorm(context, attended, linear(context, inner, `${name}.output.dense`), `${name}.output.LayerNorm`);
 }

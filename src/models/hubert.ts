@@ -9,6 +9,7 @@ import {
   exposed,
   findPrefix,
   layerNorm,
+  sumNorm,
   linear,
   requireTensor,
   selfAttention,
@@ -222,6 +223,6 @@ function encoderLayer(context: EncoderContext, spec: HubertSpec, x: Value, name:
     const attended = graph.add(x, attend(layerNorm(context, x, `${name}.layer_norm`)));
     return graph.add(attended, feedForward(layerNorm(context, attended, `${name}.final_layer_norm`)));
   }
-  const attended = layerNorm(context, graph.add(x, attend(x)), `${name}.layer_norm`);
-  return layerNorm(context, graph.add(attended, feedForward(attended)), `${name}.final_layer_norm`);
+  const attended = sumNorm(context, x, attend(x), `${name}.layer_norm`);
+  return sumNorm(context, attended, feedForward(attended), `${name}.final_layer_norm`);
 }

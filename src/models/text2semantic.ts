@@ -190,6 +190,15 @@ export function buildText2Semantic(
       return g.unsqueeze(g.where(seen, g.scalar(0), g.scalar(-1e9)), [0, 1]); // (1, 1, L, T)
     });
 
+  /** LayerNorm(x + y + bias): the residual after attention and after the feed-forward part. */
+  const addNorm = (x: Value, y: (bias: Value | null) => Value, bias: string, norm: string): Value => {
+    const [scale, offset, added] = [`${norm}.weight`, `${norm}.bias`, bias].map((name) => weights.plain(g, name, [width])) as [Value, Value, Value];
+    // One node less is faster for the few positions of a step, and much slower for the many of a prefill.
+    if (part === 'prefill') return g.sumNorm(x, y(added), scale, offset);
+    const inputs = [x, y(null), scale, offset, added];
+    return g.op('SkipLayerNormalization', inputs, { epsilon: float(1e-5) }, 'com.microsoft');
+  };
+
   for (let layer = 0; layer < settings.layers; layer++) {
     const prefix = `h.layers.${layer}`;
     x = g.scope(`layer${layer}`, () => {
@@ -242,8 +251,11 @@ export function buildText2Semantic(
       ) as [Value, Value, Value];
       g.output(`k.${layer}`, keys, cacheType, cacheDims);
       g.output(`v.${layer}`, values, cacheType, cacheDims);
-      const projected = product('out', attended, matrixOf(settings, layer, 'out'), null);
-      const normed = addNorm(g, weights, x, projected, `${prefix}.self_attn.out_proj.bias`, `${prefix}.norm1`, width);
+      // Of the last layer's positions nothing is read but the last one's result, and keys and values.
+      const lastOnly = layer === settings.layers - 1 && part !== 'step' && !options.debug;
+      const kept = (all: Value) => (lastOnly ? g.gather(all, g.constant([-1], 'int64'), 1) : all);
+      const attendedTo = (bias: Value | null) => product('out', kept(attended), matrixOf(settings, layer, 'out'), bias);
+      const normed = addNorm(kept(x), attendedTo, `${prefix}.self_attn.out_proj.bias`, `${prefix}.norm1`);
       const inner = g.relu(
         product(
           'inner',
@@ -252,8 +264,8 @@ export function buildText2Semantic(
           weights.plain(g, `${prefix}.linear1.bias`, [feedForwardWidth]),
         ),
       );
-      const outer = product('outer', inner, matrixOf(settings, layer, 'outer'), null);
-      return addNorm(g, weights, normed, outer, `${prefix}.linear2.bias`, `${prefix}.norm2`, width);
+      const outer = (bias: Value | null) => product('outer', inner, matrixOf(settings, layer, 'outer'), bias);
+      return addNorm(normed, outer, `${prefix}.linear2.bias`, `${prefix}.norm2`);
     });
   }
   if (options.debug) g.output('xy_dec', x, 'float32', ['B', 'L', width]);
@@ -264,26 +276,6 @@ export function buildText2Semantic(
   const logits = weights.product(g, hidden, head, precision.format(settings.layers, 'head'), null);
   g.output('logits', logits, 'float32', ['B', vocabulary]);
   return g.build();
-}
-
-/** LayerNorm(x + y + bias): the residual after attention and after the feed-forward part. */
-function addNorm(
-  g: GraphBuilder,
-  weights: CheckpointWeights,
-  x: Value,
-  y: Value,
-  bias: string,
-  norm: string,
-  width: number,
-): Value {
-  const inputs = [
-    x,
-    y,
-    weights.plain(g, `${norm}.weight`, [width]),
-    weights.plain(g, `${norm}.bias`, [width]),
-    weights.plain(g, bias, [width]),
-  ];
-  return g.op('SkipLayerNormalization', inputs, { epsilon: float(1e-5) }, 'com.microsoft');
 }
 
 /**

@@ -102,10 +102,17 @@ function product(context: EncoderContext, x: Value, name: string, { rows, column
 
 /** Normalises the last axis; also knows the older names of scale and bias (`gamma`, `beta`). */
 export function layerNorm(context: EncoderContext, x: Value, name: string): Value {
+  return context.graph.layerNorm(x, ...normWeights(context, name), context.layerNormEpsilon);
+}
+
+/** {@link layerNorm} of x + y. */
+export function sumNorm(context: EncoderContext, x: Value, y: Value, name: string): Value {
+  return context.graph.sumNorm(x, y, ...normWeights(context, name), context.layerNormEpsilon);
+}
+
+function normWeights(context: EncoderContext, name: string): [scale: Value, bias: Value] {
   const old = !context.checkpoint.tensors.has(`${context.prefix}${name}.weight`);
-  const scale = weightOf(context, `${name}.${old ? 'gamma' : 'weight'}`);
-  const bias = weightOf(context, `${name}.${old ? 'beta' : 'bias'}`);
-  return context.graph.layerNorm(x, scale, bias, context.layerNormEpsilon);
+  return [weightOf(context, `${name}.${old ? 'gamma' : 'weight'}`), weightOf(context, `${name}.${old ? 'beta' : 'bias'}`)];
 }
 
 /**

@@ -14,6 +14,7 @@ import {
 } from '../../models/text2semantic.js';
 import { adaptedWidths, type Text2SemanticAdapter } from '../../models/text2semantic-adapter.js';
 import { encodeModel } from '../../onnx/model-file.js';
+import { quantisePositions } from '../key-value-cache.js';
 import { openRuntime } from '../onnxruntime.js';
 import { type RowRequest, SemanticDecoder } from '../semantic-decoder.js';
 import { fitsStepKernel, layOutStepImage, packStepImage, readImageCacheSteps } from './step-image.js';
@@ -222,6 +223,26 @@ describe('the step kernel', () => {
       rows.map((row) => ({ ...row, adapterWeights: null })),
     );
     expect(relativeError(plain[8]!, wanted[8]!)).toBeGreaterThan(0.1);
+  });
+
+  it('quantises a prefill as its steps do and as the other caches are: to the nearest, ties to even, clipped', () => {
+    const model = network(256, 8);
+    const { headWidth } = model.settings;
+    const image = packStepImage(model.checkpoint, model.settings, flatSteps(model.settings));
+    const kernel = new StepKernel(image, model.settings, { rows: 2, maxLength: 300 });
+    try {
+      const steps = Float32Array.from({ length: headWidth }, (_, column) => (column < 8 ? 0.25 : 0.01 * column));
+      const from = Float32Array.from({ length: 200 * headWidth }, (_, index) => 40 * Math.sin(index * index));
+      from.set([0.5, 1.5, -0.5, -1.5, 1e9, -1e9, Number.NaN].map((level) => 0.25 * level));
+      const place = kernel.cache.get('v.1')!.subarray(64, 64 + from.length) as Int8Array;
+      kernel.quantise(from, place, steps);
+      const expected = new Int8Array(from.length);
+      quantisePositions(from, expected, steps);
+      expect([...place.subarray(0, 7)]).toEqual([0, 2, 0, -2, 127, -128, 0]);
+      expect(place).toEqual(expected);
+    } finally {
+      kernel.close();
+    }
   });
 
   it('gives a row the same tokens alone and among others, with one thread and with three, whoever has an adapter', () => {

@@ -67,6 +67,10 @@ export class StepKernel {
   readonly #words: Int32Array;
   readonly #memory: WasmMemory;
   readonly #step: (block: number) => void;
+  readonly #quantisePositions: (from: number, steps: number, to: number, width: number, count: number) => void;
+  /** Where positions and steps lie while they are quantised. */
+  readonly #prefilled: Float32Array;
+  readonly #columnSteps: Float32Array;
   readonly #helpers: Worker[];
   readonly #adapters: AdapterTables;
 
@@ -104,6 +108,8 @@ export class StepKernel {
       [WORD.REDUCED]: reserve(4 * rows * MOST_RANKS),
       [WORD.SCRATCH]: reserve(threads * scratchSize),
     };
+    const prefilled = reserve(4 * maxLength * headWidth);
+    const columnSteps = reserve(4 * headWidth);
     const adapterTables = Array.from({ length: rows }, () => reserve(AdapterTables.sizeBytes(settings)));
     const cacheBytes = rows * attentionWidth * maxLength;
     const caches = Array.from({ length: settings.layers }, () => ({ k: reserve(cacheBytes), v: reserve(cacheBytes) }));
@@ -182,6 +188,9 @@ export class StepKernel {
     const module = new wasm.Module(readFileSync(new URL('../data/step.wasm', import.meta.url)));
     const instance = new wasm.Instance(module, { env: { memory: this.#memory } });
     this.#step = instance.exports['step'] as (block: number) => void;
+    this.#quantisePositions = instance.exports['quantisePositions'] as (...args: number[]) => void;
+    this.#prefilled = new Float32Array(buffer, prefilled, maxLength * headWidth);
+    this.#columnSteps = new Float32Array(buffer, columnSteps, headWidth);
     this.#helpers = Array.from({ length: threads - 1 }, (_, index) => {
       const workerData = { module, memory: this.#memory, block, thread: index + 1 };
       const helper = new Worker(HELPER, { eval: true, execArgv: [], workerData });
@@ -195,6 +204,15 @@ export class StepKernel {
     this.#words[(this.#block + WORD.ROWS) >> 2] = adapters.length;
     this.#adapters.choose(adapters);
     this.#step(this.#block);
+  }
+
+  /** Positions of a head from fp32 (positions, headWidth) to a place in {@link cache}, each column divided by its step. */
+  quantise(from: Float32Array, to: Int8Array, steps: Float32Array): void {
+    this.#prefilled.set(from);
+    this.#columnSteps.set(steps);
+    const { byteOffset: source } = this.#prefilled;
+    const count = from.length / steps.length;
+    this.#quantisePositions(source, this.#columnSteps.byteOffset, to.byteOffset, steps.length, count);
   }
 
   close(): void {

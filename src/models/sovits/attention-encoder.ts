@@ -56,9 +56,9 @@ export function attentionEncoder(
   for (let layer = 0; layer < layers; layer++) {
     graph.scope(`${prefix}.${layer}`, () => {
       const attended = relativeAttention(context, x, `${prefix}.attn_layers.${layer}`, band);
-      x = normalise(context, graph.add(x, attended), `${prefix}.norm_layers_1.${layer}`);
+      x = addNorm(context, x, attended, `${prefix}.norm_layers_1.${layer}`);
       const mapped = feedForward(context, x, `${prefix}.ffn_layers.${layer}`);
-      x = normalise(context, graph.add(x, mapped), `${prefix}.norm_layers_2.${layer}`);
+      x = addNorm(context, x, mapped, `${prefix}.norm_layers_2.${layer}`);
     });
   }
   return x;
@@ -131,6 +131,6 @@ function feedForward(context: SovitsContext, x: Value, prefix: string): Value {
   return graph.transpose(graph.squeeze(mapped, [0]), [1, 0]);
 }
 
-function normalise(context: SovitsContext, x: Value, prefix: string): Value {
-  return context.graph.layerNorm(x, parameter(context, `${prefix}.gamma`), parameter(context, `${prefix}.beta`));
+function addNorm(context: SovitsContext, x: Value, y: Value, prefix: string): Value {
+  return context.graph.sumNorm(x, y, parameter(context, `${prefix}.gamma`), parameter(context, `${prefix}.beta`));
 }

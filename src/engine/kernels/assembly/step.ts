@@ -104,6 +104,15 @@ export function step(p: usize): void {
   run(p, MULTIPLY_HEAD, layers, piecesOf(load<i32>(p, VOCABULARY), width));
 }
 
+/** Writes `count` positions of a head, (count, headWidth) floats, to the cache, each column divided by its step. */
+export function quantisePositions(from: usize, steps: usize, to: usize, headWidth: i32, count: i32): void {
+  for (let position = 0; position < count; position++) {
+    append(from, steps, to, headWidth);
+    from += <usize>headWidth << 2;
+    to += <usize>headWidth;
+  }
+}
+
 /** Helps with steps until the word STOP is set. */
 export function serve(p: usize, thread: i32): void {
   let spins = 0;
