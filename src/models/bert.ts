@@ -8,10 +8,10 @@ import {
   type EncoderOptions,
   exposed,
   findPrefix,
-  sumNorm,
   linear,
   requireTensor,
   selfAttention,
+  sumNorm,
   unsupported,
   weightOf,
 } from './transformer-layers.js';

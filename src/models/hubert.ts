@@ -9,10 +9,10 @@ import {
   exposed,
   findPrefix,
   layerNorm,
-  sumNorm,
   linear,
   requireTensor,
   selfAttention,
+  sumNorm,
   unsupported,
   weightOf,
 } from './transformer-layers.js';

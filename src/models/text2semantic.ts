@@ -192,7 +192,9 @@ export function buildText2Semantic(
 
   /** LayerNorm(x + y + bias): the residual after attention and after the feed-forward part. */
   const addNorm = (x: Value, y: (bias: Value | null) => Value, bias: string, norm: string): Value => {
-    const [scale, offset, added] = [`${norm}.weight`, `${norm}.bias`, bias].map((name) => weights.plain(g, name, [width])) as [Value, Value, Value];
+    const [scale, offset, added] = [`${norm}.weight`, `${norm}.bias`, bias].map((name) =>
+      weights.plain(g, name, [width]),
+    ) as [Value, Value, Value];
     // One node less is faster for the few positions of a step, and much slower for the many of a prefill.
     if (part === 'prefill') return g.sumNorm(x, y(added), scale, offset);
     const inputs = [x, y(null), scale, offset, added];

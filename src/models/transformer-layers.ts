@@ -112,7 +112,10 @@ export function sumNorm(context: EncoderContext, x: Value, y: Value, name: strin
 
 function normWeights(context: EncoderContext, name: string): [scale: Value, bias: Value] {
   const old = !context.checkpoint.tensors.has(`${context.prefix}${name}.weight`);
-  return [weightOf(context, `${name}.${old ? 'gamma' : 'weight'}`), weightOf(context, `${name}.${old ? 'beta' : 'bias'}`)];
+  return [
+    weightOf(context, `${name}.${old ? 'gamma' : 'weight'}`),
+    weightOf(context, `${name}.${old ? 'beta' : 'bias'}`),
+  ];
 }
 
 /**
