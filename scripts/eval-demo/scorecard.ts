@@ -1,3 +1,4 @@
+import { MODES, type Mode } from './demo-model.js';
 import type { Column, ColumnFigures, Count, Evaluation } from './evaluate.js';
 
 /** One line of the scorecard. */
@@ -21,19 +22,20 @@ export interface ScoreLine {
 
 const MEGABYTE = 1e6;
 const MAX_SIZE_MB = 20;
+/** Lines of less weight may be missing from a candidate's evaluation. */
+const WEIGHT_THAT_COUNTS = 5;
+const MODE_NAMES: Readonly<Record<Mode, string>> = { prompted: 'with prompt', promptFree: 'prompt-free' };
 
 /**
- * The lines of the evaluation with their bars. The whole chain is judged in the mode that the model's description serves
- * (English and Mandarin may differ). `human` stands in where the evaluation has no recordings.
+ * The lines of the evaluation with their bars. `human` stands in where the evaluation has no recordings.
  *
  * Weights: being understood is what the voice is for and has 60 of 100 (English 25, Mandarin syllables 20, words 10,
  * copy-synthesis, the ceiling of the others, 5); how it sounds has 30 (tones, harmonics, opinion 10 each); that it ends,
- * is small and quick 10.
+ * is small and quick 10. What the whole chain says counts half with a prompt and half without one, however the model's
+ * own voices are served: a newcomer's recording with a transcript is a prompt (docs/adr/0018).
  */
-export function scorecard({ columns, served, sizeBytes }: Evaluation, human: ColumnFigures | null): ScoreLine[] {
+export function scorecard({ columns, sizeBytes }: Evaluation, human: ColumnFigures | null): ScoreLine[] {
   const people = columns.human ?? human;
-  const english = columns[served.en];
-  const mandarin = columns[served.zh];
   const all = (pick: (figures: ColumnFigures) => number | undefined): Partial<Record<Column, number>> => {
     const found = Object.entries(columns).flatMap(([column, figures]) => {
       const value = pick(figures);
@@ -44,29 +46,33 @@ export function scorecard({ columns, served, sizeBytes }: Evaluation, human: Col
   const above = (value: number | undefined, more: number): number | null => (value === undefined ? null : value + more);
   const words = people?.englishWords?.rate;
   const clear = people?.voice?.clearShare;
-  const clearRatio = (figures: ColumnFigures | undefined): number | undefined =>
-    figures?.voice && clear ? figures.voice.clearShare / clear : undefined;
-  const servedModes = [...new Set([served.zh, served.en])];
-  const servedWorst = (pick: (figures: ColumnFigures) => number | undefined, lower: boolean): number | null => {
-    const values = servedModes.flatMap((mode) => {
+  const inBothModes = (
+    line: Omit<ScoreLine, 'value' | 'columns'>,
+    pick: (figures: ColumnFigures) => number | undefined,
+  ): ScoreLine[] =>
+    MODES.map((mode) => {
       const figures = columns[mode];
-      return (figures && pick(figures)) ?? [];
+      return {
+        ...line,
+        name: `${line.name}, ${MODE_NAMES[mode]}`,
+        value: (figures && pick(figures)) ?? null,
+        weight: line.weight / MODES.length,
+        columns: all(pick),
+      };
     });
-    if (values.length === 0) return null;
-    return lower ? Math.max(...values) : Math.min(...values);
-  };
   return [
-    {
-      name: 'English word error, whole chain',
-      value: english?.englishWords?.rate ?? null,
-      bar: above(words, 0.25),
-      lower: true,
-      unit: 'rate',
-      weight: 25,
-      worst: 1,
-      columns: all((figures) => figures.englishWords?.rate),
-      barText: '≤ human + 0.25',
-    },
+    ...inBothModes(
+      {
+        name: 'English word error',
+        bar: above(words, 0.25),
+        lower: true,
+        unit: 'rate',
+        weight: 25,
+        worst: 1,
+        barText: '≤ human + 0.25',
+      },
+      (figures) => figures.englishWords?.rate,
+    ),
     {
       name: 'English word error, copy-synthesis',
       value: columns.copy?.englishWords?.rate ?? null,
@@ -78,78 +84,77 @@ export function scorecard({ columns, served, sizeBytes }: Evaluation, human: Col
       columns: {},
       barText: '≤ human + 0.15',
     },
-    {
-      name: 'Mandarin words identified among the held-out ones',
-      value: share(mandarin?.wordsIdentified),
-      bar: 0.9,
-      lower: false,
-      unit: 'rate',
-      weight: 10,
-      worst: 0,
-      columns: all((figures) => share(figures.wordsIdentified) ?? undefined),
-      barText: '≥ 0.90',
-    },
-    {
-      name: 'Mandarin syllable error, sentences',
-      value: mandarin?.syllables?.rate ?? null,
-      bar: 0.25,
-      lower: true,
-      unit: 'rate',
-      weight: 20,
-      worst: 1,
-      columns: all((figures) => figures.syllables?.rate),
-      barText: '≤ 0.25',
-    },
-    {
-      name: 'tones right, words and sentences',
-      value: mandarin ? pooledTones(mandarin) : null,
-      bar: 0.85,
-      lower: false,
-      unit: 'percent',
-      weight: 10,
-      worst: 0.25,
-      columns: all((figures) => pooledTones(figures) ?? undefined),
-      barText: '≥ 85 %',
-    },
-    {
-      name: 'frames with clear harmonics, against people',
-      value: servedWorst(clearRatio, false),
-      bar: 0.8,
-      lower: false,
-      unit: 'percent',
-      weight: 10,
-      worst: 0,
-      columns: all(clearRatio),
-      barText: '≥ 80 %',
-    },
-    {
-      name: 'DNSMOS overall',
-      value: servedWorst((figures) => figures.opinion?.overall, false),
-      bar: 3,
-      lower: false,
-      unit: 'score',
-      weight: 10,
-      worst: 1,
-      columns: all((figures) => figures.opinion?.overall),
-      barText: '≥ 3.0',
-    },
-    ...(['prompted', 'promptFree'] as const).map((mode): ScoreLine => {
-      const tokens = columns[mode]?.tokens;
-      return {
-        name: `sentences that end by themselves, ${mode === 'prompted' ? 'prompted' : 'prompt-free'}`,
-        value: tokens?.endedShare ?? null,
+    ...inBothModes(
+      {
+        name: 'Mandarin words identified among the held-out ones',
+        bar: 0.9,
+        lower: false,
+        unit: 'rate',
+        weight: 10,
+        worst: 0,
+        barText: '≥ 0.90',
+      },
+      (figures) => share(figures.wordsIdentified),
+    ),
+    ...inBothModes(
+      {
+        name: 'Mandarin syllable error, sentences',
+        bar: 0.25,
+        lower: true,
+        unit: 'rate',
+        weight: 20,
+        worst: 1,
+        barText: '≤ 0.25',
+      },
+      (figures) => figures.syllables?.rate,
+    ),
+    ...inBothModes(
+      {
+        name: 'tones right, words and sentences',
+        bar: 0.85,
+        lower: false,
+        unit: 'percent',
+        weight: 10,
+        worst: 0.25,
+        barText: '≥ 85 %',
+      },
+      pooledTones,
+    ),
+    ...inBothModes(
+      {
+        name: 'frames with clear harmonics, against people',
+        bar: 0.8,
+        lower: false,
+        unit: 'percent',
+        weight: 10,
+        worst: 0,
+        barText: '≥ 80 %',
+      },
+      ({ voice }) => (voice && clear ? voice.clearShare / clear : undefined),
+    ),
+    ...inBothModes(
+      { name: 'DNSMOS overall', bar: 3, lower: false, unit: 'score', weight: 10, worst: 1, barText: '≥ 3.0' },
+      (figures) => figures.opinion?.overall,
+    ),
+    ...inBothModes(
+      {
+        name: 'sentences that end by themselves',
         bar: 0.98,
         lower: false,
         unit: 'percent',
-        weight: 1.5,
+        weight: 3,
         worst: 0,
-        columns: tokens ? { [mode]: tokens.endedShare } : {},
         barText: '≥ 98 %',
-      };
-    }),
+      },
+      (figures) => figures.tokens?.endedShare,
+    ),
     {
       name: 'sentences with loops, both modes',
-      value: addIfAll([columns.prompted?.tokens?.loops, columns.promptFree?.tokens?.loops]),
+      value: ofBothModes(
+        columns,
+        (figures) => figures.tokens?.loops,
+        (a, b) => a + b,
+      ),
       bar: 0,
       lower: true,
       unit: 'count',
@@ -170,8 +175,8 @@ export function scorecard({ columns, served, sizeBytes }: Evaluation, human: Col
       barText: '≤ 20 MB',
     },
     {
-      name: 'real-time factor, processor time on one thread',
-      value: servedWorst((figures) => figures.realTimeFactor, true),
+      name: 'real-time factor, processor time on one thread, the slower mode',
+      value: ofBothModes(columns, (figures) => figures.realTimeFactor, Math.max),
       bar: 0.1,
       lower: true,
       unit: 'rate',
@@ -237,7 +242,7 @@ export function compareModels(
   if (!replace) {
     reasons.push(`the score changes by ${gain.toFixed(1)}; at least ${LEAST_GAIN} more is needed to be sure`);
   }
-  const unmeasured = candidate.lines.filter((line) => line.weight >= 10 && line.value === null);
+  const unmeasured = candidate.lines.filter((line) => line.weight >= WEIGHT_THAT_COUNTS && line.value === null);
   if (unmeasured.length > 0) {
     replace = false;
     reasons.push(`not measured: ${unmeasured.map((line) => line.name).join('; ')}`);
@@ -254,20 +259,22 @@ export function compareModels(
   return { replace, presentScore, candidateScore, reasons };
 }
 
-function share(count: Count | undefined): number | null {
-  return count && count.total > 0 ? count.right / count.total : null;
+function share(count: Count | undefined): number | undefined {
+  return count && count.total > 0 ? count.right / count.total : undefined;
 }
 
-function pooledTones({ wordTones, sentenceTones }: ColumnFigures): number | null {
-  if (!wordTones || !sentenceTones) return null;
+function pooledTones({ wordTones, sentenceTones }: ColumnFigures): number | undefined {
+  if (!wordTones || !sentenceTones) return undefined;
   return (wordTones.right + sentenceTones.right) / Math.max(1, wordTones.total + sentenceTones.total);
 }
 
-function addIfAll(values: readonly (number | undefined)[]): number | null {
-  let sum = 0;
-  for (const value of values) {
-    if (value === undefined) return null;
-    sum += value;
-  }
-  return sum;
+/** One value of both modes' values; null where one of them was not measured. */
+function ofBothModes(
+  { prompted, promptFree }: Evaluation['columns'],
+  pick: (figures: ColumnFigures) => number | undefined,
+  join: (one: number, other: number) => number,
+): number | null {
+  const one = prompted && pick(prompted);
+  const other = promptFree && pick(promptFree);
+  return one === undefined || other === undefined ? null : join(one, other);
 }

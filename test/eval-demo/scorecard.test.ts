@@ -98,11 +98,44 @@ describe('the score', () => {
 });
 
 describe('the scorecard', () => {
+  it('counts the same figure with a prompt and without one for the same', () => {
+    const base = evaluation(0.9);
+    const bad = base.columns.prompted!;
+    const good = { ...bad, englishWords: errors(0.6), wordTones: { right: 100, total: 100 } };
+    const scoreOf = (columns: Evaluation['columns'], served: Evaluation['served']['en'] = 'promptFree') =>
+      totalScore(
+        scorecard({ ...base, served: { zh: served, en: served }, columns: { ...base.columns, ...columns } }, null),
+      );
+    const usual = scoreOf({ promptFree: bad });
+    const withPrompt = scoreOf({ prompted: good, promptFree: bad });
+    expect(withPrompt).toBeGreaterThan(usual + LEAST_GAIN);
+    expect(scoreOf({ promptFree: good })).toBeCloseTo(withPrompt);
+    expect(scoreOf({ prompted: good, promptFree: bad }, 'prompted')).toBeCloseTo(withPrompt);
+  });
+
+  it('judges each mode by a bar of its own', () => {
+    const lines = scorecard(evaluation(0.5), null);
+    const english = lines.filter(({ name }) => name.startsWith('English word error') && !name.includes('copy'));
+    expect(english.map(({ name, value }) => [name, value])).toEqual([
+      ['English word error, with prompt', 0.9],
+      ['English word error, prompt-free', 0.5],
+    ]);
+    expect(english.map(passes)).toEqual([false, true]);
+  });
+
+  it('has no figure of both modes where one of them was not measured', () => {
+    const { prompted: _p, ...columns } = evaluation(0.5).columns;
+    const lines = scorecard({ ...evaluation(0.5), columns }, null);
+    expect(lines.find(({ name }) => name.includes('loops'))!.value).toBeNull();
+    expect(lines.find(({ name }) => name.startsWith('real-time factor'))!.value).toBeNull();
+  });
+
   it('holds the chain against people where the bar says so', () => {
-    const [english] = scorecard(evaluation(0.5), null);
-    expect(english).toMatchObject({ value: 0.5, bar: 0.55 });
-    expect(passes(english!)).toBe(true);
-    expect(passes(scorecard(evaluation(0.6), null)[0]!)).toBe(false);
+    const english = (wordError: number) =>
+      scorecard(evaluation(wordError), null).find(({ name }) => name === 'English word error, prompt-free')!;
+    expect(english(0.5)).toMatchObject({ value: 0.5, bar: 0.55 });
+    expect(passes(english(0.5))).toBe(true);
+    expect(passes(english(0.6))).toBe(false);
   });
 
   it('uses kept figures of people where there are no recordings, and no bar where there are none', () => {
@@ -161,7 +194,7 @@ describe('the model card', () => {
     const card = `# Card\n\n<!-- evaluation: written by npm run eval:demo -- --card -->\nFORMER FIGURES\n<!-- end of the evaluation -->\nend\n`;
     const section = cardSection(evaluation(0.5), scorecard(evaluation(0.5), null), null);
     const written = replaceSection(card, section);
-    expect(written).toContain('| English word error, whole chain | 0.50 | ≤ human + 0.25 = 0.55 | pass |');
+    expect(written).toContain('| English word error, prompt-free | 0.50 | ≤ human + 0.25 = 0.55 | pass |');
     expect(written).not.toContain('FORMER');
     expect(written.startsWith('# Card')).toBe(true);
     expect(written.endsWith('<!-- end of the evaluation -->\nend\n')).toBe(true);
