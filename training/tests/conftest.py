@@ -43,7 +43,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_items(folder, items, np.concatenate(audio))
     write_alignment(folder, alignment)
     write_utterances(folder, utterances)
-    write_tokens(folder, tokens, tokens)
+    write_tokens(folder, tokens, [np.append(one, np.zeros(7, dtype=np.int64)) for one in tokens])
     np.save(folder / "token_classes.npy", np.arange(1024) // 4)
     state = codebook_state(torch.randn(1024, 192), torch.ones(1024))
     state |= {"ssl_proj.weight": torch.randn(192, 192, 2) * 0.05, "ssl_proj.bias": torch.zeros(192)}

@@ -124,6 +124,10 @@ def test_a_prompt_the_encoder_heard_is_given_but_not_asked_for(prepared: Path) -
     for row, count in enumerate(asked.int().tolist()):
         last = int(batch.token_lengths[row])
         assert torch.all(batch.weights[row, last + 1 - count : last + 1] == 1)
+        # The prompt ends with what the encoder hears in the silence that serving appends, which no phoneme says.
+        silence = slice(last + 1 - count - 7, last + 1 - count)
+        assert torch.all(batch.tokens[row, silence] == 0)
+        assert torch.all(batch.guide[row, silence] == -1)
 
 
 def test_a_deadline_saves_and_ends_the_run(prepared: Path, tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ from .token_encoder import TokenEncoder, read_token_encoder
 from .utterances import Utterance, read_utterances, samples_of, write_tokens
 
 TOKENS = 1024
+# Serving appends so much silence to a reference recording before the encoder (src/engine/enrol-voice.ts), 16 kHz samples.
+PROMPT_SILENCE = 4800
 _SILENCE = 0
 
 
@@ -41,16 +43,25 @@ class Tokens:
 def pair_features(
     encoder: TokenEncoder, utterances: list[Utterance], audio: np.ndarray, device: torch.device
 ) -> list[np.ndarray]:
-    """Both 50 Hz features of every token side by side, float16 [tokens, 2 x width] for every utterance."""
+    """Both 50 Hz features of every token side by side, float16 [tokens, 2 x width] for every utterance.
+
+    The utterance's own tokens come first, then those of the silence that serving appends. The encoder hears that
+    silence from the first token on, since its first layer is normalised over the whole recording: one token in six that
+    it hears is another one without.
+    """
     found = []
     for one in utterances:
         samples = samples_of(one, audio, np.random.default_rng((17, one.id)))
+        samples = np.pad(samples, (0, PROMPT_SILENCE))
         features = encoder(torch.from_numpy(samples)[None].to(device))[0].cpu()
-        wanted = 2 * len(one.aligned)
-        if len(features) < wanted:  # the encoder's last frame needs 80 samples more than its hop
-            features = torch.cat([features, features[-1:].expand(wanted - len(features), -1)])
-        found.append(features[:wanted].reshape(len(one.aligned), -1).half().numpy())
+        tokens = len(features) // 2
+        found.append(features[: 2 * tokens].reshape(tokens, -1).half().numpy())
     return found
+
+
+def spoken_rows(features: list[np.ndarray], utterances: list[Utterance]) -> np.ndarray:
+    """All rows one after another, those of the appended silence left out."""
+    return np.concatenate([rows[: len(one.aligned)] for rows, one in zip(features, utterances, strict=True)])
 
 
 def token_phonemes(utterance: Utterance) -> np.ndarray:
@@ -76,21 +87,26 @@ def make_quantiser(
 
 
 def tokens_of_voice(
-    folder: Path, token_classes: np.ndarray, utterances: list[Utterance], features: list[np.ndarray]
+    folder: Path, token_classes: np.ndarray, utterances: list[Utterance], features: np.ndarray
 ) -> np.ndarray:
-    """An exported voice's tokens, held to the aligned phonemes; `features` are its own encoder's."""
+    """An exported voice's tokens, held to the aligned phonemes; `features` are its own encoder's `spoken_rows`."""
     weights = torch.load(folder / "s2.pth", map_location="cpu", weights_only=True)["weight"]
     phonemes = np.concatenate([token_phonemes(one) for one in utterances])
-    projection = weights["ssl_proj.weight"].float().transpose(1, 2).flatten(1).T
+    projection = _map_of(weights["ssl_proj.weight"].float())
     projected = torch.cat(
         [
             torch.from_numpy(part.astype(np.float32)) @ projection + weights["ssl_proj.bias"].float()
-            for part in _parts(np.concatenate(features))
+            for part in _parts(features)
         ]
     )
     centroids = weights[CODEBOOK + "embed"].float()
     tokens, _ = cluster(projected, phonemes, token_classes, np.random.default_rng(0), None, centroids, rounds=0)
     return tokens
+
+
+def _map_of(projection: Tensor) -> Tensor:
+    """The official projection [width, width, 2] as a map [2 x width, width] of pairs of features."""
+    return projection.transpose(1, 2).flatten(1).T
 
 
 def principal_axes(pairs: np.ndarray, width: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -217,12 +233,16 @@ def main() -> None:
             own = pair_features(
                 read_token_encoder(arguments.start / "token-encoder").eval().to(device), utterances, audio, device
             )
-        initial = tokens_of_voice(arguments.start, token_classes, utterances, own), token_classes
-    made = make_quantiser(
-        np.concatenate(features), phonemes, seed=5, tuning_steps=arguments.tuning_steps, device=device, initial=initial
+        spoken = spoken_rows(own, utterances)
+        initial = tokens_of_voice(arguments.start, token_classes, utterances, spoken), token_classes
+    spoken = spoken_rows(features, utterances)
+    made = make_quantiser(spoken, phonemes, seed=5, tuning_steps=arguments.tuning_steps, device=device, initial=initial)
+    heard = hear(np.concatenate(features), _map_of(made.weight), made.bias, made.centroids)
+    write_tokens(
+        arguments.data,
+        np.split(made.tokens, np.cumsum([len(one.aligned) for one in utterances])[:-1]),
+        np.split(heard, np.cumsum([len(rows) for rows in features])[:-1]),
     )
-    ends = np.cumsum([len(one) for one in features])[:-1]
-    write_tokens(arguments.data, np.split(made.tokens, ends), np.split(made.heard, ends))
     np.save(arguments.data / "token_classes.npy", made.classes)
     state = codebook_state(made.centroids, torch.bincount(torch.from_numpy(made.tokens), minlength=TOKENS))
     torch.save(state | {"ssl_proj.weight": made.weight, "ssl_proj.bias": made.bias}, arguments.data / "quantiser.pt")

@@ -16,7 +16,7 @@ from .continuation import continuation_of, write_continuation
 from .dataset import Dataset, read_dataset
 from .evaluate import Voice, read_voice
 from .export import write_half_encoder, write_sovits, write_text2semantic
-from .make_tokens import pair_features, tokens_of_voice
+from .make_tokens import pair_features, spoken_rows, tokens_of_voice
 from .sovits import Sovits, SovitsSizes, length_mask
 from .spectrogram import magnitude
 from .text2semantic import Text2Semantic, Text2SemanticSizes
@@ -136,7 +136,7 @@ def main() -> None:
     more = continuation_of(arguments.voice, arguments.continuation)
     voice = read_voice(arguments.voice, None)
     chosen = chosen_utterances(utterances)
-    features = pair_features(voice.encoder, chosen, dataset.audio, torch.device("cpu"))
+    features = spoken_rows(pair_features(voice.encoder, chosen, dataset.audio, torch.device("cpu")), chosen)
     found = tokens_of_voice(arguments.voice, more.token_classes.numpy(), chosen, features)
     ends = np.cumsum([len(one.aligned) for one in chosen])[:-1]
     tokens = dict(zip((one.id for one in chosen), np.split(found, ends), strict=True))

@@ -28,8 +28,8 @@ class Text2SemanticOptions:
     warm_up: int = 150
     half_life: float = 4_000
     dropout: float = 0.1
-    prompted: float = 0.5  # share of examples that continue another utterance
-    heard: float = 0.6  # share of those whose prompt is what the token encoder hears
+    prompted: float = 0.8  # share of examples that continue another utterance
+    heard: float = 0.8  # share of those whose prompt is what the token encoder hears
     wrong: float = 0.06  # share of earlier tokens replaced, so that the model survives its own mistakes
     guide: float = 0.4
 
@@ -88,14 +88,10 @@ class Text2SemanticBatches:
         prompt = group[int(rng.integers(len(group)))]
         heard = rng.random() < self.options.heard
         # A reference recording's tokens are what the encoder hears; the model need not learn to say them.
-        before = (self.corpus.heard if heard else self.corpus.tokens)[prompt.id]
+        before = (self.corpus.prompts if heard else self.corpus.tokens)[prompt.id]
         if rng.random() >= self.options.prompted or len(before) + len(tokens) > _LONGEST_PAIR:
             return Example(utterance.ids, tokens, utterance.aligned, 0)
-        shifted = [a + len(prompt.ids) if a >= 0 else -1 for a in utterance.aligned]
-        return Example(
-            [*prompt.ids, *utterance.ids], np.concatenate([before, tokens]), [*prompt.aligned, *shifted],
-            len(before) if heard else 0,
-        )  # fmt: skip
+        return continued(prompt, before, utterance, tokens, len(before) if heard else 0)
 
     def _spoiled(self, tokens: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         tokens = tokens.copy()
@@ -103,6 +99,17 @@ class Text2SemanticBatches:
             choices = self.alike[tokens[place]] if rng.random() < 0.5 else np.arange(len(self.alike))
             tokens[place] = choices[int(rng.integers(len(choices)))]
         return tokens
+
+
+def continued(
+    prompt: Utterance, before: np.ndarray, utterance: Utterance, tokens: np.ndarray, first: int
+) -> Example:  # fmt: skip
+    """`tokens` of an utterance after a prompt whose tokens are `before`, silence after it included."""
+    silence = [-1] * (len(before) - len(prompt.aligned))
+    shifted = [a + len(prompt.ids) if a >= 0 else -1 for a in utterance.aligned]
+    return Example(
+        [*prompt.ids, *utterance.ids], np.concatenate([before, tokens]), [*prompt.aligned, *silence, *shifted], first
+    )  # fmt: skip
 
 
 def _positions(example: Example) -> int:
@@ -190,17 +197,28 @@ class Text2SemanticTraining:
 
     @torch.no_grad()
     def held_out(self, corpus: Corpus, token_classes: np.ndarray) -> dict[str, float]:
-        """Cross-entropy, tokens right and phoneme classes right on held-out texts with the averaged weights; keeps the best."""
+        """Cross-entropy, tokens right and phoneme classes right on held-out texts with the averaged weights; keeps the best.
+
+        With a prompt, which is a reference recording of training, and without one: the best is the best of both.
+        """
         classes = torch.from_numpy(np.append(token_classes, -1)).to(self.device)
         report: dict[str, float] = {}
-        for language in ("en", "zh"):
+        for language, name_of_set in ((code, code + mode) for mode in ("", "_prompted") for code in ("en", "zh")):
             utterances = [one for one in corpus.utterances if one.held_out and one.language == language][:40]
             if not utterances:
                 continue
+            learnt = [one for one in corpus.utterances if not one.held_out and one.language == language]
+            prompts = [learnt[number * len(learnt) // len(utterances)] for number in range(len(utterances))]
             sums = np.zeros(4)
             for at in range(0, len(utterances), 20):
                 part = utterances[at : at + 20]
                 examples = [Example(one.ids, corpus.tokens[one.id], one.aligned, 0) for one in part]
+                if name_of_set != language:
+                    examples = [
+                        continued(prompt, before, one, corpus.tokens[one.id], len(before))
+                        for prompt, one in zip(prompts[at : at + 20], part, strict=True)
+                        for before in [corpus.prompts[prompt.id]]
+                    ]
                 batch = collate(examples, [one.tokens for one in examples]).to(self.device)
                 scores, targets, _ = self._scores(self.average, batch, 0.0)
                 guess = scores.argmax(-1)
@@ -209,7 +227,7 @@ class Text2SemanticTraining:
                     sums[column] += float((value.float() * batch.weights).sum())
                 sums[3] += float(batch.weights.sum())
             for name, value in zip(("entropy", "right", "class_right"), sums[:3] / sums[3], strict=True):
-                report[f"held_out_{language}_{name}"] = round(float(value), 4)
+                report[f"held_out_{name_of_set}_{name}"] = round(float(value), 4)
         entropy = float(np.mean([value for name, value in report.items() if name.endswith("_entropy")] or [0]))
         if entropy < self.best_entropy:
             self.best_entropy = entropy

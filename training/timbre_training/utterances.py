@@ -36,14 +36,16 @@ class Utterance:
 class Corpus:
     """Utterances, their audio, and two readings of their tokens, by utterance id.
 
-    `tokens` agree with the aligned phoneme (what text-to-tokens is to say); `heard` are those the token encoder finds
-    by itself (what a reference recording gives).
+    `tokens` agree with the aligned phoneme (what text-to-tokens is to say); `prompts` are those the token encoder finds
+    by itself in the utterance and the silence that serving appends (what a reference recording gives), `heard` the
+    same without the silence.
     """
 
     utterances: list[Utterance]
     audio: np.ndarray
     tokens: list[np.ndarray]
     heard: list[np.ndarray]
+    prompts: list[np.ndarray]
 
 
 def samples_of(utterance: Utterance, audio: np.ndarray, noise: np.random.Generator) -> np.ndarray:
@@ -72,18 +74,27 @@ def read_utterances(folder: Path) -> list[Utterance]:
     return [Utterance(**{**row, "parts": [tuple(part) for part in row["parts"]]}) for row in rows]
 
 
-def write_tokens(folder: Path, tokens: list[np.ndarray], heard: list[np.ndarray]) -> None:
+def write_tokens(folder: Path, tokens: list[np.ndarray], prompts: list[np.ndarray]) -> None:
     """Writes tokens.npz."""
     np.savez_compressed(
         folder / "tokens.npz",
         tokens=np.concatenate(tokens).astype(np.int16),
-        heard=np.concatenate(heard).astype(np.int16),
+        prompts=np.concatenate(prompts).astype(np.int16),
         ends=np.cumsum([len(one) for one in tokens]),
+        prompt_ends=np.cumsum([len(one) for one in prompts]),
     )
 
 
 def read_corpus(folder: Path) -> Corpus:
     """Reads audio, utterances and tokens of a prepared folder."""
     stored = np.load(folder / "tokens.npz")
-    tokens, heard = (np.split(stored[name].astype(np.int64), stored["ends"][:-1]) for name in ("tokens", "heard"))
-    return Corpus(read_utterances(folder), np.load(folder / "audio.npy", mmap_mode="r"), tokens, heard)
+    if "prompts" not in stored:
+        raise ValueError(
+            f'"{folder}/tokens.npz" is of an earlier recipe; make it again with timbre_training.make_tokens'
+        )
+    tokens, prompts = (
+        np.split(stored[name].astype(np.int64), stored[ends][:-1])
+        for name, ends in (("tokens", "ends"), ("prompts", "prompt_ends"))
+    )
+    heard = [prompt[: len(own)] for prompt, own in zip(prompts, tokens, strict=True)]
+    return Corpus(read_utterances(folder), np.load(folder / "audio.npy", mmap_mode="r"), tokens, heard, prompts)
