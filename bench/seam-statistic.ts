@@ -31,11 +31,13 @@ export interface SeamFigures {
   readonly melDistance: { readonly mean: number; readonly worst: number };
   /** The same between two whole renderings with other noise: what the model itself leaves open. */
   readonly melDistanceOfSeeds: { readonly mean: number; readonly least: number };
+  /** The same of windows that see nothing of one another, against whole: what streaming would cost without its context. */
+  readonly melDistanceWithoutContext: { readonly mean: number; readonly least: number };
 }
 
 /**
  * Renders every sentence as a stream, one in `wholeEvery` also whole with the same tokens and noise, and one in four of
- * those with other noise too; compares.
+ * those with other noise too and in windows without context; compares.
  */
 export function measureSeams(
   decoder: WaveformDecoder,
@@ -47,6 +49,7 @@ export function measureSeams(
   const seams: Record<Measure, Seam[]> = { energy: [], flux: [] };
   const distances: number[] = [];
   const ofSeeds: number[] = [];
+  const withoutContext: number[] = [];
   for (const [index, { phonemeIds, tokens, globalEmbedding, seed }] of sentences.entries()) {
     const sentence = { phonemeIds, globalEmbedding, noise: noiseOf(seed) };
     const { samples, seamsAt } = renderStream(decoder, sentence, tokens);
@@ -59,6 +62,7 @@ export function measureSeams(
       if (distances.length % SEEDS_EVERY === 1) {
         const other = { ...sentence, semanticTokens: tokens, noise: noiseOf(seed + 1000) };
         ofSeeds.push(melDistance(logMel(concatenate([...decoder.decodeSentence(other)]), sampleRateHz), whole));
+        withoutContext.push(melDistance(logMel(renderApart(decoder, sentence, tokens), sampleRateHz), whole));
       }
     }
     const curves = changeCurves(samples, sampleRateHz);
@@ -99,6 +103,7 @@ export function measureSeams(
     change: { energy: changeOf('energy'), flux: changeOf('flux') },
     melDistance: { mean: mean(distances), worst: percentile(distances, 1) },
     melDistanceOfSeeds: { mean: mean(ofSeeds), least: percentile(ofSeeds, 0) },
+    melDistanceWithoutContext: { mean: mean(withoutContext), least: percentile(withoutContext, 0) },
   };
 }
 
@@ -133,6 +138,25 @@ function renderStream(
   }
   return { samples: concatenate(parts), seamsAt };
 }
+
+/** The tokens in windows of equal size, each as if there were no others; with the noise of their place. */
+function renderApart(
+  decoder: WaveformDecoder,
+  sentence: ConstructorParameters<typeof WaveformStream>[1],
+  tokens: readonly number[],
+): Float32Array {
+  const parts: Float32Array[] = [];
+  for (let from = 0; from < tokens.length; from += APART_TOKENS) {
+    const noise: NoiseSource = (frame, out) => sentence.noise(frame + from * decoder.spec.framesPerToken, out);
+    parts.push(
+      ...decoder.decodeSentence({ ...sentence, noise, semanticTokens: tokens.slice(from, from + APART_TOKENS) }),
+    );
+  }
+  return concatenate(parts);
+}
+
+/** About what the windows of a stream add. */
+const APART_TOKENS = 12;
 
 /** Of so many sentences rendered whole, one is rendered with other noise too. */
 const SEEDS_EVERY = 4;

@@ -16,8 +16,12 @@ it('streams the demo voices so that no seam can be told from the interior, and n
       expect(worstSeam).toBeLessThan(interior99);
       expect(seams).toBeLessThan(1.1 * interior);
     }
-    expect(figures.melDistance.worst).toBeLessThan(figures.melDistanceOfSeeds.least);
-    expect(figures.melDistance.mean).toBeLessThan(0.25 * figures.melDistanceOfSeeds.mean);
+    // Held against windows without context and not against another seed, which is as far away as an export's noise is
+    // loud (0.3 of what was learnt; weights with all of it differed by 2.7 dB). Below 1 dB a spectrum counts as the same
+    // in speech coding (Paliwal and Atal 1993).
+    expect(figures.melDistance.worst).toBeLessThan(figures.melDistanceWithoutContext.least);
+    expect(figures.melDistance.mean).toBeLessThan(0.5 * figures.melDistanceWithoutContext.mean);
+    expect(figures.melDistance.mean).toBeLessThan(1);
   } finally {
     sovits.close();
     rmSync(dataDir, { recursive: true, force: true });

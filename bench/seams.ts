@@ -5,7 +5,7 @@
  *
  * Each sentence is rendered as a stream, and every fifth whole too, with the same tokens and noise. At every seam, and everywhere else, it
  * takes the change of level and of the log-mel spectrum over a few milliseconds; seams must not exceed the interior's
- * 99th percentile, and streamed and whole audio must differ less than two seeds do.
+ * 99th percentile, and streamed and whole audio must differ less than windows without context do from the whole.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
