@@ -25,7 +25,7 @@ describe('model spec', () => {
       tokensPerSecond: 25,
       interChannels: 96,
       hiddenChannels: 96,
-      filterChannels: 384,
+      filterChannels: 144,
       headCount: 2,
       kernelSize: 3,
       layerCounts: { ssl: 3, text: 6, post: 3 },
