@@ -106,9 +106,9 @@ export class AuditLog {
   }
 
   async #write(): Promise<void> {
-    // Entries of the same turn of the event loop go together; a promise would be there before the next request is read.
-    await new Promise((resolve) => setImmediate(resolve));
     while (this.#pending.length > 0) {
+      // Entries of the same turn of the event loop go together; a promise would be there before the next request is read.
+      await new Promise((resolve) => setImmediate(resolve));
       const batch = this.#pending.slice(0, MAX_BATCH);
       this.#pending = this.#pending.slice(MAX_BATCH);
       await this.#writeBatch(batch);
