@@ -109,6 +109,8 @@ async function heats(contestant: Contestant, tokens: number): Promise<Record<str
   const { ms = Number.NaN, audioSeconds = Number.NaN } = await contestant.run({ heat: 'waveform' });
   figures['waveform_ms'] = ms;
   figures['waveform_real_time_factor'] = ms / 1000 / audioSeconds;
+  // Ours has it from an engine of its own, which has slept longest.
+  await contestant.run({ heat: 'first-packet' });
   figures['first_packet_ms'] = (await contestant.run({ heat: 'first-packet' }))['ms'] ?? Number.NaN;
   return figures;
 }
