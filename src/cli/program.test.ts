@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -243,6 +243,14 @@ describe('timbre voice', () => {
     expect((await timbre(['voice', 'add', 'demo', 'a.wav', '--prompt-free'])).stderr.text).toContain('[VOICE_EXISTS]');
     const replaced = await timbre(['voice', 'add', 'demo', 'a.wav', '--prompt-free', '--replace', '--json']);
     expect(JSON.parse(replaced.stdout.text)).toMatchObject({ name: 'demo', transcript: null });
+  });
+
+  it('says which voices cannot speak any more, in the list and in the greeting of a server', async () => {
+    mkdirSync(join(folder, 'data'), { recursive: true });
+    writeFileSync(join(folder, 'data', 'stale-voice'), '');
+    const warning = '\nwarning for stale: its model has been replaced\n';
+    expect((await timbre(['voice', 'list'])).stdout.text).toContain(warning);
+    expect((await timbre(['serve', '--port', '0', '--log-format', 'json'])).stdout.text).toContain(warning);
   });
 
   it('wants a transcript, or to be told that there is none', async () => {

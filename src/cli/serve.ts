@@ -72,10 +72,12 @@ async function serve(context: CliContext, flags: ServeFlags, run: RunCommand): P
 
 /** What to paste next. */
 async function welcome(version: string, { url, pool }: Server): Promise<string> {
-  const voices = (await pool.listVoices()).map((voice) => voice.name);
+  const listed = await pool.listVoices();
+  const voices = listed.map((voice) => voice.name);
   const voice = pool.info.defaultVoice ?? voices[0] ?? 'VOICE';
   return [
     `Timbre ${version} serves ${url} (${pool.info.runtime}; voices: ${voices.join(', ') || 'none yet'})`,
+    ...listed.flatMap(({ name, warnings }) => warnings.map((warning) => `warning for ${name}: ${warning}`)),
     '',
     'Try:',
     `  curl ${url}/synthesize -H 'Content-Type: application/json' -d '{"text": "你好，世界。", "speaker_id": "${voice}"}'`,

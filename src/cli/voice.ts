@@ -132,5 +132,8 @@ async function listVoices(context: CliContext, flags: JsonFlags): Promise<void> 
       voice.transcript ?? '(prompt-free)',
     ]);
     context.stdout.write(renderTable(['NAME', 'LANGUAGE', 'MODEL', 'LENGTH', 'ENROLLED', 'TRANSCRIPT'], rows));
+    for (const { name, warnings } of voices) {
+      for (const warning of warnings) context.stdout.write(`warning for ${name}: ${warning}\n`);
+    }
   }
 }

@@ -211,7 +211,10 @@ export interface VoiceSummary {
   readonly durationMs: number;
   /** ISO 8601. */
   readonly createdAt: string;
-  /** What the enrolment found doubtful (too short, too long, clipped, noisy), as sentences. */
+  /**
+   * What the enrolment found doubtful (too short, too long, clipped, noisy), and why the voice cannot speak any more, as
+   * sentences.
+   */
   readonly warnings: readonly string[];
 }
 

@@ -417,7 +417,10 @@ describe('the engine on the demo model', () => {
     expect((await engine.verify()).find((finding) => finding.subject === 'voice demo')).toMatchObject({
       level: 'error',
     });
+    const warningsOf = async () => (await engine.listVoices()).find((voice) => voice.name === 'demo')?.warnings;
+    expect(await warningsOf()).toEqual([expect.stringContaining('enrol it again')]);
     writeFileSync(record, original);
+    expect(await warningsOf()).toEqual([]);
     expect((await speak({})).length).toBeGreaterThan(0);
   });
 

@@ -35,6 +35,7 @@ import {
   type SpeechNames,
   type SynthesisOptions,
   type SynthesisRequest,
+  type VoiceSummary,
 } from './engine-types.js';
 import { checkRecordingCount, checkRecordings, enrolVoice } from './enrol-voice.js';
 import { type G2pw, g2pwPredictor, readG2pw } from './g2pw.js';
@@ -383,7 +384,7 @@ class LocalEngine implements Engine {
   }
 
   async listVoices() {
-    return Promise.all(this.#voices.names().map(async (name) => voiceSummary(await this.#voices.load(name))));
+    return Promise.all(this.#voices.names().map(async (name) => this.#summaryOf(await this.#voices.load(name))));
   }
 
   removeVoice(name: string): Promise<void> {
@@ -498,6 +499,18 @@ class LocalEngine implements Engine {
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       return { level: 'error', subject, message, advice: `enrol it again: timbre voice add ${name} RECORDING` };
+    }
+  }
+
+  /** Says among its warnings that a voice cannot speak. */
+  #summaryOf(voice: VoiceProfile): VoiceSummary {
+    const summary = voiceSummary(voice);
+    try {
+      this.#modelOf(voice);
+      return summary;
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      return { ...summary, warnings: [...summary.warnings, error.message] };
     }
   }
 
